@@ -1,0 +1,17 @@
+//! What a call costs and what it sells for: money, pools, the canonical price book, rating, and
+//! the checks on every answer.
+//!
+//! This crate is compiled into the host *and* into every policy, so it is the one arithmetic of
+//! the whole product. It must not know I/O, clocks, randomness, floats, async, serde, wasm or the
+//! ledger: equal input gives equal output, bit for bit, on every machine.
+
+pub mod answer;
+pub mod book;
+pub mod canonical;
+pub mod event;
+pub mod exact;
+pub mod meter;
+pub mod money;
+pub mod provider;
+pub mod rating;
+pub mod verify;

@@ -1,0 +1,3 @@
+//! The `farebox` binary.
+
+fn main() {}

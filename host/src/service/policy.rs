@@ -1,0 +1,116 @@
+//! What the service asks of a policy engine. Implemented by [`crate::engine`].
+//!
+//! Every answer that comes through here has been **checked** ([`farebox_pricing::verify`]): the
+//! service never sees a policy's own claim about cost, nor a total that does not add up.
+
+use farebox_pricing::answer::{Line, Quote, Refusal};
+use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
+use farebox_pricing::money::Rounding;
+use rust_decimal::Decimal;
+use std::sync::Arc;
+
+/// SHA-256 of a component's bytes, or of a canonical book's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(pub [u8; 32]);
+
+/// What prices a call: a component and a book, both by content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReleaseId {
+    /// Digest of the component.
+    pub component: Digest,
+    /// Digest of the canonical book.
+    pub book: Digest,
+}
+
+/// A checked price.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Priced {
+    /// Lines that add up to `price_usd`.
+    pub lines: Vec<Line>,
+    /// What the customer pays, exact.
+    pub price_usd: Decimal,
+    /// What the operator owes the provider for the call, as computed by the host; zero with own
+    /// keys.
+    pub provider_cost_usd: Decimal,
+    /// The provider's list price of the call, where the book knows it.
+    pub market_usd: Option<Decimal>,
+    /// How the total is rounded to nano-credits.
+    pub rounding: Rounding,
+    /// Whether the release declares that it sells below cost, and this call was.
+    pub below_cost: bool,
+}
+
+/// Why there is no checked price.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PolicyError {
+    /// The policy refused, with a reason.
+    #[error("the policy refused the call")]
+    Refused(#[source] Refusal),
+    /// The policy broke the contract: a trap, a spent limit, a failed check.
+    #[error("policy fault: {0}")]
+    Fault(#[source] Fault),
+    /// No such release is loaded.
+    #[error("release is not loaded")]
+    NotLoaded,
+}
+
+/// How a policy broke the contract.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Fault {
+    /// The guest trapped.
+    #[error("the policy trapped: {0}")]
+    Trap(String),
+    /// The fuel of the call was spent.
+    #[error("the policy used up its fuel")]
+    Fuel,
+    /// The wall-clock backstop fired.
+    #[error("the policy ran past its time limit")]
+    Time,
+    /// Linear memory would have grown past its limit.
+    #[error("the policy asked for more memory than its limit")]
+    Memory,
+    /// The result was larger than its limit.
+    #[error("the policy returned more than its limit")]
+    OutputTooLarge,
+    /// The result is not a value of the contract (a scale above 28, unsorted attributes …).
+    #[error("the policy returned a malformed answer: {0}")]
+    Malformed(String),
+    /// A check of [`farebox_pricing::verify`] failed.
+    #[error("the policy's answer failed a check: {0}")]
+    Check(String),
+}
+
+/// Prices calls under releases. Calls are synchronous and take microseconds.
+pub trait PolicyEngine: Send + Sync {
+    /// The checked worst case of a call.
+    ///
+    /// # Errors
+    /// See [`PolicyError`].
+    fn quote(
+        &self,
+        release: &ReleaseId,
+        request: &QuoteRequest,
+        facts: &Facts,
+    ) -> Result<Quote, PolicyError>;
+
+    /// The checked price of an event.
+    ///
+    /// # Errors
+    /// See [`PolicyError`].
+    fn rate(
+        &self,
+        release: &ReleaseId,
+        event: &UsageEvent,
+        facts: &Facts,
+    ) -> Result<Priced, PolicyError>;
+
+    /// The checked prices of up to 256 events, in order. A fault of the batch is every event's.
+    fn rate_batch(
+        &self,
+        release: &ReleaseId,
+        requests: &[(UsageEvent, Facts)],
+    ) -> Vec<Result<Priced, PolicyError>>;
+}
+
+/// A shared engine.
+pub type SharedEngine = Arc<dyn PolicyEngine>;
