@@ -1,0 +1,200 @@
+//! Holds the arrows of docs/ARCHITECTURE.md: which crate, and which module inside the host, may
+//! know which. Crate boundaries are read from the manifests, module boundaries from the source.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Which crates of this workspace each crate may depend on (build and test dependencies apart).
+const CRATES: &[(&str, &[&str])] = &[
+    ("domain/pricing", &[]),
+    ("domain/usage", &["farebox-pricing"]),
+    ("domain/book", &["farebox-pricing"]),
+    ("domain/ledger", &["farebox-pricing"]),
+    ("guest/sdk", &["farebox-pricing"]),
+    ("guest/standard", &["farebox-pricing", "farebox-sdk"]),
+    ("host", &["farebox-book", "farebox-ledger", "farebox-pricing", "farebox-usage"]),
+];
+
+/// Which modules of the host each module may name. `main` is the crate root.
+const HOST_MODULES: &[(&str, &[&str])] = &[
+    ("service", &[]),
+    ("clock", &["service"]),
+    ("config", &["service"]),
+    ("store", &["service"]),
+    ("engine", &["service"]),
+    ("http", &["service"]),
+    ("app", &["clock", "config", "engine", "http", "service", "store"]),
+    ("cli", &["app", "clock", "config", "engine", "service", "store"]),
+];
+
+/// Words that only one module of the host may write.
+const OWNED_WORDS: &[(&str, &[&str])] = &[
+    ("wasmtime", &["engine"]),
+    ("rusqlite", &["store"]),
+    ("axum", &["http"]),
+    ("std::env::var", &["config"]),
+    ("env::vars", &["config"]),
+    ("SystemTime", &["clock"]),
+    ("Timestamp::now", &["clock"]),
+];
+
+/// Words that the pure crates may not write at all.
+const IMPURE: &[&str] = &[
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::thread",
+    "SystemTime",
+    "Instant::now",
+    "Timestamp::now",
+    "Zoned::now",
+    "async fn",
+    "getrandom",
+    "f64",
+    "f32",
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The code of a file without comments and without its trailing `#[cfg(test)]` module.
+fn code(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    let shipped = text.split("#[cfg(test)]\nmod ").next().unwrap();
+    shipped
+        .lines()
+        .map(|line| line.split("//").next().unwrap())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn is_test_file(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "tests")
+        || path.file_stem().is_some_and(|stem| {
+            let stem = stem.to_string_lossy();
+            stem == "tests" || stem.ends_with("_tests")
+        })
+}
+
+#[test]
+fn crates_depend_one_way() {
+    let mut wrong = Vec::new();
+    for (folder, allowed) in CRATES {
+        let manifest = std::fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
+        let dependencies = manifest
+            .split("\n[dependencies]")
+            .nth(1)
+            .unwrap()
+            .split("\n[")
+            .next()
+            .unwrap();
+        for line in dependencies.lines().filter(|line| line.starts_with("farebox")) {
+            let name = line.split(['.', ' ', '=']).next().unwrap();
+            if !allowed.contains(&name) {
+                wrong.push(format!("{folder} depends on {name}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn host_modules_depend_one_way() {
+    let allowed: BTreeMap<_, BTreeSet<_>> = HOST_MODULES
+        .iter()
+        .map(|(module, names)| (*module, names.iter().copied().collect()))
+        .collect();
+    let mut wrong = Vec::new();
+    let mut seen = BTreeSet::new();
+    let source = root().join("host/src");
+    for path in sources(&source) {
+        let relative = path.strip_prefix(&source).unwrap();
+        let first = relative.components().next().unwrap().as_os_str().to_string_lossy();
+        let module = first.trim_end_matches(".rs");
+        if matches!(module, "lib" | "main") || is_test_file(relative) {
+            continue;
+        }
+        let may = allowed
+            .get(module)
+            .unwrap_or_else(|| panic!("`{module}` is a new module of the host: give it a place here"));
+        seen.insert(module.to_owned());
+        let text = code(&path);
+        for named in text.split("crate::").skip(1) {
+            let name: String =
+                named.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            if allowed.contains_key(name.as_str()) && name != module && !may.contains(name.as_str())
+            {
+                wrong.push(format!("{} names `{name}`", relative.display()));
+            }
+        }
+    }
+    assert_eq!(seen.len(), allowed.len(), "a module of the map is gone: {seen:?}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn each_outside_thing_is_named_by_one_module() {
+    let mut wrong = Vec::new();
+    let source = root().join("host/src");
+    for path in sources(&source) {
+        let relative = path.strip_prefix(&source).unwrap();
+        if is_test_file(relative) {
+            continue;
+        }
+        let first = relative.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+        let module = first.trim_end_matches(".rs");
+        let text = code(&path);
+        for (word, owners) in OWNED_WORDS {
+            if text.contains(word) && !owners.contains(&module) {
+                wrong.push(format!("{} writes `{word}`", relative.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_domain_is_pure() {
+    let mut wrong = Vec::new();
+    for folder in ["domain/pricing", "domain/usage", "domain/book", "domain/ledger"] {
+        let source = root().join(folder).join("src");
+        for path in sources(&source) {
+            if is_test_file(path.strip_prefix(&source).unwrap()) {
+                continue;
+            }
+            let text = code(&path);
+            for word in IMPURE {
+                if text.contains(word) {
+                    wrong.push(format!("{} writes `{word}`", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn serde_never_touches_types_of_pricing_or_ledger() {
+    for folder in ["domain/pricing", "domain/ledger"] {
+        let manifest = std::fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
+        assert!(!manifest.contains("serde"), "{folder} depends on serde");
+    }
+}
