@@ -1,2 +1,50 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask …`: everything a checkout needs beyond what cargo does by itself.
+//!
+//! Each command finds what is missing, builds it, and says how long each step took. Nothing here
+//! knows how Farebox works inside: it drives cargo, the built binary and the tools of the machine.
+
+mod environment;
+mod guests;
+mod step;
+mod toolchain;
+mod workspace;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+use toolchain::Wanted;
+
+/// Farebox's automation.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    /// Where the wasm target comes from.
+    #[arg(long, global = true, value_enum, default_value_t = Wanted::Auto)]
+    guest_toolchain: Wanted,
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build every guest as a WebAssembly component into target/guests.
+    Guests,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            step::failed(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let root = workspace::root()?;
+    match arguments.command {
+        Task::Guests => guests::build(&root, arguments.guest_toolchain).map(drop),
+    }
+}

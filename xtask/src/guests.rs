@@ -1,0 +1,112 @@
+//! Builds every guest as a component into `target/guests/<library name>.wasm`.
+//!
+//! A guest is a package of the workspace that builds a `cdylib`; nothing else is listed anywhere.
+//! Cargo knows what changed, so it is always asked; a component is written only when its bytes
+//! differ, so that whoever watches the file sees a change only where there is one.
+
+use crate::step::{self, note, step};
+use crate::toolchain::{self, TARGET, Toolchain, Wanted};
+use crate::workspace;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use wit_component::ComponentEncoder;
+
+/// Builds the guests and returns the toolchain that did.
+///
+/// # Errors
+/// No toolchain for wasm, a guest that does not compile, or a module that is no component.
+pub fn build(root: &Path, wanted: Wanted) -> Result<Toolchain> {
+    let folder = build_folder(root);
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("could not make `{}`", folder.display()))?;
+    let toolchain = step("wasm target", || {
+        let found = toolchain::find(wanted, &folder.join("toolchain"))?;
+        note(match found {
+            Toolchain::Installed => "the active toolchain has it",
+            Toolchain::Debian { .. } => "Debian's compiler, with its standard library from source",
+        });
+        Ok(found)
+    })?;
+    step("guests", || {
+        let metadata = workspace::metadata(root)?;
+        let guests: Vec<(&str, &str)> = metadata
+            .packages
+            .iter()
+            .filter_map(|package| Some((package.name.as_str(), package.guest_library()?)))
+            .collect();
+        let packages = guests
+            .iter()
+            .flat_map(|(package, _)| ["--package", package]);
+        step::run(
+            cargo(root, &toolchain, "build")
+                .args(["--profile", "guest"])
+                .args(packages),
+        )?;
+        for (_, library) in &guests {
+            componentize(root, &toolchain, library)?;
+        }
+        Ok(())
+    })?;
+    Ok(toolchain)
+}
+
+/// `cargo <subcommand>` for guests: own target folder, and flags that keep this machine's paths
+/// out of the artefact.
+pub fn cargo(root: &Path, toolchain: &Toolchain, subcommand: &str) -> std::process::Command {
+    let mut flags = vec![format!("--remap-path-prefix={}=/farebox", root.display())];
+    if let Some(home) = cargo_home() {
+        flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
+    }
+    let mut command = toolchain.cargo(subcommand);
+    command
+        .current_dir(root)
+        .arg("--target-dir")
+        .arg(build_folder(root).join(toolchain.folder()))
+        // Set, even if it were empty, it also keeps `build.rustflags` of a user's config away.
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+    command
+}
+
+fn build_folder(root: &Path) -> PathBuf {
+    root.join("target/guest-build")
+}
+
+fn cargo_home() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))
+}
+
+fn componentize(root: &Path, toolchain: &Toolchain, library: &str) -> Result<()> {
+    let module_path = build_folder(root)
+        .join(toolchain.folder())
+        .join(TARGET)
+        .join("guest")
+        .join(library)
+        .with_extension("wasm");
+    let module = std::fs::read(&module_path)
+        .with_context(|| format!("could not read `{}`", module_path.display()))?;
+    let component = ComponentEncoder::default()
+        .validate(true)
+        .module(&module)
+        .and_then(|encoder| encoder.encode())
+        .with_context(|| format!("guest `{library}` cannot become a component"))?;
+    let folder = root.join("target/guests");
+    std::fs::create_dir_all(&folder)?;
+    let path = folder.join(library).with_extension("wasm");
+    let size = component.len().div_ceil(1024);
+    if std::fs::read(&path).is_ok_and(|old| old == component) {
+        note(&format!("{library}: {size} KiB, unchanged"));
+        return Ok(());
+    }
+    write_whole(&path, &component)?;
+    note(&format!("{library}: {size} KiB"));
+    Ok(())
+}
+
+/// Writes beside, then renames: a host that starts meanwhile never reads half a component.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let beside = path.with_extension("wasm.new");
+    std::fs::write(&beside, bytes)
+        .and_then(|()| std::fs::rename(&beside, path))
+        .with_context(|| format!("could not write `{}`", path.display()))
+}
