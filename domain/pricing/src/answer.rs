@@ -3,8 +3,14 @@
 //! For every line `amount = quantity × unit price`, exactly, and the total is the exact sum of the
 //! lines. [`crate::verify`] checks both; nothing here is trusted because it has this type.
 
-use crate::meter::{Meter, Quantity};
+use crate::meter::Meter;
 use rust_decimal::Decimal;
+
+/// The most lines an answer may have.
+pub const LINES_MAX: usize = 256;
+/// The largest amount of a line or total, either side of zero: 10^9 USD. No call costs that much,
+/// and the ledger holds several times more at the default peg.
+pub const AMOUNT_MAX_USD: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
 
 /// What a line stands for. Only [`LineKind::Discount`] may be negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -40,7 +40,9 @@ pub fn add(a: Decimal, b: Decimal) -> Result<Decimal, ArithmeticError> {
 
 /// `a - b`, exactly.
 pub fn sub(a: Decimal, b: Decimal) -> Result<Decimal, ArithmeticError> {
-    add(a, -b)
+    let mut minus_b = b;
+    minus_b.set_sign_negative(b.is_sign_positive());
+    add(a, minus_b)
 }
 
 /// The exact sum of `amounts`; zero for none.

@@ -10,6 +10,8 @@ pub mod book;
 pub mod canonical;
 pub mod event;
 pub mod exact;
+#[cfg(test)]
+mod generated;
 pub mod meter;
 pub mod money;
 pub mod provider;

@@ -1,0 +1,452 @@
+//! Generated books and events, for properties. Only compiled into tests.
+
+use crate::book::*;
+use crate::canonical::{BookView, encode};
+use crate::event::{Deployment, Facts, KeySource, QuoteRequest, UsageEvent};
+use crate::meter::{Attribute, Meter, Pool, Quantity};
+use crate::money::Rounding;
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::sample::select;
+use rust_decimal::Decimal;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The time of every generated call.
+pub const NOW_MS: i64 = 1_700_000_000_000;
+const TIERS: [&str; 3] = ["batch", "flex", "priority"];
+const REGIONS: [&str; 2] = ["eu", "us"];
+
+/// The smallest book: one model of OpenAI with these rates, cost plus `markup` for everybody.
+pub fn small_book(rates: &[(Meter, &str)], markup: &str) -> Book {
+    let mut rates: Vec<Rate> = rates
+        .iter()
+        .map(|(meter, usd)| Rate {
+            meter: meter.clone(),
+            attributes: Vec::new(),
+            usd: usd.parse().unwrap(),
+        })
+        .collect();
+    rates.sort_by(|a, b| a.meter.cmp(&b.meter));
+    Book {
+        name: "test".into(),
+        as_of: "2026-11-21".into(),
+        sources: Vec::new(),
+        rounding: Rounding::default(),
+        models: vec![Model {
+            provider: "openai".into(),
+            name: "m".into(),
+            aliases: Vec::new(),
+            prefixes: vec!["m-".into()],
+            max_output_tokens: Some(1000),
+            context_inclusive: false,
+            periods: vec![Period {
+                valid_from_ms: None,
+                valid_to_ms: None,
+                tables: vec![RateTable {
+                    service_tier: None,
+                    region: None,
+                    context_above: None,
+                    rates,
+                }],
+            }],
+        }],
+        meter_fallbacks: Vec::new(),
+        tier_fallbacks: Vec::new(),
+        charge_rules: vec![ChargeRule {
+            name: "default".into(),
+            scope: Scope::default(),
+            charge: Charge::CostPlus {
+                markup: markup.parse().unwrap(),
+            },
+        }],
+        minimums: Vec::new(),
+        plans: Vec::new(),
+        own_key_cap: FeeCap::default(),
+        max_output_tokens_default: 4096,
+        loss_leader: false,
+    }
+}
+
+pub fn view(book: &Book) -> BookView {
+    BookView::open(encode(book).unwrap()).unwrap()
+}
+
+/// An event of the small book's model.
+pub fn event(pools: &[(Meter, u32)]) -> UsageEvent {
+    UsageEvent {
+        provider: "openai".into(),
+        model_asked: Some("m".into()),
+        model_served: None,
+        service_tier: None,
+        region: None,
+        feature: None,
+        pools: pools
+            .iter()
+            .map(|(meter, quantity)| Pool::new(meter.clone(), (*quantity).into()))
+            .collect(),
+        provider_cost_usd: None,
+    }
+}
+
+pub fn facts(key_source: KeySource) -> Facts {
+    Facts::new(Deployment::Hosted, key_source, NOW_MS)
+}
+
+fn text(choices: &'static [&'static str]) -> impl Strategy<Value = Box<str>> {
+    select(choices).prop_map(Into::into)
+}
+
+pub fn meter() -> impl Strategy<Value = Meter> {
+    prop_oneof![
+        9 => select(Meter::NAMED.to_vec()),
+        1 => Just(Meter::Other("judge_run".into())),
+    ]
+}
+
+fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
+    let one = |name: &'static str, values: &'static [&'static str]| {
+        of(text(values)).prop_map(move |value| {
+            value.map(|value| Attribute {
+                name: name.into(),
+                value,
+            })
+        })
+    };
+    (
+        one("quality", &["hd", "low"]),
+        one("size", &["big", "small"]),
+    )
+        .prop_map(|(a, b)| a.into_iter().chain(b).collect())
+}
+
+fn price() -> impl Strategy<Value = Decimal> {
+    (0_i64..5_000_000, 4_u32..14)
+        .prop_map(|(mantissa, scale)| Decimal::new(mantissa, scale).normalize())
+}
+
+fn factor() -> impl Strategy<Value = Decimal> {
+    (0_i64..500).prop_map(|hundredths| Decimal::new(hundredths, 2).normalize())
+}
+
+fn rates() -> impl Strategy<Value = Vec<Rate>> {
+    let plain = prop_oneof![6 => Just(Vec::new()), 1 => attributes()];
+    prop::collection::btree_map((meter(), plain), price(), 0..14).prop_map(|rates| {
+        rates
+            .into_iter()
+            .map(|((meter, attributes), usd)| Rate {
+                meter,
+                attributes,
+                usd,
+            })
+            .collect()
+    })
+}
+
+type TableKey = (Option<Box<str>>, Option<Box<str>>, Option<u64>);
+
+fn tables() -> impl Strategy<Value = Vec<RateTable>> {
+    let key = (
+        of(text(&TIERS)),
+        of(text(&REGIONS)),
+        of(select(vec![0_u64, 10, 500, 2000])),
+    );
+    let more = prop::collection::btree_map(key, rates(), 0..6);
+    (rates(), more).prop_map(|(standard, more)| {
+        let mut tables: BTreeMap<TableKey, Vec<Rate>> = more;
+        tables.insert((None, None, None), standard);
+        tables
+            .into_iter()
+            .map(|((service_tier, region, context_above), rates)| RateTable {
+                service_tier,
+                region,
+                context_above,
+                rates,
+            })
+            .collect()
+    })
+}
+
+fn periods() -> impl Strategy<Value = Vec<Period>> {
+    prop_oneof![
+        tables().prop_map(|tables| vec![Period {
+            valid_from_ms: None,
+            valid_to_ms: None,
+            tables,
+        }]),
+        (tables(), tables(), -1_i64..2).prop_map(|(before, after, shift)| {
+            let change = Some(NOW_MS + shift);
+            let period = |valid_from_ms, valid_to_ms, tables| Period {
+                valid_from_ms,
+                valid_to_ms,
+                tables,
+            };
+            vec![period(None, change, before), period(change, None, after)]
+        }),
+    ]
+}
+
+const PROVIDERS: [&str; 4] = ["azure", "google", "openai", "vertex_ai"];
+const NAMES: [&str; 5] = ["a", "ab", "abc", "b", "ünï"];
+
+fn models() -> impl Strategy<Value = Vec<Model>> {
+    let key = (text(&PROVIDERS), text(&NAMES));
+    let model = (
+        periods(),
+        of(0_u64..3000),
+        any::<bool>(),
+        prop::collection::btree_set("[a-c]{1,4}", 0..3),
+        prop::collection::btree_set("[a-c]{1,3}", 0..3),
+    );
+    prop::collection::btree_map(key, model, 1..6).prop_map(|models| {
+        // A provider's alias or prefix stands once: later models give way.
+        let mut taken: [BTreeSet<(Box<str>, Box<str>)>; 2] = Default::default();
+        models
+            .into_iter()
+            .map(
+                |((provider, name), (periods, max, context_inclusive, aliases, prefixes))| {
+                    let [aliases, prefixes] = [(0, aliases), (1, prefixes)].map(|(kind, names)| {
+                        let free =
+                            |name: &Box<str>| taken[kind].insert((provider.clone(), name.clone()));
+                        names.into_iter().map(Box::from).filter(free).collect()
+                    });
+                    Model {
+                        provider,
+                        name,
+                        aliases,
+                        prefixes,
+                        max_output_tokens: max,
+                        context_inclusive,
+                        periods,
+                    }
+                },
+            )
+            .collect()
+    })
+}
+
+fn scope() -> impl Strategy<Value = Scope> {
+    (
+        of(any::<bool>()),
+        of(any::<bool>()),
+        of(text(&["free", "pro"])),
+        of(text(&["f", "g"])),
+    )
+        .prop_map(|(hosted, managed, plan, feature)| Scope {
+            deployment: hosted.map(deployment),
+            key_source: managed.map(key_source),
+            plan,
+            feature,
+        })
+}
+
+fn deployment(hosted: bool) -> Deployment {
+    if hosted {
+        Deployment::Hosted
+    } else {
+        Deployment::SelfHosted
+    }
+}
+
+fn key_source(managed: bool) -> KeySource {
+    if managed {
+        KeySource::Managed
+    } else {
+        KeySource::Own
+    }
+}
+
+fn charge_rules(loss_leader: bool, cap: FeeCap) -> impl Strategy<Value = Vec<ChargeRule>> {
+    let rule = (scope(), 0_u8..8, 0_i64..300).prop_map(move |(mut scope, kind, percent)| {
+        let charge = match kind {
+            0 => Charge::NotAllowed,
+            1..=4 => {
+                scope.key_source = scope.key_source.filter(|s| *s == KeySource::Managed);
+                let least = if loss_leader { 0 } else { 100 };
+                Charge::CostPlus {
+                    markup: Decimal::new(least + percent, 2).normalize(),
+                }
+            }
+            _ => {
+                scope.key_source = scope.key_source.filter(|s| *s == KeySource::Own);
+                Charge::PlatformFee {
+                    fixed_usd: cap.fixed_usd,
+                    share_of_market: cap
+                        .share_of_market
+                        .min(Decimal::new(percent, 2))
+                        .normalize(),
+                }
+            }
+        };
+        ChargeRule {
+            name: format!("rule:{kind}:{percent}").into(),
+            scope,
+            charge,
+        }
+    });
+    (prop::collection::vec(rule, 0..5), 100_i64..200).prop_map(move |(mut rules, percent)| {
+        for charge in [
+            Charge::CostPlus {
+                markup: Decimal::new(percent, 2).normalize(),
+            },
+            Charge::PlatformFee {
+                fixed_usd: Decimal::ZERO,
+                share_of_market: cap.share_of_market,
+            },
+        ] {
+            rules.push(ChargeRule {
+                name: "default".into(),
+                scope: Scope::default(),
+                charge,
+            });
+        }
+        rules
+    })
+}
+
+/// A valid book.
+pub fn book() -> impl Strategy<Value = Book> {
+    let cap = (factor(), factor()).prop_map(|(fixed_usd, share_of_market)| FeeCap {
+        fixed_usd,
+        share_of_market,
+    });
+    (any::<bool>(), cap).prop_flat_map(|(loss_leader, cap)| {
+        let fallback =
+            (meter(), meter(), factor()).prop_map(|(meter, base, factor)| MeterFallback {
+                meter,
+                base,
+                factor,
+            });
+        let minimum = (scope(), price()).prop_map(|(scope, usd)| Minimum {
+            name: "least".into(),
+            scope,
+            usd,
+        });
+        let tiers = prop::collection::btree_map(text(&TIERS), factor(), 0..3).prop_map(|tiers| {
+            tiers
+                .into_iter()
+                .map(|(service_tier, factor)| TierFallback {
+                    service_tier,
+                    factor,
+                })
+                .collect()
+        });
+        let plans = prop_oneof![
+            Just(Vec::new()),
+            Just(vec![Box::from("pro"), Box::from("free")])
+        ];
+        (
+            models(),
+            prop::collection::vec(fallback, 0..8),
+            tiers,
+            charge_rules(loss_leader, cap.clone()),
+            prop::collection::vec(minimum, 0..3),
+            plans,
+            0_u64..5000,
+        )
+            .prop_map(
+                move |(
+                    models,
+                    meter_fallbacks,
+                    tier_fallbacks,
+                    charge_rules,
+                    minimums,
+                    plans,
+                    max,
+                )| Book {
+                    name: "generated".into(),
+                    as_of: "2026-11-21".into(),
+                    sources: vec![Source {
+                        name: "proptest".into(),
+                        version: "1".into(),
+                    }],
+                    rounding: Rounding::HalfEven,
+                    models,
+                    meter_fallbacks,
+                    tier_fallbacks,
+                    charge_rules,
+                    minimums,
+                    plans,
+                    own_key_cap: cap.clone(),
+                    max_output_tokens_default: max,
+                    loss_leader,
+                },
+            )
+    })
+}
+
+/// A call that a generated book may know.
+pub fn call() -> impl Strategy<Value = (UsageEvent, Facts)> {
+    let pool = ((meter(), attributes()), 0_u32..3000);
+    let pools = prop::collection::btree_map(pool.0, pool.1, 0..5).prop_map(|pools| {
+        pools
+            .into_iter()
+            .map(|((meter, attributes), quantity)| Pool {
+                meter,
+                quantity: Quantity::from(quantity),
+                attributes,
+            })
+            .collect()
+    });
+    let event = (
+        text(&PROVIDERS),
+        of(prop_oneof![text(&NAMES), "[a-c]{1,5}".prop_map(Into::into)]),
+        of(text(&["batch", "default", "flex", "priority", "scale"])),
+        of(text(&REGIONS)),
+        of(text(&["f", "g"])),
+        pools,
+        of(price()),
+    )
+        .prop_map(
+            |(provider, model_asked, service_tier, region, feature, pools, provider_cost_usd)| {
+                UsageEvent {
+                    provider,
+                    model_asked,
+                    model_served: None,
+                    service_tier,
+                    region,
+                    feature,
+                    pools,
+                    provider_cost_usd,
+                }
+            },
+        );
+    let facts = (any::<bool>(), any::<bool>(), of(text(&["free", "pro"]))).prop_map(
+        |(hosted, managed, plan)| Facts {
+            plan,
+            ..Facts::new(deployment(hosted), key_source(managed), NOW_MS)
+        },
+    );
+    (event, facts)
+}
+
+/// A request that this event stays within.
+pub fn request_for(event: &UsageEvent, any_tier: bool, any_region: bool) -> QuoteRequest {
+    let is_text = |meter: &Meter| {
+        matches!(
+            meter,
+            Meter::Input | Meter::CacheRead | Meter::CacheWrite5m | Meter::CacheWrite1h
+        )
+    };
+    let is_output = |meter: &Meter| matches!(meter, Meter::Output | Meter::Reasoning);
+    let sum = |of: &dyn Fn(&Meter) -> bool| -> u64 {
+        let pools = event.pools.iter().filter(|pool| of(&pool.meter));
+        let sum: Decimal = pools.map(|pool| pool.quantity.get()).sum();
+        sum.try_into().unwrap()
+    };
+    QuoteRequest {
+        provider: event.provider.clone(),
+        model: event.model_asked.clone(),
+        service_tier: event.service_tier.clone().filter(|_| !any_tier),
+        region: event.region.clone().filter(|_| !any_region),
+        feature: event.feature.clone(),
+        body_bytes: sum(&is_text),
+        max_output_tokens: Some(sum(&is_output)),
+        declared: event
+            .pools
+            .iter()
+            .filter(|pool| !is_text(&pool.meter) && !is_output(&pool.meter))
+            .cloned()
+            .collect(),
+        provider_cost_max_usd: event.provider_cost_usd,
+    }
+}
