@@ -1,1 +1,46 @@
-//! Placeholder.
+//! Provider payloads and event streams, normalised into exclusive pools, and what was served.
+//!
+//! One call's answer goes in, as the provider sent it: a JSON body ([`normalise_response`]), a
+//! recorded event stream ([`normalise_sse`]) or a live one in whatever chunks the network cuts
+//! ([`Normaliser`]). Out comes [`Normalised`], or a [`UsageError`] that names the field and the
+//! value. What is known *before* a call is read by [`RequestFacts`].
+//!
+//! The rules that hold for every provider:
+//! - **Exclusive.** A token stands in one pool. Where a provider counts a part inside a total,
+//!   the part is taken out; parts larger than their total are an error.
+//! - **Absent is not zero.** A pool exists only if the provider stated it. The two totals of
+//!   every answer, `input` and `output`, are kept at zero; a detail of zero is dropped.
+//! - **Never guessed.** A usage field this crate does not know is listed in
+//!   [`Normalised::unknown_fields`]; stated sums that do not add up are an error.
+//! - **Exact.** Numbers are read from their source text; a string for a number, a negative, a
+//!   fraction of a token and anything above 10^15 are errors.
+//! - **Never content.** Only usage objects, ids, models and tiers are kept.
+//!
+//! One module per provider family ([`Api`]) knows that family's fields, and no other module does.
+//! This crate must not know prices, I/O, clocks, floats, threads or HTTP: the same reader runs in
+//! the host and, compiled to wasm, inside a proxy.
+
+mod api;
+mod error;
+mod family;
+mod fields;
+mod normalised;
+mod number;
+mod pools;
+mod request;
+mod sse;
+mod stream;
+
+pub use api::Api;
+pub use error::{QuantityFault, UsageError};
+pub use normalised::{Finish, Normalised, Served};
+pub use number::{NumberError, parse_exact};
+pub use request::{RequestError, RequestFacts};
+pub use sse::{SseError, SseEvent, SseReader};
+pub use stream::{Normaliser, normalise_response, normalise_sse};
+
+/// The largest event (or line) of a stream that is buffered, in bytes, unless told otherwise.
+pub const EVENT_BYTES_MAX: usize = 16 << 20;
+
+/// The largest usage object that is read, in bytes. Real ones stay under one kilobyte.
+pub const USAGE_BYTES_MAX: usize = 16 << 10;

@@ -1,0 +1,243 @@
+//! Gemini generateContent, of the Gemini API and of Vertex.
+//!
+//! `promptTokenCount` includes cached tokens; `candidatesTokenCount` does **not** include
+//! `thoughtsTokenCount`; `toolUsePromptTokenCount` is input that stands beside the prompt.
+//! The modality lists say how much of each count is audio, image or video; the rest is text, and
+//! documents are billed as text. In a stream every chunk restates cumulative usage: the last one
+//! counts, and it is the last word once a finish reason or a block reason has come.
+
+use super::{Bill, Reading, Told, Word, keep};
+use crate::error::UsageError;
+use crate::fields::Fields;
+use crate::pools::{attribute, rest, sum};
+use farebox_pricing::meter::Meter;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+#[derive(Debug, Default)]
+pub(crate) struct GenerateContent {
+    pub(super) told: Told,
+    usage: Option<String>,
+    queries: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Chunk<'a> {
+    model_version: Option<Word>,
+    response_id: Option<Word>,
+    #[serde(borrow)]
+    usage_metadata: Option<&'a RawValue>,
+    candidates: Option<Vec<Candidate>>,
+    prompt_feedback: Option<PromptFeedback>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Candidate {
+    finish_reason: Option<IgnoredAny>,
+    grounding_metadata: Option<Grounding>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Grounding {
+    web_search_queries: Option<Vec<IgnoredAny>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PromptFeedback {
+    block_reason: Option<IgnoredAny>,
+}
+
+impl GenerateContent {
+    pub(super) fn read(&mut self, text: &str) -> Result<(), UsageError> {
+        let chunk: Chunk<'_> =
+            serde_json::from_str(text).map_err(|error| UsageError::malformed(&error))?;
+        self.told.model(chunk.model_version);
+        self.told.response_id(chunk.response_id);
+        self.told.failure(chunk.error);
+        self.told.ended |= chunk
+            .prompt_feedback
+            .is_some_and(|feedback| feedback.block_reason.is_some());
+        for candidate in chunk.candidates.unwrap_or_default() {
+            self.told.ended |= candidate.finish_reason.is_some();
+            let queries = candidate
+                .grounding_metadata
+                .and_then(|grounding| grounding.web_search_queries)
+                .map_or(0, |queries| queries.len() as u64);
+            // Later chunks restate the list, so it is not added up.
+            self.queries = self.queries.max(queries);
+        }
+        keep(&mut self.usage, chunk.usage_metadata)
+    }
+
+    pub(super) fn conclude(mut self) -> Result<Reading, UsageError> {
+        let Some(raw) = self.usage.take() else {
+            return Err(self.told.no_usage());
+        };
+        let mut bill = Bill::default();
+        let mut usage = Fields::parse("usageMetadata", &raw)?;
+        let stated = read_tokens(&mut usage, &mut bill)?;
+        self.read_tier(&mut usage)?;
+        usage.leftovers(&mut bill.unknown);
+        if !stated {
+            return Err(self.told.no_usage());
+        }
+        bill.pools.detail(Meter::Search, self.searches())?;
+        Ok(self.told.reading(bill, raw))
+    }
+
+    /// Grounding is billed per query from Gemini 3 on, and per grounded prompt before
+    /// (ai.google.dev, "Pricing").
+    fn searches(&self) -> u64 {
+        let model = self.told.served.model.as_deref().unwrap_or_default();
+        if model.starts_with("gemini-1") || model.starts_with("gemini-2") {
+            self.queries.min(1)
+        } else {
+            self.queries
+        }
+    }
+
+    fn read_tier(&mut self, usage: &mut Fields) -> Result<(), UsageError> {
+        let traffic = usage.text("trafficType")?;
+        let tier = usage.text("serviceTier")?;
+        let word = match (tier, traffic.as_deref()) {
+            (Some(tier), _) => tier.to_ascii_lowercase(),
+            (None, Some("ON_DEMAND_PRIORITY")) => "priority".to_owned(),
+            (None, Some("ON_DEMAND_FLEX")) => "flex".to_owned(),
+            // Pay as you go: the standard tier.
+            (None, Some("ON_DEMAND" | "TRAFFIC_TYPE_UNSPECIFIED") | None) => return Ok(()),
+            (None, Some(other)) => other.to_ascii_lowercase(),
+        };
+        if !matches!(
+            word.as_str(),
+            "" | "unspecified" | "service_tier_unspecified"
+        ) {
+            self.told.served.service_tier = Some(word.into());
+        }
+        Ok(())
+    }
+}
+
+/// How much of a count is of each modality.
+#[derive(Default)]
+struct Modalities {
+    audio: u64,
+    image: u64,
+    video: u64,
+}
+
+impl Modalities {
+    fn read(usage: &mut Fields, key: &str, bill: &mut Bill) -> Result<Self, UsageError> {
+        let mut modalities = Self::default();
+        for mut detail in usage.objects(key)? {
+            let modality = detail.text("modality")?;
+            let count = detail.count("tokenCount")?.unwrap_or(0);
+            let of = match modality.as_deref() {
+                Some("AUDIO") => &mut modalities.audio,
+                Some("IMAGE") => &mut modalities.image,
+                Some("VIDEO") => &mut modalities.video,
+                Some("TEXT" | "DOCUMENT" | "MODALITY_UNSPECIFIED") | None => continue,
+                Some(_) => {
+                    bill.unknown.push(detail.path_of("modality"));
+                    continue;
+                }
+            };
+            *of = sum(&[*of, count]);
+            detail.leftovers(&mut bill.unknown);
+        }
+        Ok(modalities)
+    }
+
+    const fn parts(&self) -> [u64; 3] {
+        [self.audio, self.image, self.video]
+    }
+
+    /// Each modality without the part of it that was cached.
+    fn without(&self, path: &str, cached: &Self) -> Result<Self, UsageError> {
+        Ok(Self {
+            audio: rest(path, self.audio, &[cached.audio])?,
+            image: rest(path, self.image, &[cached.image])?,
+            video: rest(path, self.video, &[cached.video])?,
+        })
+    }
+}
+
+/// Returns whether any tokens were stated.
+fn read_tokens(usage: &mut Fields, bill: &mut Bill) -> Result<bool, UsageError> {
+    let prompt = usage.count("promptTokenCount")?;
+    let cached = usage.count("cachedContentTokenCount")?.unwrap_or(0);
+    let tool_use = usage.count("toolUsePromptTokenCount")?.unwrap_or(0);
+    let candidates = usage.count("candidatesTokenCount")?;
+    let thoughts = usage.count("thoughtsTokenCount")?.unwrap_or(0);
+    let total = usage.count("totalTokenCount")?;
+    let in_prompt = Modalities::read(usage, "promptTokensDetails", bill)?;
+    let in_cache = Modalities::read(usage, "cacheTokensDetails", bill)?;
+    let in_tool_use = Modalities::read(usage, "toolUsePromptTokensDetails", bill)?;
+    let in_candidates = Modalities::read(usage, "candidatesTokensDetails", bill)?;
+
+    let parts = sum(&[
+        prompt.unwrap_or(0),
+        tool_use,
+        candidates.unwrap_or(0),
+        thoughts,
+    ]);
+    if let Some(total) = total
+        && total != parts
+    {
+        return Err(UsageError::TotalMismatch {
+            path: usage.path_of("totalTokenCount"),
+            total,
+            parts,
+        });
+    }
+    if let Some(prompt) = prompt {
+        let details = usage.path_of("promptTokensDetails");
+        let fresh = in_prompt.without(&details, &in_cache)?;
+        let [audio, image, video] = fresh.parts();
+        let path = usage.path_of("promptTokenCount");
+        let text = rest(&path, prompt, &[cached, audio, image, video])?;
+        bill.pools.stated(Meter::Input, text)?;
+        bill_input(&fresh, bill)?;
+    }
+    let cached_text = rest(
+        &usage.path_of("cachedContentTokenCount"),
+        cached,
+        &in_cache.parts(),
+    )?;
+    let tool_text = rest(
+        &usage.path_of("toolUsePromptTokenCount"),
+        tool_use,
+        &in_tool_use.parts(),
+    )?;
+    bill_input(&in_tool_use, bill)?;
+    let pools = &mut bill.pools;
+    pools.detail(Meter::Input, tool_text)?;
+    pools.detail(Meter::CacheRead, cached_text)?;
+    let modality = |name| attribute("modality", name);
+    pools.detail_with(Meter::CacheRead, in_cache.audio, modality("audio"))?;
+    pools.detail_with(Meter::CacheRead, in_cache.image, modality("image"))?;
+    pools.detail_with(Meter::CacheRead, in_cache.video, modality("video"))?;
+    if let Some(candidates) = candidates {
+        let Modalities { audio, image, .. } = in_candidates;
+        let path = usage.path_of("candidatesTokenCount");
+        // Generated video is not billed by these tokens, so they stay with the text.
+        let text = rest(&path, candidates, &[audio, image])?;
+        pools.stated(Meter::Output, text)?;
+        pools.detail(Meter::OutputAudio, audio)?;
+        pools.detail(Meter::OutputImage, image)?;
+    }
+    pools.detail(Meter::Reasoning, thoughts)?;
+    Ok(prompt.is_some() || candidates.is_some() || total.is_some())
+}
+
+fn bill_input(modalities: &Modalities, bill: &mut Bill) -> Result<(), UsageError> {
+    bill.pools.detail(Meter::InputAudio, modalities.audio)?;
+    bill.pools.detail(Meter::InputImage, modalities.image)?;
+    bill.pools.detail(Meter::InputVideo, modalities.video)
+}

@@ -1,0 +1,198 @@
+//! One module per provider family, and what they share: the reading in progress.
+//!
+//! A family reads JSON objects one after the other (a whole body is one, a stream is many), keeps
+//! only the last usage text and a few words, and turns them into a [`Reading`] at the end. So its
+//! memory does not grow with the answer.
+
+mod anthropic;
+mod gemini;
+mod openai_chat;
+mod openai_responses;
+mod openai_tokens;
+
+use crate::USAGE_BYTES_MAX;
+use crate::api::Api;
+use crate::error::UsageError;
+use crate::fields::too_large;
+use crate::normalised::{Finish, Served};
+use crate::pools::Pools;
+use rust_decimal::Decimal;
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// Ids, models and tiers are read up to this many bytes; nobody's are longer.
+const WORD_BYTES_MAX: usize = 256;
+
+/// The answer as read to its end.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) served: Served,
+    pub(crate) bill: Bill,
+    pub(crate) raw_usage: String,
+    pub(crate) finish: Finish,
+}
+
+/// What a usage object says, while it is read.
+#[derive(Debug, Default)]
+pub(crate) struct Bill {
+    pub(crate) pools: Pools,
+    pub(crate) provider_cost_usd: Option<Decimal>,
+    pub(crate) upstream_cost_usd: Option<Decimal>,
+    pub(crate) own_key: Option<bool>,
+    pub(crate) unknown: Vec<String>,
+}
+
+/// The reading in progress, by family.
+#[derive(Debug)]
+pub(crate) enum Family {
+    Chat(openai_chat::Chat),
+    Responses(openai_responses::Responses),
+    Messages(anthropic::Messages),
+    GenerateContent(gemini::GenerateContent),
+}
+
+impl Family {
+    pub(crate) fn new(api: Api) -> Self {
+        match api {
+            Api::Chat => Self::Chat(Default::default()),
+            Api::Responses => Self::Responses(Default::default()),
+            Api::Messages => Self::Messages(Default::default()),
+            Api::GenerateContent => Self::GenerateContent(Default::default()),
+        }
+    }
+
+    /// Reads one JSON object: a whole body, or one event of a stream.
+    pub(crate) fn read(&mut self, text: &str) -> Result<(), UsageError> {
+        match self {
+            Self::Chat(chat) => chat.read(text),
+            Self::Responses(responses) => responses.read(text),
+            Self::Messages(messages) => messages.read(text),
+            Self::GenerateContent(content) => content.read(text),
+        }
+    }
+
+    /// The stream said that it is over (`[DONE]`), or the body was read whole.
+    pub(crate) fn end(&mut self) {
+        match self {
+            Self::Chat(chat) => chat.told.ended = true,
+            Self::GenerateContent(content) => content.told.ended = true,
+            // These two say themselves whether they are complete.
+            Self::Responses(_) | Self::Messages(_) => {}
+        }
+    }
+
+    pub(crate) fn conclude(self, vendor: &str) -> Result<Reading, UsageError> {
+        match self {
+            Self::Chat(chat) => chat.conclude(vendor),
+            Self::Responses(responses) => responses.conclude(vendor),
+            Self::Messages(messages) => messages.conclude(),
+            Self::GenerateContent(content) => content.conclude(),
+        }
+    }
+}
+
+/// What every family is told along the way.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    served: Served,
+    failure: Option<String>,
+    /// The provider said its last word.
+    ended: bool,
+}
+
+impl Told {
+    fn model(&mut self, model: Option<Word>) {
+        replace(&mut self.served.model, model);
+    }
+
+    fn service_tier(&mut self, tier: Option<Word>) {
+        replace(&mut self.served.service_tier, tier);
+    }
+
+    fn response_id(&mut self, id: Option<Word>) {
+        replace(&mut self.served.response_id, id);
+    }
+
+    fn failure(&mut self, error: Option<&RawValue>) {
+        if let Some(error) = error {
+            self.failure = Some(failure_kind(error.get()));
+        }
+    }
+
+    fn no_usage(self) -> UsageError {
+        let served = Box::new(self.served);
+        match self.failure {
+            Some(kind) => UsageError::ProviderError { kind, served },
+            None => UsageError::NoUsage { served },
+        }
+    }
+
+    const fn finish(&self) -> Finish {
+        if self.failure.is_some() {
+            Finish::Failed
+        } else if self.ended {
+            Finish::Complete
+        } else {
+            Finish::Partial
+        }
+    }
+
+    fn reading(self, bill: Bill, raw_usage: String) -> Reading {
+        Reading {
+            finish: self.finish(),
+            served: self.served,
+            bill,
+            raw_usage,
+        }
+    }
+}
+
+/// Keeps the text of a usage object; `{}` states nothing.
+fn keep(usage: &mut Option<String>, raw: Option<&RawValue>) -> Result<(), UsageError> {
+    let Some(raw) = raw else { return Ok(()) };
+    if raw.get().len() > USAGE_BYTES_MAX {
+        return Err(too_large());
+    }
+    *usage = Some(raw.get().to_owned());
+    Ok(())
+}
+
+fn replace(word: &mut Option<Box<str>>, new: Option<Word>) {
+    // Some providers open a stream with empty names.
+    if let Some(Word(new)) = new
+        && !new.is_empty()
+    {
+        *word = Some(new);
+    }
+}
+
+/// A short string: an id, a model, a tier. Anything else is an answer of another shape.
+#[derive(Debug)]
+pub(crate) struct Word(Box<str>);
+
+impl<'de> Deserialize<'de> for Word {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <Cow<'de, str>>::deserialize(deserializer)?;
+        if text.len() > WORD_BYTES_MAX {
+            return Err(D::Error::custom("the name is too long"));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+/// The provider's word for an error: its type, code or status. Never its message, which may
+/// repeat content.
+fn failure_kind(error: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(error).unwrap_or_default();
+    for key in ["type", "code", "status"] {
+        match value.get(key) {
+            Some(serde_json::Value::String(word)) if word.len() <= 64 => return word.clone(),
+            Some(serde_json::Value::Number(number)) => {
+                return number.as_str().chars().take(64).collect();
+            }
+            _ => {}
+        }
+    }
+    "unknown".to_owned()
+}

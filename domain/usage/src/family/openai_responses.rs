@@ -1,0 +1,220 @@
+//! OpenAI responses. Images and transcriptions share its usage object and are read here too.
+//!
+//! In a stream, the terminal event (`response.completed`, `.incomplete`, `.failed`) carries the
+//! whole response with its usage and the tier that was served; earlier events carry `null` and the
+//! tier that was asked for. Hosted tools are billed by the call and stand in `output`, not in
+//! usage: searches, file searches, code containers and generated images are counted there.
+
+use super::openai_tokens::{Names, read};
+use super::{Bill, Reading, Told, Word, keep};
+use crate::error::UsageError;
+use crate::fields::Fields;
+use crate::pools::attribute;
+use farebox_pricing::meter::{Attribute, Meter};
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+const NAMES: Names = Names {
+    input: "input_tokens",
+    input_details: "input_tokens_details",
+    output: "output_tokens",
+    output_details: "output_tokens_details",
+};
+
+/// The transcription endpoints say `input_token_details`.
+const TRANSCRIPTION_NAMES: Names = Names {
+    input: "input_tokens",
+    input_details: "input_token_details",
+    output: "output_tokens",
+    output_details: "output_token_details",
+};
+
+#[derive(Debug, Default)]
+pub(crate) struct Responses {
+    pub(super) told: Told,
+    usage: Option<String>,
+    calls: Calls,
+}
+
+/// An event wraps a response; a body is one. Both are read by one type, so that an event whose
+/// `response` is missing is simply a response that says nothing.
+#[derive(Deserialize)]
+struct Event<'a> {
+    r#type: Option<Word>,
+    #[serde(borrow)]
+    response: Option<Response<'a>>,
+    code: Option<Word>,
+}
+
+#[derive(Deserialize)]
+struct Response<'a> {
+    id: Option<Word>,
+    model: Option<Word>,
+    service_tier: Option<Word>,
+    status: Option<Word>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    output: Option<Vec<Item>>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    r#type: Option<Word>,
+    action: Option<Action>,
+    size: Option<Word>,
+    quality: Option<Word>,
+}
+
+#[derive(Deserialize)]
+struct Action {
+    r#type: Option<Word>,
+}
+
+/// What the hosted tools did.
+#[derive(Debug, Default)]
+struct Calls {
+    searches: u64,
+    file_searches: u64,
+    code_interpreters: u64,
+    images: Vec<Vec<Attribute>>,
+    unknown: Vec<String>,
+}
+
+impl Responses {
+    pub(super) fn read(&mut self, text: &str) -> Result<(), UsageError> {
+        let event: Event<'_> = parse(text)?;
+        let kind = event.r#type.as_ref().map_or("", |Word(kind)| kind);
+        if kind == "error" {
+            let code = event.code.map_or("error".into(), |Word(code)| code);
+            self.told.failure = Some(code.into());
+            return Ok(());
+        }
+        match event.response {
+            Some(response) => self.read_response(response),
+            // Deltas say nothing about usage; anything else is a body.
+            None if kind.starts_with("response.") => Ok(()),
+            None => self.read_response(parse(text)?),
+        }
+    }
+
+    fn read_response(&mut self, response: Response<'_>) -> Result<(), UsageError> {
+        self.told.model(response.model);
+        self.told.service_tier(response.service_tier);
+        self.told.response_id(response.id);
+        self.told.failure(response.error);
+        match response.status.as_ref().map(|Word(status)| &**status) {
+            // Images and transcriptions have no status: they answer when they are done.
+            Some("completed" | "incomplete" | "cancelled") | None => self.told.ended = true,
+            Some("failed") => {
+                let unknown = || "failed".to_owned();
+                self.told.failure.get_or_insert_with(unknown);
+            }
+            Some(_) => {}
+        }
+        if let Some(output) = response.output {
+            self.calls = Calls::count(&output);
+        }
+        keep(&mut self.usage, response.usage)
+    }
+
+    pub(super) fn conclude(self, vendor: &str) -> Result<Reading, UsageError> {
+        let Some(raw) = self.usage else {
+            return Err(self.told.no_usage());
+        };
+        let mut bill = Bill::default();
+        let mut fields = Fields::parse("usage", &raw)?;
+        let kind = fields.text("type")?;
+        let stated = if kind.as_deref() == Some("duration") {
+            let seconds = fields.quantity("seconds")?;
+            bill.pools
+                .add(Meter::Second, seconds.unwrap_or(Decimal::ZERO), Vec::new())?;
+            fields.leftovers(&mut bill.unknown);
+            seconds.is_some()
+        } else {
+            let names = if kind.as_deref() == Some("tokens") {
+                &TRANSCRIPTION_NAMES
+            } else {
+                &NAMES
+            };
+            read(fields, names, vendor, &mut bill)?
+        };
+        if !stated {
+            return Err(self.told.no_usage());
+        }
+        self.calls.bill(&mut bill)?;
+        Ok(self.told.reading(bill, raw))
+    }
+}
+
+impl Calls {
+    fn count(output: &[Item]) -> Self {
+        let mut calls = Self::default();
+        for (index, item) in output.iter().enumerate() {
+            match item.r#type.as_ref().map_or("", |Word(kind)| kind) {
+                "web_search_call" if item.searches() => calls.searches = one_more(calls.searches),
+                "file_search_call" => calls.file_searches = one_more(calls.file_searches),
+                "code_interpreter_call" => {
+                    calls.code_interpreters = one_more(calls.code_interpreters);
+                }
+                "image_generation_call" => calls.images.push(item.image_attributes()),
+                // These run at the caller's, or cost tokens only.
+                "web_search_call" | "function_call" | "custom_tool_call" | "computer_call"
+                | "mcp_call" | "local_shell_call" | "shell_call" | "apply_patch_call"
+                | "tool_search_call" => {}
+                kind if kind.ends_with("_call") => {
+                    calls.unknown.push(format!("output[{index}].type={kind}"));
+                }
+                _ => {}
+            }
+        }
+        calls
+    }
+
+    fn bill(self, bill: &mut Bill) -> Result<(), UsageError> {
+        let pools = &mut bill.pools;
+        let tool = |name| attribute("tool", name);
+        pools.detail(Meter::Search, self.searches)?;
+        pools.detail_with(Meter::ToolCall, self.file_searches, tool("file_search"))?;
+        pools.detail_with(
+            Meter::ToolCall,
+            self.code_interpreters,
+            tool("code_interpreter"),
+        )?;
+        for attributes in self.images {
+            pools.detail_with(Meter::Image, 1, attributes)?;
+        }
+        bill.unknown.extend(self.unknown);
+        Ok(())
+    }
+}
+
+impl Item {
+    /// Opening a page and finding in it are steps of a search, billed with it.
+    fn searches(&self) -> bool {
+        let action = self.action.as_ref().and_then(|a| a.r#type.as_ref());
+        action.is_none_or(|Word(action)| &**action == "search")
+    }
+
+    fn image_attributes(&self) -> Vec<Attribute> {
+        [("quality", &self.quality), ("size", &self.size)]
+            .into_iter()
+            .filter_map(|(name, value)| {
+                value.as_ref().map(|Word(value)| Attribute {
+                    name: name.into(),
+                    value: value.clone(),
+                })
+            })
+            .collect()
+    }
+}
+
+const fn one_more(count: u64) -> u64 {
+    count.saturating_add(1)
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, UsageError> {
+    serde_json::from_str(text).map_err(|error| UsageError::malformed(&error))
+}

@@ -1,0 +1,338 @@
+//! The token arithmetic that every OpenAI-like usage object shares, and the few fields on which
+//! compatible providers differ.
+//!
+//! The input total includes cached, cache-written, audio, image and video tokens; the output total
+//! includes reasoning, audio and image tokens, and both kinds of predicted tokens, which are
+//! billed as output. The stated total decides two open questions: whether reasoning tokens stand
+//! inside the output or beside it (xAI), and how many a provider left unsaid (Gemini's compatible
+//! endpoint).
+
+use super::Bill;
+use crate::error::UsageError;
+use crate::fields::Fields;
+use crate::pools::{attribute, rest, sum};
+use farebox_pricing::meter::Meter;
+use rust_decimal::Decimal;
+
+/// One xAI tick is 10^-10 USD (docs.x.ai, "Cost Tracking").
+const XAI_TICK_SCALE: u32 = 10;
+
+/// What the fields are called.
+pub(crate) struct Names {
+    pub(crate) input: &'static str,
+    pub(crate) input_details: &'static str,
+    pub(crate) output: &'static str,
+    pub(crate) output_details: &'static str,
+}
+
+/// Reads a whole usage object. Returns whether it stated anything.
+pub(crate) fn read(
+    mut usage: Fields,
+    names: &Names,
+    vendor: &str,
+    bill: &mut Bill,
+) -> Result<bool, UsageError> {
+    let input = usage.count(names.input)?;
+    let output = usage.count(names.output)?;
+    let total = usage.count("total_tokens")?;
+    let mut stated = input.is_some() || output.is_some();
+
+    let prompt = Prompt::read(&mut usage, names, bill)?;
+    let completion = Completion::read(&mut usage, names, bill)?;
+    let has_cost = read_vendor(&mut usage, vendor, bill)?;
+
+    // Embedding and rerank endpoints of some providers state the total alone: all of it is input.
+    let input = match (input, output, total) {
+        (None, None, Some(total)) => {
+            stated = true;
+            Some(total)
+        }
+        _ => input,
+    };
+    if let Some(input) = input {
+        let text = rest(&usage.path_of(names.input), input, &prompt.parts())?;
+        bill.pools.stated(Meter::Input, text)?;
+        prompt.bill(bill)?;
+    }
+    let beside = completion.reasoning_beside(&usage, vendor, input, output, total)?;
+    if let Some(output) = output {
+        let inside = if beside.is_some() {
+            0
+        } else {
+            completion.reasoning
+        };
+        let parts = [inside, completion.audio, completion.image];
+        let text = rest(&usage.path_of(names.output), output, &parts)?;
+        bill.pools.stated(Meter::Output, text)?;
+        bill.pools
+            .detail(Meter::Reasoning, beside.unwrap_or(inside))?;
+        bill.pools.detail(Meter::OutputAudio, completion.audio)?;
+        bill.pools.detail(Meter::OutputImage, completion.image)?;
+    }
+    usage.leftovers(&mut bill.unknown);
+    Ok(stated || has_cost)
+}
+
+/// The parts of the input total.
+struct Prompt {
+    cached: u64,
+    written: u64,
+    audio: u64,
+    image: u64,
+    video: u64,
+    /// Cached tokens that are already in `cached`, by modality; taken out of that modality.
+    cached_audio: u64,
+    cached_image: u64,
+}
+
+impl Prompt {
+    fn read(usage: &mut Fields, names: &Names, bill: &mut Bill) -> Result<Self, UsageError> {
+        let mut cached = OneFact::default();
+        cached.read(usage, "prompt_cache_hit_tokens")?;
+        cached.read(usage, "cached_tokens")?;
+        cached.read(usage, "num_cached_tokens")?;
+        // The complement of the hits; the input total already has it.
+        usage.count("prompt_cache_miss_tokens")?;
+        let mut prompt = Self {
+            cached: 0,
+            written: 0,
+            audio: 0,
+            image: 0,
+            video: 0,
+            cached_audio: 0,
+            cached_image: 0,
+        };
+        if let Some(mut details) = usage.object(names.input_details)? {
+            cached.read(&mut details, "cached_tokens")?;
+            prompt.written = details.count("cache_write_tokens")?.unwrap_or(0);
+            prompt.audio = details.count("audio_tokens")?.unwrap_or(0);
+            prompt.image = details.count("image_tokens")?.unwrap_or(0);
+            prompt.video = details.count("video_tokens")?.unwrap_or(0);
+            details.count("text_tokens")?;
+            if let Some(mut split) = details.object("cached_tokens_details")? {
+                prompt.cached_audio = split.count("audio_tokens")?.unwrap_or(0);
+                prompt.cached_image = split.count("image_tokens")?.unwrap_or(0);
+                split.count("text_tokens")?;
+                split.leftovers(&mut bill.unknown);
+            }
+            prompt.audio = rest(
+                &details.path_of("audio_tokens"),
+                prompt.audio,
+                &[prompt.cached_audio],
+            )?;
+            prompt.image = rest(
+                &details.path_of("image_tokens"),
+                prompt.image,
+                &[prompt.cached_image],
+            )?;
+            details.leftovers(&mut bill.unknown);
+        }
+        prompt.cached = cached.value();
+        rest(
+            &usage.path_of(names.input_details),
+            prompt.cached,
+            &[prompt.cached_audio, prompt.cached_image],
+        )?;
+        Ok(prompt)
+    }
+
+    const fn parts(&self) -> [u64; 5] {
+        [
+            self.cached,
+            self.written,
+            self.audio,
+            self.image,
+            self.video,
+        ]
+    }
+
+    fn bill(&self, bill: &mut Bill) -> Result<(), UsageError> {
+        let cached_text = rest(
+            "cached_tokens",
+            self.cached,
+            &[self.cached_audio, self.cached_image],
+        )?;
+        let pools = &mut bill.pools;
+        pools.detail(Meter::CacheRead, cached_text)?;
+        let modality = |name| attribute("modality", name);
+        pools.detail_with(Meter::CacheRead, self.cached_audio, modality("audio"))?;
+        pools.detail_with(Meter::CacheRead, self.cached_image, modality("image"))?;
+        pools.detail(Meter::CacheWrite5m, self.written)?;
+        pools.detail(Meter::InputAudio, self.audio)?;
+        pools.detail(Meter::InputImage, self.image)?;
+        pools.detail(Meter::InputVideo, self.video)
+    }
+}
+
+/// The parts of the output total.
+#[derive(Default)]
+struct Completion {
+    reasoning: u64,
+    /// Stated outside the details, which one provider does for tokens beside the output.
+    reasoning_is_beside: bool,
+    audio: u64,
+    image: u64,
+}
+
+impl Completion {
+    fn read(usage: &mut Fields, names: &Names, bill: &mut Bill) -> Result<Self, UsageError> {
+        let mut completion = Self::default();
+        let mut reasoning = OneFact::default();
+        if let Some(mut details) = usage.object(names.output_details)? {
+            reasoning.read(&mut details, "reasoning_tokens")?;
+            completion.audio = details.count("audio_tokens")?.unwrap_or(0);
+            completion.image = details.count("image_tokens")?.unwrap_or(0);
+            for included in [
+                "text_tokens",
+                "accepted_prediction_tokens",
+                "rejected_prediction_tokens",
+            ] {
+                details.count(included)?;
+            }
+            details.leftovers(&mut bill.unknown);
+        }
+        let in_details = reasoning.is_stated();
+        reasoning.read(usage, "reasoning_tokens")?;
+        completion.reasoning_is_beside = reasoning.is_stated() && !in_details;
+        completion.reasoning = reasoning.value();
+        Ok(completion)
+    }
+
+    /// The reasoning tokens, if they stand beside the output rather than inside it.
+    fn reasoning_beside(
+        &self,
+        usage: &Fields,
+        vendor: &str,
+        input: Option<u64>,
+        output: Option<u64>,
+        total: Option<u64>,
+    ) -> Result<Option<u64>, UsageError> {
+        let (Some(output), Some(total)) = (output, total) else {
+            let unsaid = output.is_some() && self.reasoning > 0 && vendor == "xai";
+            return Ok(unsaid.then_some(self.reasoning));
+        };
+        let parts = sum(&[input.unwrap_or(0), output]);
+        if vendor == "perplexity" && self.reasoning_is_beside && total == parts {
+            // Perplexity's total covers neither citation nor reasoning tokens.
+            return Ok(Some(self.reasoning));
+        }
+        if total == parts {
+            return Ok(None);
+        }
+        if self.reasoning > 0 && total == sum(&[parts, self.reasoning]) {
+            return Ok(Some(self.reasoning));
+        }
+        if is_google(vendor) && self.reasoning == 0 && total > parts {
+            return rest(&usage.path_of("total_tokens"), total, &[parts]).map(Some);
+        }
+        Err(UsageError::TotalMismatch {
+            path: usage.path_of("total_tokens"),
+            total,
+            parts,
+        })
+    }
+}
+
+/// One fact under several names. Names that disagree are an error.
+#[derive(Default)]
+struct OneFact(Option<(String, u64)>);
+
+impl OneFact {
+    fn read(&mut self, fields: &mut Fields, key: &str) -> Result<(), UsageError> {
+        let Some(value) = fields.count(key)? else {
+            return Ok(());
+        };
+        match &self.0 {
+            Some((other_path, other_value)) if *other_value != value => Err(UsageError::Conflict {
+                path: fields.path_of(key),
+                value,
+                other_path: other_path.clone(),
+                other_value: *other_value,
+            }),
+            Some(_) => Ok(()),
+            None => {
+                self.0 = Some((fields.path_of(key), value));
+                Ok(())
+            }
+        }
+    }
+
+    const fn is_stated(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn value(&self) -> u64 {
+        self.0.as_ref().map_or(0, |(_, value)| *value)
+    }
+}
+
+fn is_google(vendor: &str) -> bool {
+    matches!(vendor, "google" | "gemini" | "vertex_ai" | "google_vertex")
+}
+
+/// Fields of one provider only. Returns whether one of them stated what the call cost.
+fn read_vendor(usage: &mut Fields, vendor: &str, bill: &mut Bill) -> Result<bool, UsageError> {
+    match vendor {
+        "openrouter" => {
+            let cost = usage.amount("cost")?;
+            bill.provider_cost_usd = cost;
+            bill.own_key = usage.flag("is_byok")?;
+            if let Some(mut details) = usage.object("cost_details")? {
+                let upstream = details.amount("upstream_inference_cost")?;
+                // Without an own key this repeats `cost`.
+                if bill.own_key == Some(true) {
+                    bill.upstream_cost_usd = upstream;
+                }
+                details.amount("upstream_inference_prompt_cost")?;
+                details.amount("upstream_inference_completions_cost")?;
+                // The same two under the responses api.
+                details.amount("upstream_inference_input_cost")?;
+                details.amount("upstream_inference_output_cost")?;
+                details.leftovers(&mut bill.unknown);
+            }
+            Ok(cost.is_some())
+        }
+        "xai" => {
+            if let Some(mut ticks) = usage.quantity("cost_in_usd_ticks")? {
+                // Ticks are whole, so moving the point is exact.
+                let scale = ticks.scale().saturating_add(XAI_TICK_SCALE);
+                if ticks.set_scale(scale).is_ok() {
+                    bill.provider_cost_usd = Some(ticks.normalize());
+                }
+            }
+            // Live search bills each source.
+            let sources = usage.count("num_sources_used")?.unwrap_or(0);
+            bill.pools.detail(Meter::Search, sources)?;
+            Ok(bill.provider_cost_usd.is_some())
+        }
+        "perplexity" => {
+            let searches = usage.count("num_search_queries")?.unwrap_or(0);
+            bill.pools.detail(Meter::Search, searches)?;
+            let citations = usage.count("citation_tokens")?.unwrap_or(0);
+            bill.pools
+                .detail(Meter::Other("citation".into()), citations)?;
+            usage.ignore(&["search_context_size"]);
+            if let Some(mut cost) = usage.object_if("cost") {
+                bill.provider_cost_usd = cost.amount("total_cost")?;
+            }
+            Ok(bill.provider_cost_usd.is_some())
+        }
+        "groq" => {
+            usage.ignore(&["queue_time", "prompt_time", "completion_time", "total_time"]);
+            Ok(false)
+        }
+        "mistral" => {
+            // An empty object where there was no audio.
+            if usage
+                .object_if("prompt_audio_seconds")
+                .is_none_or(|none| !none.is_empty())
+                && let Some(seconds) = usage.quantity("prompt_audio_seconds")?
+                && seconds > Decimal::ZERO
+            {
+                bill.pools.add(Meter::Second, seconds, Vec::new())?;
+            }
+            Ok(false)
+        }
+        _ => Ok(false),
+    }
+}

@@ -1,0 +1,213 @@
+//! A usage object that is read field by field, and remembers what was not.
+//!
+//! Every read takes its field away; what is left at the end is what this crate does not know
+//! ([`Fields::leftovers`]). A `null` is as good as absent. Must not know any provider's names.
+
+use crate::USAGE_BYTES_MAX;
+use crate::error::{QuantityFault, UsageError, VALUE_CHARS_MAX};
+use crate::number::{NumberError, parse_exact};
+use farebox_pricing::meter::Quantity;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
+use serde_json::{Map, Value};
+
+/// A JSON object under its path.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    path: String,
+    map: Map<String, Value>,
+}
+
+impl Fields {
+    pub(crate) const fn new(path: String, map: Map<String, Value>) -> Self {
+        Self { path, map }
+    }
+
+    /// Reads the source text of a usage object.
+    pub(crate) fn parse(path: &str, text: &str) -> Result<Self, UsageError> {
+        if text.len() > USAGE_BYTES_MAX {
+            return Err(too_large());
+        }
+        match serde_json::from_str(text) {
+            Ok(Value::Object(map)) => Ok(Self::new(path.to_owned(), map)),
+            Ok(_) => Err(UsageError::WrongType {
+                path: path.to_owned(),
+                expected: "an object",
+            }),
+            Err(error) => Err(UsageError::malformed(&error)),
+        }
+    }
+
+    pub(crate) fn path_of(&self, key: &str) -> String {
+        format!("{}.{key}", self.path)
+    }
+
+    fn take(&mut self, key: &str) -> Option<Value> {
+        self.map.shift_remove(key).filter(|value| !value.is_null())
+    }
+
+    /// A whole number of things, at most 10^15.
+    pub(crate) fn count(&mut self, key: &str) -> Result<Option<u64>, UsageError> {
+        self.take(key)
+            .map(|value| count(&self.path_of(key), &value))
+            .transpose()
+    }
+
+    /// A count that is left in place unless it is one: for fields whose type varies by provider.
+    pub(crate) fn quantity(&mut self, key: &str) -> Result<Option<Decimal>, UsageError> {
+        let Some(value) = self.take(key) else {
+            return Ok(None);
+        };
+        let path = self.path_of(key);
+        let number = number(&path, &value)?;
+        Quantity::new(number)
+            .map(|quantity| Some(quantity.get()))
+            .map_err(|fault| quantity_error(&path, &value, fault.into()))
+    }
+
+    /// An amount of money: any exact decimal, not negative.
+    pub(crate) fn amount(&mut self, key: &str) -> Result<Option<Decimal>, UsageError> {
+        let Some(value) = self.take(key) else {
+            return Ok(None);
+        };
+        let path = self.path_of(key);
+        let amount = number(&path, &value)?;
+        if amount.is_sign_negative() && !amount.is_zero() {
+            return Err(quantity_error(&path, &value, QuantityFault::Negative));
+        }
+        Ok(Some(amount))
+    }
+
+    pub(crate) fn object(&mut self, key: &str) -> Result<Option<Self>, UsageError> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(Self::new(self.path_of(key), map))),
+            Some(_) => Err(self.wrong_type(key, "an object")),
+        }
+    }
+
+    /// The object under `key`, if it is one; anything else stays.
+    pub(crate) fn object_if(&mut self, key: &str) -> Option<Self> {
+        if !self.map.get(key).is_some_and(Value::is_object) {
+            return None;
+        }
+        match self.take(key) {
+            Some(Value::Object(map)) => Some(Self::new(self.path_of(key), map)),
+            _ => None,
+        }
+    }
+
+    /// A list of objects.
+    pub(crate) fn objects(&mut self, key: &str) -> Result<Vec<Self>, UsageError> {
+        let list = match self.take(key) {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(list)) => list,
+            Some(_) => return Err(self.wrong_type(key, "a list")),
+        };
+        let path = self.path_of(key);
+        list.into_iter()
+            .enumerate()
+            .map(|(index, value)| match value {
+                Value::Object(map) => Ok(Self::new(format!("{path}[{index}]"), map)),
+                _ => Err(UsageError::WrongType {
+                    path: format!("{path}[{index}]"),
+                    expected: "an object",
+                }),
+            })
+            .collect()
+    }
+
+    pub(crate) fn text(&mut self, key: &str) -> Result<Option<String>, UsageError> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.wrong_type(key, "a string")),
+        }
+    }
+
+    pub(crate) fn flag(&mut self, key: &str) -> Result<Option<bool>, UsageError> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(_) => Err(self.wrong_type(key, "a boolean")),
+        }
+    }
+
+    /// Fields that are known and bill nothing.
+    pub(crate) fn ignore(&mut self, keys: &[&str]) {
+        for key in keys {
+            let _ = self.take(key);
+        }
+    }
+
+    /// The names that are left.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.map.keys().cloned().collect()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.map.values().all(Value::is_null)
+    }
+
+    /// Ends the reading: what was not understood goes to `unknown`.
+    pub(crate) fn leftovers(self, unknown: &mut Vec<String>) {
+        for (key, value) in &self.map {
+            if !value.is_null() {
+                unknown.push(format!("{}.{}", self.path, cut(key)));
+            }
+        }
+    }
+
+    fn wrong_type(&self, key: &str, expected: &'static str) -> UsageError {
+        UsageError::WrongType {
+            path: self.path_of(key),
+            expected,
+        }
+    }
+}
+
+fn number(path: &str, value: &Value) -> Result<Decimal, UsageError> {
+    let Value::Number(number) = value else {
+        return Err(quantity_error(path, value, QuantityFault::NotANumber));
+    };
+    parse_exact(number.as_str()).map_err(|error| {
+        let fault = match error {
+            NumberError::Malformed => QuantityFault::NotANumber,
+            NumberError::TooLarge if number.as_str().starts_with('-') => QuantityFault::Negative,
+            NumberError::TooLarge => QuantityFault::TooLarge,
+            NumberError::TooFine => QuantityFault::TooFine,
+        };
+        quantity_error(path, value, fault)
+    })
+}
+
+fn count(path: &str, value: &Value) -> Result<u64, UsageError> {
+    let quantity = number(path, value)?;
+    let checked =
+        Quantity::new(quantity).map_err(|fault| quantity_error(path, value, fault.into()))?;
+    if checked.get().scale() != 0 {
+        return Err(quantity_error(path, value, QuantityFault::Fractional));
+    }
+    checked
+        .get()
+        .to_u64()
+        .ok_or_else(|| quantity_error(path, value, QuantityFault::TooLarge))
+}
+
+fn quantity_error(path: &str, value: &Value, fault: QuantityFault) -> UsageError {
+    UsageError::Quantity {
+        path: path.to_owned(),
+        value: cut(&value.to_string()),
+        fault,
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(VALUE_CHARS_MAX).collect()
+}
+
+pub(crate) const fn too_large() -> UsageError {
+    UsageError::UsageTooLarge {
+        limit: USAGE_BYTES_MAX as u64,
+    }
+}
