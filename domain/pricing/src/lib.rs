@@ -8,10 +8,12 @@
 pub mod answer;
 pub mod book;
 pub mod canonical;
+pub mod card;
 pub mod event;
 pub mod exact;
 #[cfg(test)]
 mod generated;
+pub mod load;
 pub mod meter;
 pub mod money;
 pub mod provider;

@@ -4,6 +4,7 @@
 //! service never sees a policy's own claim about cost, nor a total that does not add up.
 
 use farebox_pricing::answer::{Line, Quote, Refusal};
+use farebox_pricing::card::{RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_pricing::money::Rounding;
 use rust_decimal::Decimal;
@@ -69,6 +70,9 @@ pub enum Fault {
     /// Linear memory would have grown past its limit.
     #[error("the policy asked for more memory than its limit")]
     Memory,
+    /// The wasm stack would have grown past its limit.
+    #[error("the policy recursed past its stack limit")]
+    Stack,
     /// The result was larger than its limit.
     #[error("the policy returned more than its limit")]
     OutputTooLarge,
@@ -110,6 +114,17 @@ pub trait PolicyEngine: Send + Sync {
         release: &ReleaseId,
         requests: &[(UsageEvent, Facts)],
     ) -> Vec<Result<Priced, PolicyError>>;
+
+    /// A page of what a customer with these facts is shown. Not checked: nothing is charged by it.
+    ///
+    /// # Errors
+    /// See [`PolicyError`].
+    fn rate_card(
+        &self,
+        release: &ReleaseId,
+        request: &RateCardRequest,
+        facts: &Facts,
+    ) -> Result<RateCardPage, PolicyError>;
 }
 
 /// A shared engine.
