@@ -13,3 +13,4 @@ pub mod engine;
 pub mod http;
 pub mod service;
 pub mod store;
+pub mod wire;

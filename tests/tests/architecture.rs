@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 /// Which crates of this workspace each crate may depend on (build and test dependencies apart).
@@ -16,19 +19,38 @@ const CRATES: &[(&str, &[&str])] = &[
     ("domain/ledger", &["farebox-pricing"]),
     ("guest/sdk", &["farebox-pricing"]),
     ("guest/standard", &["farebox-pricing", "farebox-sdk"]),
-    ("host", &["farebox-book", "farebox-ledger", "farebox-pricing", "farebox-usage"]),
+    (
+        "host",
+        &[
+            "farebox-book",
+            "farebox-ledger",
+            "farebox-pricing",
+            "farebox-usage",
+        ],
+    ),
 ];
 
 /// Which modules of the host each module may name. `main` is the crate root.
 const HOST_MODULES: &[(&str, &[&str])] = &[
     ("service", &[]),
+    ("wire", &["service"]),
     ("clock", &["service"]),
     ("config", &["service"]),
     ("store", &["service"]),
     ("engine", &["service"]),
-    ("http", &["service"]),
-    ("app", &["clock", "config", "engine", "http", "service", "store"]),
-    ("cli", &["app", "clock", "config", "engine", "service", "store"]),
+    ("http", &["service", "wire"]),
+    (
+        "app",
+        &[
+            "clock", "config", "engine", "http", "service", "store", "wire",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "app", "clock", "config", "engine", "service", "store", "wire",
+        ],
+    ),
 ];
 
 /// Words that only one module of the host may write.
@@ -106,7 +128,10 @@ fn crates_depend_one_way() {
             .split("\n[")
             .next()
             .unwrap();
-        for line in dependencies.lines().filter(|line| line.starts_with("farebox")) {
+        for line in dependencies
+            .lines()
+            .filter(|line| line.starts_with("farebox"))
+        {
             let name = line.split(['.', ' ', '=']).next().unwrap();
             if !allowed.contains(&name) {
                 wrong.push(format!("{folder} depends on {name}"));
@@ -127,26 +152,37 @@ fn host_modules_depend_one_way() {
     let source = root().join("host/src");
     for path in sources(&source) {
         let relative = path.strip_prefix(&source).unwrap();
-        let first = relative.components().next().unwrap().as_os_str().to_string_lossy();
+        let first = relative
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_string_lossy();
         let module = first.trim_end_matches(".rs");
         if matches!(module, "lib" | "main") || is_test_file(relative) {
             continue;
         }
-        let may = allowed
-            .get(module)
-            .unwrap_or_else(|| panic!("`{module}` is a new module of the host: give it a place here"));
+        let may = allowed.get(module).unwrap_or_else(|| {
+            panic!("`{module}` is a new module of the host: give it a place here")
+        });
         seen.insert(module.to_owned());
         let text = code(&path);
         for named in text.split("crate::").skip(1) {
-            let name: String =
-                named.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let name: String = named
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
             if allowed.contains_key(name.as_str()) && name != module && !may.contains(name.as_str())
             {
                 wrong.push(format!("{} names `{name}`", relative.display()));
             }
         }
     }
-    assert_eq!(seen.len(), allowed.len(), "a module of the map is gone: {seen:?}");
+    assert_eq!(
+        seen.len(),
+        allowed.len(),
+        "a module of the map is gone: {seen:?}"
+    );
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
@@ -159,7 +195,13 @@ fn each_outside_thing_is_named_by_one_module() {
         if is_test_file(relative) {
             continue;
         }
-        let first = relative.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+        let first = relative
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_string_lossy()
+            .into_owned();
         let module = first.trim_end_matches(".rs");
         let text = code(&path);
         for (word, owners) in OWNED_WORDS {
@@ -174,7 +216,12 @@ fn each_outside_thing_is_named_by_one_module() {
 #[test]
 fn the_domain_is_pure() {
     let mut wrong = Vec::new();
-    for folder in ["domain/pricing", "domain/usage", "domain/book", "domain/ledger"] {
+    for folder in [
+        "domain/pricing",
+        "domain/usage",
+        "domain/book",
+        "domain/ledger",
+    ] {
         let source = root().join(folder).join("src");
         for path in sources(&source) {
             if is_test_file(path.strip_prefix(&source).unwrap()) {
