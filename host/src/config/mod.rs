@@ -1,0 +1,298 @@
+//! Configuration: the only module that reads the environment.
+//!
+//! One struct, [`Options`], is the file's format, the flags of `farebox serve` and the `FAREBOX_…`
+//! variables at once, so the three cannot drift apart; docs/configuration.md is printed from it
+//! ([`reference()`]). A flag wins over a variable, a variable over the file. [`Config`] is what is
+//! left: every value present, in range, of its own type. A configuration under which money could
+//! overflow is refused here, before anything starts. Must not know what the values are used for.
+
+mod options;
+mod reference;
+
+pub use options::{DeploymentOption, LogFormat, Options};
+pub use reference::reference;
+
+use farebox_pricing::event::Deployment;
+use farebox_pricing::money::{Peg, Rounding};
+use rust_decimal::Decimal;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The largest charge in USD that every commodity must be able to hold.
+const CHARGE_USD_MAX: i64 = 100_000_000;
+
+/// A text that never shows itself in logs or errors.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps `text` from being shown.
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// A checked configuration. What each value means stands at [`Options`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where everything is stored.
+    pub data_dir: PathBuf,
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// Where this Farebox runs.
+    pub deployment: Deployment,
+    /// The bootstrap admin key.
+    pub admin_key: Option<Secret>,
+    /// A price book instead of the shipped one.
+    pub price_book: Option<PathBuf>,
+    /// A policy component instead of the shipped one.
+    pub policy: Option<PathBuf>,
+    /// The name of the commodity.
+    pub commodity: Box<str>,
+    /// What one credit is worth.
+    pub peg: Peg,
+    /// How long a hold lives when its caller does not say, in milliseconds.
+    pub hold_ttl_ms: i64,
+    /// How long a caller may make a hold live, in milliseconds.
+    pub hold_ttl_max_ms: i64,
+    /// How far a caller's `occurred_at` may be from the host's clock, in milliseconds.
+    pub skew_max_ms: i64,
+    /// Commands that may wait for the ledger's writer.
+    pub queue_max: usize,
+    /// Bytes of the largest request body.
+    pub body_bytes_max: usize,
+    /// How long a request may take, in milliseconds.
+    pub request_timeout_ms: u64,
+    /// How long open requests may go on after a stop signal, in milliseconds.
+    pub drain_ms: u64,
+    /// What is logged, as a `tracing` filter.
+    pub log: Box<str>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file `{}`", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or holds a key that does not exist.
+    #[error("the configuration file `{}` is not valid", path.display())]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// Where, and why.
+        #[source]
+        source: Box<toml_edit::de::Error>,
+    },
+    /// A value is out of range.
+    #[error("`{key}` is `{value}`, but {rule}")]
+    OutOfRange {
+        /// The key, as in the file.
+        key: &'static str,
+        /// What was given.
+        value: String,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// Every charge must fit into the ledger's integers.
+    #[error(
+        "`credit_usd` is `{peg}`, but a charge of {CHARGE_USD_MAX} USD would overflow the ledger \
+         at that peg"
+    )]
+    PegOverflows {
+        /// What was given.
+        peg: Decimal,
+    },
+}
+
+impl Config {
+    /// The configuration that `options` (flags and environment) and the file they name make.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(options: Options) -> Result<Self, ConfigError> {
+        match options.config.clone() {
+            Some(path) => {
+                let file = read(&path)?;
+                Self::resolve(options.or(file))
+            }
+            None => Self::resolve(options),
+        }
+    }
+
+    /// The configuration without a file: what `options` leave open gets its default.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn resolve(options: Options) -> Result<Self, ConfigError> {
+        let hold_ttl_max_ms: i64 = in_range(
+            "hold_ttl_max_ms",
+            options.hold_ttl_max_ms,
+            86_400_000,
+            1_000,
+            2_592_000_000,
+        )?;
+        let hold_ttl_ms: i64 = in_range(
+            "hold_ttl_ms",
+            options.hold_ttl_ms,
+            900_000,
+            1_000,
+            2_592_000_000,
+        )?;
+        if hold_ttl_ms > hold_ttl_max_ms {
+            return Err(ConfigError::OutOfRange {
+                key: "hold_ttl_ms",
+                value: hold_ttl_ms.to_string(),
+                rule: "must not be above `hold_ttl_max_ms`",
+            });
+        }
+        Ok(Self {
+            data_dir: options.data_dir.unwrap_or_else(|| "farebox-data".into()),
+            listen: options
+                .listen
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8787))),
+            deployment: options
+                .deployment
+                .unwrap_or(DeploymentOption::Hosted)
+                .into(),
+            admin_key: admin_key(options.admin_key)?,
+            price_book: options.price_book,
+            policy: options.policy,
+            commodity: commodity(options.commodity)?,
+            peg: peg(options.credit_usd)?,
+            hold_ttl_ms,
+            hold_ttl_max_ms,
+            skew_max_ms: in_range(
+                "skew_max_ms",
+                options.skew_max_ms,
+                300_000,
+                0,
+                2_592_000_000,
+            )?,
+            queue_max: in_range("queue_max", options.queue_max, 8_192, 1, 1_000_000)?,
+            body_bytes_max: in_range(
+                "body_bytes_max",
+                options.body_bytes_max,
+                8_388_608,
+                1_024,
+                268_435_456,
+            )?,
+            request_timeout_ms: in_range(
+                "request_timeout_ms",
+                options.request_timeout_ms,
+                30_000,
+                100,
+                3_600_000,
+            )?,
+            drain_ms: in_range("drain_ms", options.drain_ms, 10_000, 0, 3_600_000)?,
+            log: options.log.unwrap_or_else(|| "info".to_owned()).into(),
+            log_format: options.log_format.unwrap_or(LogFormat::Text),
+        })
+    }
+
+    /// The directory of compiled policies. It can be deleted at any time.
+    pub fn cache_dir(&self) -> PathBuf {
+        self.data_dir.join("cache")
+    }
+}
+
+fn read(path: &Path) -> Result<Options, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    toml_edit::de::from_str(&text).map_err(|source| ConfigError::Malformed {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
+}
+
+fn in_range<T: TryFrom<u64>>(
+    key: &'static str,
+    given: Option<u64>,
+    default: u64,
+    min: u64,
+    max: u64,
+) -> Result<T, ConfigError> {
+    let value = given.unwrap_or(default);
+    let rule = "is out of its range (see docs/configuration.md)";
+    let error = || ConfigError::OutOfRange {
+        key,
+        value: value.to_string(),
+        rule,
+    };
+    if value < min || value > max {
+        return Err(error());
+    }
+    T::try_from(value).map_err(|_| error())
+}
+
+fn admin_key(given: Option<String>) -> Result<Option<Secret>, ConfigError> {
+    match given {
+        Some(key) if key.len() < 16 || !key.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err(ConfigError::OutOfRange {
+                key: "admin_key",
+                value: "(secret)".to_owned(),
+                rule: "must be at least 16 printable ASCII characters without spaces",
+            })
+        }
+        given => Ok(given.map(Secret)),
+    }
+}
+
+fn commodity(given: Option<String>) -> Result<Box<str>, ConfigError> {
+    let name = given.unwrap_or_else(|| "credit".to_owned());
+    let well_formed = (1..=32).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    if well_formed {
+        Ok(name.into())
+    } else {
+        Err(ConfigError::OutOfRange {
+            key: "commodity",
+            value: name,
+            rule: "must be 1 to 32 of `a` to `z`, `0` to `9` and `_`",
+        })
+    }
+}
+
+fn peg(given: Option<String>) -> Result<Peg, ConfigError> {
+    let text = given.unwrap_or_else(|| "0.10".to_owned());
+    let peg = Decimal::from_str_exact(&text)
+        .ok()
+        .and_then(Peg::new)
+        .ok_or(ConfigError::OutOfRange {
+            key: "credit_usd",
+            value: text,
+            rule: "must be above 0, at most 1000000, with at most nine decimal places",
+        })?;
+    peg.to_nanos(Decimal::from(CHARGE_USD_MAX), Rounding::AwayFromZero)
+        .map(|_| peg)
+        .map_err(|_| ConfigError::PegOverflows {
+            peg: peg.usd_per_credit(),
+        })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! Every key, as the file, the environment and the flags spell it. The first paragraph of each
+//! field's comment is its text in `--help` and in docs/configuration.md.
+
+use farebox_pricing::event::Deployment;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Where this Farebox runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeploymentOption {
+    /// The operator's own service.
+    Hosted,
+    /// On the customer's own machines.
+    SelfHosted,
+}
+
+impl From<DeploymentOption> for Deployment {
+    fn from(option: DeploymentOption) -> Self {
+        match option {
+            DeploymentOption::Hosted => Self::Hosted,
+            DeploymentOption::SelfHosted => Self::SelfHosted,
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What can be configured. Everything is optional; [`Config`](super::Config) fills the gaps.
+#[derive(Clone, Debug, Default, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// A TOML file with any of the other keys.
+    #[arg(long, env = "FAREBOX_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// The directory that holds everything Farebox stores. One server at a time uses it.
+    #[arg(long, env = "FAREBOX_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// The address and port the API listens on; port 0 takes a free one.
+    #[arg(long, env = "FAREBOX_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+
+    /// Where this Farebox runs: a fact that every price may depend on.
+    #[arg(long, env = "FAREBOX_DEPLOYMENT", value_enum)]
+    pub deployment: Option<DeploymentOption>,
+
+    /// A key with every right, for the first org and the first real admin key. At least 16
+    /// printable characters. Better set by the environment or the file than by a flag, which other
+    /// users of the machine can see.
+    #[arg(
+        long,
+        env = "FAREBOX_ADMIN_KEY",
+        value_name = "KEY",
+        hide_env_values = true
+    )]
+    pub admin_key: Option<String>,
+
+    /// The price book to sell under, TOML or JSON. Without it: the book that Farebox ships with.
+    #[arg(long, env = "FAREBOX_PRICE_BOOK", value_name = "FILE")]
+    pub price_book: Option<PathBuf>,
+
+    /// The policy to price with, a WebAssembly component. Without it: the standard policy.
+    #[arg(long, env = "FAREBOX_POLICY", value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+
+    /// The name of the credits that wallets hold: 1 to 32 of `a` to `z`, `0` to `9` and `_`.
+    /// Fixed once the data directory exists.
+    #[arg(long, env = "FAREBOX_COMMODITY", value_name = "NAME")]
+    pub commodity: Option<String>,
+
+    /// What one credit is worth in USD: above 0, at most nine decimal places. Fixed once the data
+    /// directory exists. Refused when a charge of 100 million USD would not fit the ledger.
+    #[arg(long, env = "FAREBOX_CREDIT_USD", value_name = "USD")]
+    pub credit_usd: Option<String>,
+
+    /// How long a hold lives when its caller does not say, in milliseconds: 1000 to
+    /// `hold_ttl_max_ms`.
+    #[arg(long, env = "FAREBOX_HOLD_TTL_MS", value_name = "MS")]
+    pub hold_ttl_ms: Option<u64>,
+
+    /// The longest life a caller may give a hold, in milliseconds: 1000 to 2592000000 (30 days).
+    #[arg(long, env = "FAREBOX_HOLD_TTL_MAX_MS", value_name = "MS")]
+    pub hold_ttl_max_ms: Option<u64>,
+
+    /// How far a caller's `occurred_at` may lie from this machine's clock, in milliseconds: 0 to
+    /// 2592000000. A time further away is refused; without one, the time of arrival counts.
+    #[arg(long, env = "FAREBOX_SKEW_MAX_MS", value_name = "MS")]
+    pub skew_max_ms: Option<u64>,
+
+    /// Commands that may wait for the ledger's writer, 1 to 1000000. Above it, callers get 503
+    /// with `Retry-After`.
+    #[arg(long, env = "FAREBOX_QUEUE_MAX", value_name = "COUNT")]
+    pub queue_max: Option<u64>,
+
+    /// The largest request body in bytes, 1024 to 268435456.
+    #[arg(long, env = "FAREBOX_BODY_BYTES_MAX", value_name = "BYTES")]
+    pub body_bytes_max: Option<u64>,
+
+    /// How long a request may take, in milliseconds: 100 to 3600000. An effect that was already
+    /// on its way still happens; a retry with the same idempotency key returns it.
+    #[arg(long, env = "FAREBOX_REQUEST_TIMEOUT_MS", value_name = "MS")]
+    pub request_timeout_ms: Option<u64>,
+
+    /// How long open requests may go on after a stop signal, in milliseconds: 0 to 3600000.
+    #[arg(long, env = "FAREBOX_DRAIN_MS", value_name = "MS")]
+    pub drain_ms: Option<u64>,
+
+    /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`) or a filter such as
+    /// `info,farebox::http=debug`. Bodies and keys are never logged.
+    #[arg(long, env = "FAREBOX_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+
+    /// How log lines look.
+    #[arg(long, env = "FAREBOX_LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+}
+
+impl Options {
+    /// These options, with what they leave open taken from `file`.
+    #[must_use]
+    pub fn or(self, file: Self) -> Self {
+        Self {
+            config: self.config,
+            data_dir: self.data_dir.or(file.data_dir),
+            listen: self.listen.or(file.listen),
+            deployment: self.deployment.or(file.deployment),
+            admin_key: self.admin_key.or(file.admin_key),
+            price_book: self.price_book.or(file.price_book),
+            policy: self.policy.or(file.policy),
+            commodity: self.commodity.or(file.commodity),
+            credit_usd: self.credit_usd.or(file.credit_usd),
+            hold_ttl_ms: self.hold_ttl_ms.or(file.hold_ttl_ms),
+            hold_ttl_max_ms: self.hold_ttl_max_ms.or(file.hold_ttl_max_ms),
+            skew_max_ms: self.skew_max_ms.or(file.skew_max_ms),
+            queue_max: self.queue_max.or(file.queue_max),
+            body_bytes_max: self.body_bytes_max.or(file.body_bytes_max),
+            request_timeout_ms: self.request_timeout_ms.or(file.request_timeout_ms),
+            drain_ms: self.drain_ms.or(file.drain_ms),
+            log: self.log.or(file.log),
+            log_format: self.log_format.or(file.log_format),
+        }
+    }
+}
