@@ -4,3 +4,4 @@
 //! its own.
 
 pub mod policy;
+pub mod time;
