@@ -1,0 +1,267 @@
+//! The text model back to text: TOML for people, JSON for programs. Equal models give equal text.
+//!
+//! TOML is written by hand rather than by a serializer, because a book is read and compared by
+//! people: prices of one table on one line, one model a block, a fixed order of fields.
+
+use crate::amount::Amount;
+use crate::text::{
+    BookText, ContextText, Leaf, ModelText, OwnKeysText, RateText, RegionText, Terms, TierText,
+};
+use indexmap::IndexMap;
+use std::fmt::Write as _;
+
+/// The book as TOML, behind `comments`, one comment line each.
+pub fn to_toml(book: &BookText, comments: &[String]) -> String {
+    let mut out = Toml(String::new());
+    for comment in comments {
+        let comment = comment.replace(char::is_control, " ");
+        out.line(format_args!("# {comment}"));
+    }
+    if !comments.is_empty() {
+        out.line(format_args!(""));
+    }
+    out.top(book);
+    for model in &book.models {
+        out.model(model);
+    }
+    out.0
+}
+
+/// The book as JSON, indented.
+///
+/// # Errors
+/// Never in practice: the text model has text keys only.
+pub fn to_json(book: &BookText) -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(book)
+}
+
+struct Toml(String);
+
+impl Toml {
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.0, "{line}");
+    }
+
+    fn heading(&mut self, heading: &str) {
+        self.line(format_args!("\n{heading}"));
+    }
+
+    fn pair(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.line(format_args!("{key} = {value}"));
+    }
+
+    fn optional<T: std::fmt::Display>(&mut self, key: &str, value: Option<T>) {
+        if let Some(value) = value {
+            self.pair(key, value);
+        }
+    }
+
+    fn amount(&mut self, key: &str, value: Option<Amount>) {
+        self.optional(key, value.map(|amount| format!("\"{amount}\"")));
+    }
+
+    fn top(&mut self, book: &BookText) {
+        self.pair("name", quoted(&book.name));
+        self.pair("as_of", quoted(&book.as_of));
+        let rounding = book
+            .rounding
+            .and_then(|mode| serde_json::to_string(&mode).ok());
+        self.optional("rounding", rounding);
+        if book.loss_leader {
+            self.pair("loss_leader", true);
+        }
+        if let Some([]) = book.meter_fallbacks.as_deref() {
+            self.pair("meter_fallbacks", "[]");
+        }
+        for source in &book.sources {
+            self.heading("[[sources]]");
+            self.pair("name", quoted(&source.name));
+            self.pair("version", quoted(&source.version));
+        }
+        let defaults = &book.defaults;
+        if !defaults.is_empty() {
+            self.heading("[defaults]");
+            self.amount("markup", defaults.markup);
+            self.amount("minimum_usd", defaults.minimum_usd);
+            self.optional("max_output_tokens", defaults.max_output_tokens);
+        }
+        if let Some(own) = &book.own_keys {
+            self.own_keys("own_keys", own);
+        }
+        for (name, terms) in [
+            ("hosted", &book.deployments.hosted),
+            ("self_hosted", &book.deployments.self_hosted),
+        ] {
+            if let Some(terms) = terms {
+                self.terms(&format!("deployments.{name}"), terms);
+            }
+        }
+        for (table, all) in [("plans", &book.plans), ("features", &book.features)] {
+            for (name, terms) in all {
+                self.terms(&format!("{table}.{}", key(name)), terms);
+            }
+        }
+        for fallback in book.meter_fallbacks.iter().flatten() {
+            self.heading("[[meter_fallbacks]]");
+            self.pair("meter", quoted(&fallback.meter));
+            self.pair("base", quoted(&fallback.base));
+            self.amount("factor", fallback.factor);
+        }
+        if !book.tier_fallbacks.is_empty() {
+            self.heading("[tier_fallbacks]");
+            for (tier, factor) in &book.tier_fallbacks {
+                self.amount(&key(tier), Some(*factor));
+            }
+        }
+    }
+
+    fn terms(&mut self, heading: &str, terms: &Terms) {
+        self.heading(&format!("[{heading}]"));
+        self.optional("managed_keys", terms.managed_keys);
+        self.amount("markup", terms.markup);
+        self.amount("minimum_usd", terms.minimum_usd);
+        if let Some(own) = &terms.own_keys {
+            self.own_keys(&format!("{heading}.own_keys"), own);
+        }
+    }
+
+    fn own_keys(&mut self, heading: &str, own: &OwnKeysText) {
+        self.heading(&format!("[{heading}]"));
+        self.optional("allowed", own.allowed);
+        self.amount("fixed_usd", own.fixed_usd);
+        self.amount("share_of_market", own.share_of_market);
+        if let Some(cap) = &own.cap {
+            self.heading(&format!("[{heading}.cap]"));
+            self.amount("fixed_usd", cap.fixed_usd);
+            self.amount("share_of_market", cap.share_of_market);
+        }
+    }
+
+    fn model(&mut self, model: &ModelText) {
+        self.heading("[[models]]");
+        self.pair("provider", quoted(&model.provider));
+        self.pair("model", quoted(&model.model));
+        self.names("aliases", &model.aliases);
+        self.names("prefixes", &model.prefixes);
+        self.optional("max_output_tokens", model.max_output_tokens);
+        if model.context_inclusive {
+            self.pair("context_inclusive", true);
+        }
+        self.leaf(&model.leaf());
+        self.contexts("models", &model.context);
+        self.tiers("models", &model.tiers);
+        self.regions("models", &model.regions);
+        for period in &model.periods {
+            self.line(format_args!("[[models.periods]]"));
+            self.optional("valid_from", period.valid_from.as_deref().map(quoted));
+            self.optional("valid_to", period.valid_to.as_deref().map(quoted));
+            self.leaf(&period.leaf());
+            self.contexts("models.periods", &period.context);
+            self.tiers("models.periods", &period.tiers);
+            self.regions("models.periods", &period.regions);
+        }
+    }
+
+    fn regions(&mut self, under: &str, regions: &[RegionText]) {
+        for region in regions {
+            self.line(format_args!("[[{under}.regions]]"));
+            self.pair("name", quoted(&region.name));
+            self.leaf(&region.leaf());
+            self.contexts(&format!("{under}.regions"), &region.context);
+            self.tiers(&format!("{under}.regions"), &region.tiers);
+        }
+    }
+
+    fn tiers(&mut self, under: &str, tiers: &[TierText]) {
+        for tier in tiers {
+            self.line(format_args!("[[{under}.tiers]]"));
+            self.pair("name", quoted(&tier.name));
+            self.leaf(&tier.leaf());
+            self.contexts(&format!("{under}.tiers"), &tier.context);
+        }
+    }
+
+    fn contexts(&mut self, under: &str, contexts: &[ContextText]) {
+        for context in contexts {
+            self.line(format_args!("[[{under}.context]]"));
+            self.pair("above", context.above);
+            self.leaf(&context.leaf());
+        }
+    }
+
+    fn leaf(&mut self, leaf: &Leaf<'_>) {
+        self.amounts("per_million", leaf.per_million);
+        self.amounts("per_unit", leaf.per_unit);
+        if !leaf.rates.is_empty() {
+            let rates: Vec<String> = leaf.rates.iter().map(rate).collect();
+            self.pair("rates", format_args!("[\n  {},\n]", rates.join(",\n  ")));
+        }
+    }
+
+    fn amounts(&mut self, name: &str, amounts: &IndexMap<String, Amount>) {
+        if !amounts.is_empty() {
+            self.pair(name, inline(amounts));
+        }
+    }
+
+    fn names(&mut self, name: &str, names: &[String]) {
+        if !names.is_empty() {
+            let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+            self.pair(name, format_args!("[{}]", names.join(", ")));
+        }
+    }
+}
+
+fn rate(rate: &RateText) -> String {
+    let mut parts = vec![format!("meter = {}", quoted(&rate.meter))];
+    if !rate.attributes.is_empty() {
+        parts.push(format!("attributes = {}", inline(&rate.attributes)));
+    }
+    for (field, amount) in [
+        ("per_million", rate.per_million),
+        ("per_unit", rate.per_unit),
+    ] {
+        parts.extend(amount.map(|amount| format!("{field} = \"{amount}\"")));
+    }
+    format!("{{ {} }}", parts.join(", "))
+}
+
+fn inline<'a, V: std::fmt::Display + 'a>(
+    pairs: impl IntoIterator<Item = (&'a String, &'a V)>,
+) -> String {
+    let pairs = pairs.into_iter().map(|(name, value)| {
+        let value = value.to_string();
+        format!("{} = {}", key(name), quoted(&value))
+    });
+    format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "))
+}
+
+/// A key, quoted where it must be.
+fn key(name: &str) -> String {
+    let bare = !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    if bare { name.to_owned() } else { quoted(name) }
+}
+
+/// A basic string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len().saturating_add(2));
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                quoted.push('\\');
+                quoted.push(c);
+            }
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\U{:08X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

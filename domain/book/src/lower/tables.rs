@@ -1,0 +1,237 @@
+//! Rate tables: every combination of region, service tier and context size that the text prices,
+//! each completed, so that a table needs no other to be read.
+//!
+//! What a cell does not price is taken from the standard cell of the same context size (for a
+//! tier within a region: from the same tier anywhere, else from the region's standard cell). A
+//! context price that a tier or region does not have costs the standard price *there*: large
+//! prompts never become cheaper by an omission.
+
+use super::Problems;
+use super::values::{Per, check_name, check_tier, meter, per_one};
+use crate::document::Path;
+use crate::text::{Leaf, ModelText, PeriodText, RegionText, TierText, TierView};
+use farebox_pricing::book::{Rate, RateTable};
+use farebox_pricing::meter::{Attribute, Meter};
+use rust_decimal::Decimal;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a period says, at the model itself or dated.
+pub(super) struct PeriodView<'a> {
+    standard: TierView<'a>,
+    tiers: &'a [TierText],
+    regions: &'a [RegionText],
+}
+
+impl<'a> PeriodView<'a> {
+    pub(super) fn of_model(text: &'a ModelText) -> Self {
+        Self {
+            standard: text.view(),
+            tiers: &text.tiers,
+            regions: &text.regions,
+        }
+    }
+
+    pub(super) fn of_period(text: &'a PeriodText) -> Self {
+        Self {
+            standard: text.view(),
+            tiers: &text.tiers,
+            regions: &text.regions,
+        }
+    }
+
+    /// Whether it prices nothing at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.standard.leaf.is_empty()
+            && self.standard.context.is_empty()
+            && self.tiers.is_empty()
+            && self.regions.is_empty()
+    }
+}
+
+type Rates = BTreeMap<(Meter, Vec<Attribute>), Decimal>;
+/// By context size; absent: from zero.
+type Contexts = BTreeMap<Option<u64>, Rates>;
+
+/// The tables of a period, in canonical order.
+pub(super) fn lower(
+    view: &PeriodView<'_>,
+    path: &Path<'_>,
+    problems: &mut Problems<'_>,
+) -> Vec<RateTable> {
+    let mut cells: BTreeMap<(Option<&str>, Option<&str>), Contexts> = BTreeMap::new();
+    let standard = overlay(&Contexts::new(), &view.standard, path, problems);
+    let mut tiers = BTreeMap::new();
+    for (tier, contexts) in lower_tiers(view.tiers, &standard, None, path, problems) {
+        tiers.insert(tier, contexts.clone());
+        cells.insert((Some(tier), None), contexts);
+    }
+    let list = path.field("regions");
+    for (number, region) in view.regions.iter().enumerate() {
+        let place = list.index(number);
+        let name = region.name.as_str();
+        if !check_name(name, &place.field("name"), problems) {
+            continue;
+        }
+        let regional = overlay(&standard, &region.view(), &place, problems);
+        for (tier, contexts) in
+            lower_tiers(&region.tiers, &regional, Some(&tiers), &place, problems)
+        {
+            cells.insert((Some(tier), Some(name)), contexts);
+        }
+        if cells.insert((None, Some(name)), regional).is_some() {
+            problems.note(
+                &place.field("name"),
+                format!("region `{name}` stands twice"),
+            );
+        }
+    }
+    cells.insert((None, None), standard);
+    let tables = cells.into_iter().flat_map(|((tier, region), contexts)| {
+        contexts
+            .into_iter()
+            .map(move |(context_above, rates)| RateTable {
+                service_tier: tier.map(Into::into),
+                region: region.map(Into::into),
+                context_above,
+                rates: rates
+                    .into_iter()
+                    .map(|((meter, attributes), usd)| Rate {
+                        meter,
+                        attributes,
+                        usd,
+                    })
+                    .collect(),
+            })
+    });
+    tables.collect()
+}
+
+fn lower_tiers<'a>(
+    texts: &'a [TierText],
+    standard: &Contexts,
+    elsewhere: Option<&BTreeMap<&'a str, Contexts>>,
+    path: &Path<'_>,
+    problems: &mut Problems<'_>,
+) -> BTreeMap<&'a str, Contexts> {
+    let list = path.field("tiers");
+    let mut tiers = BTreeMap::new();
+    for (number, text) in texts.iter().enumerate() {
+        let place = list.index(number);
+        let name = text.name.as_str();
+        if !check_tier(name, &place.field("name"), problems) {
+            continue;
+        }
+        let under = elsewhere
+            .and_then(|tiers| tiers.get(name))
+            .unwrap_or(standard);
+        let contexts = overlay(under, &text.view(), &place, problems);
+        if tiers.insert(name, contexts).is_some() {
+            problems.note(&place.field("name"), format!("tier `{name}` stands twice"));
+        }
+    }
+    tiers
+}
+
+/// What `view` prices, laid over `under`.
+fn overlay(
+    under: &Contexts,
+    view: &TierView<'_>,
+    path: &Path<'_>,
+    problems: &mut Problems<'_>,
+) -> Contexts {
+    let own = rates(&view.leaf, path, problems);
+    let mut cells = under.clone();
+    lay_over(cells.entry(None).or_default(), &own);
+    for cell in cells.values_mut() {
+        // A meter that only this level prices costs that at every context size.
+        for (key, usd) in &own {
+            cell.entry(key.clone()).or_insert(*usd);
+        }
+    }
+    let list = path.field("context");
+    let mut seen = BTreeMap::new();
+    let mut contexts = Vec::with_capacity(view.context.len());
+    for (number, context) in view.context.iter().enumerate() {
+        let place = list.index(number);
+        if seen.insert(context.above, number).is_some() {
+            problems.note(&place.field("above"), "this context size stands twice");
+        }
+        contexts.push((context.above, rates(&context.leaf(), &place, problems)));
+    }
+    contexts.sort_by_key(|(above, _)| *above);
+    // Each context size begins with what the next smaller one costs here.
+    let mut reached = own;
+    for (above, rates) in contexts {
+        lay_over(&mut reached, &rates);
+        let mut cell = below(&cells, above);
+        lay_over(&mut cell, &reached);
+        cells.insert(Some(above), cell);
+    }
+    cells
+}
+
+/// A meter that `rates` prices loses all its rates in `cell`, those with attributes too.
+fn lay_over(cell: &mut Rates, rates: &Rates) {
+    let meters: BTreeSet<&Meter> = rates.keys().map(|(meter, _)| meter).collect();
+    cell.retain(|(meter, _), _| !meters.contains(meter));
+    cell.extend(rates.iter().map(|(key, usd)| (key.clone(), *usd)));
+}
+
+/// The rates that hold at `above` so far: of the largest context size that is not larger.
+fn below(cells: &Contexts, above: u64) -> Rates {
+    let nearest = cells.range(..=Some(above)).next_back();
+    nearest.map(|(_, rates)| rates.clone()).unwrap_or_default()
+}
+
+fn rates(leaf: &Leaf<'_>, path: &Path<'_>, problems: &mut Problems<'_>) -> Rates {
+    let mut rates = Rates::new();
+    for (field, amounts, per) in [
+        ("per_million", leaf.per_million, Per::Million),
+        ("per_unit", leaf.per_unit, Per::Unit),
+    ] {
+        let list = path.field(field);
+        for (name, amount) in amounts {
+            let place = list.field(name);
+            if let Some(meter) = meter(name, per, &place, problems) {
+                let usd = per_one(*amount, per, &place, problems);
+                if rates.insert((meter, Vec::new()), usd).is_some() {
+                    problems.note(&place, format!("`{name}` has a price per million already"));
+                }
+            }
+        }
+    }
+    let list = path.field("rates");
+    for (number, rate) in leaf.rates.iter().enumerate() {
+        let place = list.index(number);
+        let (amount, per, field) = match (rate.per_million, rate.per_unit) {
+            (Some(amount), None) => (amount, Per::Million, "per_million"),
+            (None, Some(amount)) => (amount, Per::Unit, "per_unit"),
+            _ => {
+                problems.note(&place, "a rate has either `per_million` or `per_unit`");
+                continue;
+            }
+        };
+        let named = rate.attributes.iter().all(|(name, value)| {
+            check_name(name, &place.field("attributes"), problems)
+                && check_name(value, &place.field("attributes"), problems)
+        });
+        let meter = meter(&rate.meter, per, &place.field("meter"), problems);
+        let Some(meter) = meter.filter(|_| named) else {
+            continue;
+        };
+        let mut attributes: Vec<Attribute> = rate
+            .attributes
+            .iter()
+            .map(|(name, value)| Attribute {
+                name: name.as_str().into(),
+                value: value.as_str().into(),
+            })
+            .collect();
+        attributes.sort_unstable();
+        let usd = per_one(amount, per, &place.field(field), problems);
+        if rates.insert((meter, attributes), usd).is_some() {
+            problems.note(&place, "the same meter and attributes have a price already");
+        }
+    }
+    rates
+}

@@ -1,0 +1,177 @@
+//! Single values: names, meters, amounts, moments.
+
+use super::Problems;
+use crate::amount::Amount;
+use crate::document::Path;
+use crate::suggest::did_you_mean;
+use farebox_pricing::meter::Meter;
+use rust_decimal::Decimal;
+
+/// The longest name, in bytes.
+const NAME_LEN_MAX: usize = 256;
+/// The most decimal places of a price.
+const SCALE_MAX: u32 = 24;
+/// The dearest unit that is believed to be meant: no amount in a book passes it.
+const AMOUNT_MAX: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
+
+/// Whether a name can stand in a canonical book; a problem is noted when not.
+pub(super) fn check_name(name: &str, path: &Path<'_>, problems: &mut Problems<'_>) -> bool {
+    let bad = name.is_empty() || name.len() > NAME_LEN_MAX || name.chars().any(char::is_control);
+    if bad {
+        problems.note(path, "a name has 1 to 256 bytes and no control characters");
+    }
+    !bad
+}
+
+/// A service tier's name. The words for "no tier" are none.
+pub(super) fn check_tier(name: &str, path: &Path<'_>, problems: &mut Problems<'_>) -> bool {
+    if matches!(name, "default" | "standard" | "auto") {
+        problems.note(
+            path,
+            format!("`{name}` means no service tier: its prices stand at the model itself"),
+        );
+        return false;
+    }
+    check_name(name, path, problems)
+}
+
+/// An amount that is not negative and that the canonical form can hold.
+pub(super) fn positive(amount: Amount, path: &Path<'_>, problems: &mut Problems<'_>) -> Decimal {
+    let value = amount.get();
+    if value < Decimal::ZERO {
+        problems.note(path, format!("`{value}` is negative"));
+    } else if value > AMOUNT_MAX {
+        problems.note(path, format!("`{value}` is above USD {AMOUNT_MAX}"));
+    } else if value.scale() > SCALE_MAX || i64::try_from(value.mantissa()).is_err() {
+        problems.note(
+            path,
+            format!("`{value}` has more than {SCALE_MAX} decimal places or 18 digits"),
+        );
+    } else {
+        return value;
+    }
+    Decimal::ZERO
+}
+
+/// How a meter's price is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Per {
+    Million,
+    Unit,
+}
+
+/// The meter called `name`. A price of tokens written per unit, or of whole things written per
+/// million, is off by six digits and surely not meant.
+pub(super) fn meter(
+    name: &str,
+    per: Per,
+    path: &Path<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<Meter> {
+    let meter = any_meter(name, path, problems)?;
+    let wanted = match &meter {
+        Meter::Request
+        | Meter::Search
+        | Meter::ToolCall
+        | Meter::Second
+        | Meter::Page
+        | Meter::Image => Some(Per::Unit),
+        Meter::Character | Meter::Other(_) => None,
+        _ => Some(Per::Million),
+    };
+    if wanted.is_some_and(|wanted| wanted != per) {
+        let field = if per == Per::Unit {
+            "per_million"
+        } else {
+            "per_unit"
+        };
+        problems.note(
+            path,
+            format!("the price of `{name}` is written in `{field}`"),
+        );
+        return None;
+    }
+    Some(meter)
+}
+
+/// The meter called `name`. A near miss of a named meter is a slip, not a new meter.
+pub(super) fn any_meter(name: &str, path: &Path<'_>, problems: &mut Problems<'_>) -> Option<Meter> {
+    let named = || Meter::NAMED.iter().map(Meter::name);
+    match Meter::from_name(name) {
+        Some(Meter::Other(_)) => {
+            let meant = did_you_mean(name, named().filter(|known| is_slip(name, known)));
+            if meant.is_empty() {
+                return Meter::from_name(name);
+            }
+            problems.note(path, format!("unknown meter `{name}`{meant}"));
+            None
+        }
+        Some(meter) => Some(meter),
+        None => {
+            let meant = did_you_mean(name, named());
+            problems.note(
+                path,
+                format!("`{name}` is no meter: a meter is written in snake case{meant}"),
+            );
+            None
+        }
+    }
+}
+
+/// Whether `name` is `known` with a letter too many, too few, wrong or swapped; but not with
+/// another ending, as `output_images` would be fine to miss and `output_video` is a meter.
+fn is_slip(name: &str, known: &str) -> bool {
+    strsim::damerau_levenshtein(name, known) == 1
+}
+
+/// The exact price of one unit.
+pub(super) fn per_one(
+    amount: Amount,
+    per: Per,
+    path: &Path<'_>,
+    problems: &mut Problems<'_>,
+) -> Decimal {
+    if amount.get() < Decimal::ZERO {
+        return positive(amount, path, problems);
+    }
+    let value = match per {
+        Per::Unit => Some(amount.get()),
+        Per::Million => divided_by_a_million(amount.get()),
+    };
+    match value {
+        Some(value) => positive(Amount::new(value), path, problems),
+        None => {
+            problems.note(path, "the price of one has more than 28 decimal places");
+            Decimal::ZERO
+        }
+    }
+}
+
+/// Exact: only the scale changes.
+fn divided_by_a_million(value: Decimal) -> Option<Decimal> {
+    let value = value.normalize();
+    let scale = value.scale().checked_add(6)?;
+    Decimal::try_from_i128_with_scale(value.mantissa(), scale).ok()
+}
+
+/// Milliseconds since the Unix epoch of `YYYY-MM-DD` (midnight UTC) or an RFC 3339 time.
+pub(super) fn moment(text: &str, path: &Path<'_>, problems: &mut Problems<'_>) -> Option<i64> {
+    let day = || {
+        let date = text.parse::<jiff::civil::Date>().ok()?;
+        date.to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()
+            .map(|day| day.timestamp())
+    };
+    let moment = if text.len() == 10 {
+        day()
+    } else {
+        text.parse::<jiff::Timestamp>().ok()
+    };
+    if moment.is_none() {
+        problems.note(
+            path,
+            format!("`{text}` is no date (`YYYY-MM-DD`) and no RFC 3339 time"),
+        );
+    }
+    moment.map(jiff::Timestamp::as_millisecond)
+}

@@ -1,0 +1,99 @@
+//! The price book as people write it: one struct per table of the text.
+//!
+//! These types are the single source of field names, of the JSON Schema and of its descriptions.
+//! They say nothing about meaning: [`crate::compile`] gives it. Prices of tokens are written per
+//! million, as providers print them.
+
+mod prices;
+mod terms;
+
+pub use prices::{ContextText, ModelText, PeriodText, RateText, RegionText, TierText};
+pub use terms::{CapText, DefaultsText, DeploymentsText, OwnKeysText, Terms};
+
+pub(crate) use prices::{Leaf, TierView};
+
+use crate::amount::Amount;
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A price book: what calls cost at the provider, and what they sell for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Farebox price book")]
+pub struct BookText {
+    /// Your name for this book, as releases and receipts show it.
+    pub name: String,
+    /// The day on which its prices were current, `YYYY-MM-DD`.
+    pub as_of: String,
+    /// How a charge's total becomes whole nano-credits. Default: `away-from-zero`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounding: Option<RoundingText>,
+    /// Whether this book may sell below provider cost. Default: no.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub loss_leader: bool,
+    /// Where prices come from, in order of precedence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceText>,
+    /// What applies where no feature, plan or deployment says otherwise.
+    #[serde(default, skip_serializing_if = "DefaultsText::is_empty")]
+    pub defaults: DefaultsText,
+    /// What calls on a customer's own provider key pay. Without this table they are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_keys: Option<OwnKeysText>,
+    /// Terms by deployment.
+    #[serde(default, skip_serializing_if = "DeploymentsText::is_empty")]
+    pub deployments: DeploymentsText,
+    /// Terms by plan. Where any plan is listed, a call under another plan is refused.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub plans: IndexMap<String, Terms>,
+    /// Terms by feature: what a call is for, such as `lead_enrichment`. They win over plans.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub features: IndexMap<String, Terms>,
+    /// What supplies a rate that a model lacks, tried in order. Absent: the standard list (see the
+    /// reference); empty: nothing does, and such a call is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meter_fallbacks: Option<Vec<MeterFallbackText>>,
+    /// What a service tier costs, as a factor on the standard price, at a model that has no price
+    /// for it. A tier that is neither here nor at the model is refused.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub tier_fallbacks: IndexMap<String, Amount>,
+    /// The models and what they cost at their provider.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<ModelText>,
+}
+
+/// How a charge's total becomes whole nano-credits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoundingText {
+    /// Any part of a nano-credit counts as one.
+    AwayFromZero,
+    /// To the nearest, a tie to the even one.
+    HalfEven,
+    /// Parts are dropped.
+    TowardZero,
+}
+
+/// Where prices were taken from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceText {
+    /// Such as `litellm`.
+    pub name: String,
+    /// The source's own version.
+    pub version: String,
+}
+
+/// "A model without a rate for `meter` uses `factor` × its rate of `base`."
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MeterFallbackText {
+    /// The meter without a rate.
+    pub meter: String,
+    /// The meter whose rate is used.
+    pub base: String,
+    /// What it is multiplied by. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factor: Option<Amount>,
+}
