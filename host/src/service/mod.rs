@@ -3,5 +3,6 @@
 //! Knows the domain and nothing else: no HTTP, no SQL, no wasmtime, no environment, no clock of
 //! its own.
 
+pub mod intake;
 pub mod policy;
 pub mod time;
