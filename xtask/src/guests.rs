@@ -9,6 +9,7 @@ use crate::toolchain::{self, TARGET, Toolchain, Wanted};
 use crate::workspace;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use wit_component::ComponentEncoder;
 
 /// Builds the guests and returns the toolchain that did.
@@ -28,31 +29,21 @@ pub fn build(root: &Path, wanted: Wanted) -> Result<Toolchain> {
         Ok(found)
     })?;
     step("guests", || {
-        let metadata = workspace::metadata(root)?;
-        let guests: Vec<(&str, &str)> = metadata
-            .packages
-            .iter()
-            .filter_map(|package| Some((package.name.as_str(), package.guest_library()?)))
-            .collect();
-        let packages = guests
-            .iter()
-            .flat_map(|(package, _)| ["--package", package]);
-        step::run(
-            cargo(root, &toolchain, "build")
-                .args(["--profile", "guest"])
-                .args(packages),
-        )?;
-        for (_, library) in &guests {
-            componentize(root, &toolchain, library)?;
+        step::run(&mut cargo(root, &toolchain, "build")?)?;
+        for guest in workspace::guests(root)? {
+            componentize(root, &toolchain, &guest.library)?;
         }
         Ok(())
     })?;
     Ok(toolchain)
 }
 
-/// `cargo <subcommand>` for guests: own target folder, and flags that keep this machine's paths
-/// out of the artefact.
-pub fn cargo(root: &Path, toolchain: &Toolchain, subcommand: &str) -> std::process::Command {
+/// `cargo <subcommand>` over all guests: own target folder, and flags that keep this machine's
+/// paths out of the artefact.
+///
+/// # Errors
+/// Cargo cannot read the workspace.
+pub fn cargo(root: &Path, toolchain: &Toolchain, subcommand: &str) -> Result<Command> {
     let mut flags = vec![format!("--remap-path-prefix={}=/farebox", root.display())];
     if let Some(home) = cargo_home() {
         flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
@@ -60,11 +51,14 @@ pub fn cargo(root: &Path, toolchain: &Toolchain, subcommand: &str) -> std::proce
     let mut command = toolchain.cargo(subcommand);
     command
         .current_dir(root)
-        .arg("--target-dir")
+        .args(["--profile", "guest", "--target-dir"])
         .arg(build_folder(root).join(toolchain.folder()))
-        // Set, even if it were empty, it also keeps `build.rustflags` of a user's config away.
+        // Once set, it also keeps the `build.rustflags` of a user's own config away.
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
-    command
+    for guest in workspace::guests(root)? {
+        command.args(["--package", &guest.package]);
+    }
+    Ok(command)
 }
 
 fn build_folder(root: &Path) -> PathBuf {

@@ -5,7 +5,10 @@
 
 mod environment;
 mod guests;
+mod licences;
+mod lint;
 mod step;
+mod test;
 mod toolchain;
 mod workspace;
 
@@ -29,6 +32,8 @@ struct Arguments {
 enum Task {
     /// Build every guest as a WebAssembly component into target/guests.
     Guests,
+    /// Check format, lints, licences and sources, then run every test.
+    Test,
 }
 
 fn main() -> ExitCode {
@@ -46,5 +51,6 @@ fn run(arguments: &Arguments) -> Result<()> {
     let root = workspace::root()?;
     match arguments.command {
         Task::Guests => guests::build(&root, arguments.guest_toolchain).map(drop),
+        Task::Test => test::run(&root, arguments.guest_toolchain),
     }
 }

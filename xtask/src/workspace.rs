@@ -6,18 +6,22 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-/// What `cargo metadata` says, as far as it is used here.
-#[derive(Deserialize)]
-pub struct Metadata {
-    /// All packages; only the workspace's own with `--no-deps`.
-    pub packages: Vec<Package>,
+/// A package that becomes a component.
+pub struct Guest {
+    /// The package's name.
+    pub package: String,
+    /// The name of its library, and so of its artefact.
+    pub library: String,
 }
 
-/// One package.
 #[derive(Deserialize)]
-pub struct Package {
-    /// Its name.
-    pub name: String,
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
     targets: Vec<Target>,
 }
 
@@ -25,15 +29,6 @@ pub struct Package {
 struct Target {
     name: String,
     crate_types: Vec<String>,
-}
-
-impl Package {
-    /// The library name of a guest: a package of the workspace that builds a `cdylib`.
-    pub fn guest_library(&self) -> Option<&str> {
-        let is_guest = |target: &&Target| target.crate_types.iter().any(|kind| kind == "cdylib");
-        let target = self.targets.iter().find(is_guest)?;
-        Some(&target.name)
-    }
 }
 
 /// The folder of the workspace's `Cargo.toml`.
@@ -47,16 +42,27 @@ pub fn root() -> Result<PathBuf> {
     found.with_context(|| format!("the checkout has moved away from `{}`", root.display()))
 }
 
-/// The packages of the workspace.
+/// The guests: every package of the workspace that builds a `cdylib`.
 ///
 /// # Errors
 /// Cargo cannot read the workspace.
-pub fn metadata(root: &Path) -> Result<Metadata> {
+pub fn guests(root: &Path) -> Result<Vec<Guest>> {
     let text = step::output(environment::cargo().current_dir(root).args([
         "metadata",
         "--no-deps",
         "--format-version",
         "1",
     ]))?;
-    serde_json::from_str(&text).context("cargo metadata gave something unexpected")
+    let metadata: Metadata =
+        serde_json::from_str(&text).context("cargo metadata gave something unexpected")?;
+    Ok(metadata.packages.into_iter().filter_map(guest).collect())
+}
+
+fn guest(package: Package) -> Option<Guest> {
+    let is_module = |target: &Target| target.crate_types.iter().any(|kind| kind == "cdylib");
+    let library = package.targets.into_iter().find(is_module)?;
+    Some(Guest {
+        package: package.name,
+        library: library.name,
+    })
 }

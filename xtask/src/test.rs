@@ -1,0 +1,120 @@
+//! `cargo xtask test`: all that must hold before a change lands, in the order in which it is
+//! cheapest to fail. The tests come last, so that their result is the end of the log.
+
+use crate::environment;
+use crate::guests;
+use crate::licences;
+use crate::lint;
+use crate::step::{self, step};
+use crate::toolchain::Wanted;
+use anyhow::{Context, Result, bail};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Instant;
+
+/// Runs every check, then every test.
+///
+/// # Errors
+/// The first step that fails.
+pub fn run(root: &Path, wanted: Wanted) -> Result<()> {
+    let toolchain = guests::build(root, wanted)?;
+    step("format", || lint::format(root))?;
+    step("licences and sources", || licences::check(root))?;
+    step("clippy, wasm", || lint::guests(root, &toolchain))?;
+    step("clippy, host", || lint::host(root))?;
+    step::header("tests");
+    tests(root)
+}
+
+/// `cargo test`, shown as it runs, with one line of totals at the end.
+fn tests(root: &Path) -> Result<()> {
+    let begun = Instant::now();
+    let mut child = environment::cargo()
+        .current_dir(root)
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("could not start cargo test")?;
+    let mut totals = Totals::default();
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            let line = line.context("cargo test wrote something that is not UTF-8")?;
+            totals.add(&line);
+            println!("{line}");
+        }
+    }
+    let status = child.wait()?;
+    println!(
+        "{} passed, {} failed, {} ignored in {} suites; {}",
+        totals.passed,
+        totals.failed,
+        totals.ignored,
+        totals.suites,
+        step::seconds(begun.elapsed())
+    );
+    if !status.success() {
+        bail!("cargo test ended with {status}");
+    }
+    Ok(())
+}
+
+/// The sum of the `test result:` lines of many test binaries.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Totals {
+    suites: u64,
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Totals {
+    fn add(&mut self, line: &str) {
+        let Some((_, counts)) = line
+            .strip_prefix("test result: ")
+            .and_then(|rest| rest.split_once(". "))
+        else {
+            return;
+        };
+        self.suites = self.suites.saturating_add(1);
+        for part in counts.split("; ") {
+            let Some((number, word)) = part.split_once(' ') else {
+                continue;
+            };
+            let total = match word {
+                "passed" => &mut self.passed,
+                "failed" => &mut self.failed,
+                "ignored" => &mut self.ignored,
+                _ => continue,
+            };
+            *total = total.saturating_add(number.parse().unwrap_or_default());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Totals;
+
+    #[test]
+    fn totals_are_the_sum_over_suites() {
+        let mut totals = Totals::default();
+        for line in [
+            "running 3 tests",
+            "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; \
+             finished in 0.00s",
+            "test result: FAILED. 10 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; \
+             finished in 1.23s",
+        ] {
+            totals.add(line);
+        }
+        let expect = Totals {
+            suites: 2,
+            passed: 13,
+            failed: 2,
+            ignored: 1,
+        };
+        assert_eq!(totals, expect);
+    }
+}
