@@ -3,9 +3,9 @@
 //! Every read takes its field away; what is left at the end is what this crate does not know
 //! ([`Fields::leftovers`]). A `null` is as good as absent. Must not know any provider's names.
 
-use crate::USAGE_BYTES_MAX;
 use crate::error::{QuantityFault, UsageError, VALUE_CHARS_MAX};
 use crate::number::{NumberError, parse_exact};
+use crate::{USAGE_BYTES_MAX, WORD_BYTES_MAX};
 use farebox_pricing::meter::Quantity;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
@@ -53,7 +53,7 @@ impl Fields {
             .transpose()
     }
 
-    /// A count that is left in place unless it is one: for fields whose type varies by provider.
+    /// A quantity that may have a fraction, such as seconds.
     pub(crate) fn quantity(&mut self, key: &str) -> Result<Option<Decimal>, UsageError> {
         let Some(value) = self.take(key) else {
             return Ok(None);
@@ -117,11 +117,12 @@ impl Fields {
             .collect()
     }
 
+    /// A name: a tier, a type, a modality.
     pub(crate) fn text(&mut self, key: &str) -> Result<Option<String>, UsageError> {
         match self.take(key) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(self.wrong_type(key, "a string")),
+            Some(Value::String(text)) if text.len() <= WORD_BYTES_MAX => Ok(Some(text)),
+            Some(_) => Err(self.wrong_type(key, "a short string")),
         }
     }
 

@@ -44,3 +44,6 @@ pub const EVENT_BYTES_MAX: usize = 16 << 20;
 
 /// The largest usage object that is read, in bytes. Real ones stay under one kilobyte.
 pub const USAGE_BYTES_MAX: usize = 16 << 10;
+
+/// Ids, models and tiers are read up to this many bytes; nobody's are longer.
+const WORD_BYTES_MAX: usize = 256;

@@ -10,7 +10,7 @@
 //! from the start. A stream cut after `message_start` has an `output_tokens` of a few tokens that
 //! means nothing yet: such a reading is partial.
 
-use super::{Bill, Reading, Told, Word, keep};
+use super::{Bill, Reading, Told, Word, keep, where_it_fits};
 use crate::USAGE_BYTES_MAX;
 use crate::error::UsageError;
 use crate::fields::{Fields, too_large};
@@ -35,10 +35,11 @@ pub(crate) struct Messages {
 struct Event<'a> {
     r#type: Option<Word>,
     #[serde(borrow)]
-    message: Option<Message<'a>>,
+    message: Option<&'a RawValue>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
-    delta: Option<Delta>,
+    #[serde(borrow)]
+    delta: Option<&'a RawValue>,
     id: Option<Word>,
     model: Option<Word>,
     #[serde(borrow)]
@@ -66,8 +67,10 @@ impl Messages {
         match event.r#type.as_ref().map_or("", |Word(kind)| kind) {
             "message_start" => {
                 self.is_stream = true;
-                let Some(message) = event.message else {
-                    return Ok(());
+                let message: Message<'_> = match event.message {
+                    Some(message) => serde_json::from_str(message.get())
+                        .map_err(|error| UsageError::malformed(&error))?,
+                    None => return Ok(()),
                 };
                 self.told.model(message.model);
                 self.told.response_id(message.id);
@@ -75,7 +78,8 @@ impl Messages {
             }
             "message_delta" => {
                 self.is_stream = true;
-                self.stopped |= event.delta.is_some_and(|delta| delta.stop_reason.is_some());
+                let delta: Option<Delta> = where_it_fits(event.delta);
+                self.stopped |= delta.is_some_and(|delta| delta.stop_reason.is_some());
                 self.overlay(event.usage)
             }
             "message_stop" => {

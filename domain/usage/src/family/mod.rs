@@ -10,19 +10,16 @@ mod openai_chat;
 mod openai_responses;
 mod openai_tokens;
 
-use crate::USAGE_BYTES_MAX;
 use crate::api::Api;
 use crate::error::UsageError;
 use crate::fields::too_large;
 use crate::normalised::{Finish, Served};
 use crate::pools::Pools;
+use crate::{USAGE_BYTES_MAX, WORD_BYTES_MAX};
 use rust_decimal::Decimal;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-
-/// Ids, models and tiers are read up to this many bytes; nobody's are longer.
-const WORD_BYTES_MAX: usize = 256;
 
 /// The answer as read to its end.
 #[derive(Debug)]
@@ -179,6 +176,12 @@ impl<'de> Deserialize<'de> for Word {
         }
         Ok(Self(text.into()))
     }
+}
+
+/// A field that only sometimes has the shape that matters here. Other shapes say nothing: an item
+/// that has nothing to do with usage must not make an answer unreadable.
+fn where_it_fits<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
+    serde_json::from_str(raw?.get()).ok()
 }
 
 /// The provider's word for an error: its type, code or status. Never its message, which may

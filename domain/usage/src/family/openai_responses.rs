@@ -6,7 +6,7 @@
 //! usage: searches, file searches, code containers and generated images are counted there.
 
 use super::openai_tokens::{Names, read};
-use super::{Bill, Reading, Told, Word, keep};
+use super::{Bill, Reading, Told, Word, keep, where_it_fits};
 use crate::error::UsageError;
 use crate::fields::Fields;
 use crate::pools::attribute;
@@ -14,6 +14,10 @@ use farebox_pricing::meter::{Attribute, Meter};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// At most this many kinds of images, or unknown tools, in one answer; nobody sends as many.
+const KINDS_MAX: usize = 64;
 
 const NAMES: Names = Names {
     input: "input_tokens",
@@ -44,7 +48,8 @@ struct Event<'a> {
     r#type: Option<Word>,
     #[serde(borrow)]
     response: Option<Response<'a>>,
-    code: Option<Word>,
+    #[serde(borrow)]
+    code: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -57,15 +62,19 @@ struct Response<'a> {
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
-    output: Option<Vec<Item>>,
+    #[serde(borrow)]
+    output: Option<Vec<Item<'a>>>,
 }
 
 #[derive(Deserialize)]
-struct Item {
+struct Item<'a> {
     r#type: Option<Word>,
-    action: Option<Action>,
-    size: Option<Word>,
-    quality: Option<Word>,
+    #[serde(borrow)]
+    action: Option<&'a RawValue>,
+    #[serde(borrow)]
+    size: Option<&'a RawValue>,
+    #[serde(borrow)]
+    quality: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -79,7 +88,7 @@ struct Calls {
     searches: u64,
     file_searches: u64,
     code_interpreters: u64,
-    images: Vec<Vec<Attribute>>,
+    images: BTreeMap<Vec<Attribute>, u64>,
     unknown: Vec<String>,
 }
 
@@ -88,8 +97,8 @@ impl Responses {
         let event: Event<'_> = parse(text)?;
         let kind = event.r#type.as_ref().map_or("", |Word(kind)| kind);
         if kind == "error" {
-            let code = event.code.map_or("error".into(), |Word(code)| code);
-            self.told.failure = Some(code.into());
+            let code: Option<Word> = where_it_fits(event.code);
+            self.told.failure = Some(code.map_or("unknown".into(), |Word(code)| code.into()));
             return Ok(());
         }
         match event.response {
@@ -115,7 +124,7 @@ impl Responses {
             Some(_) => {}
         }
         if let Some(output) = response.output {
-            self.calls = Calls::count(&output);
+            self.calls = Calls::count(&output)?;
         }
         keep(&mut self.usage, response.usage)
     }
@@ -150,7 +159,7 @@ impl Responses {
 }
 
 impl Calls {
-    fn count(output: &[Item]) -> Self {
+    fn count(output: &[Item<'_>]) -> Result<Self, UsageError> {
         let mut calls = Self::default();
         for (index, item) in output.iter().enumerate() {
             match item.r#type.as_ref().map_or("", |Word(kind)| kind) {
@@ -159,18 +168,27 @@ impl Calls {
                 "code_interpreter_call" => {
                     calls.code_interpreters = one_more(calls.code_interpreters);
                 }
-                "image_generation_call" => calls.images.push(item.image_attributes()),
+                "image_generation_call" => {
+                    let images = calls.images.entry(item.image_attributes()).or_default();
+                    *images = one_more(*images);
+                    if calls.images.len() > KINDS_MAX {
+                        return Err(UsageError::Unsupported {
+                            path: "output".to_owned(),
+                            reason: "too many kinds of images",
+                        });
+                    }
+                }
                 // These run at the caller's, or cost tokens only.
                 "web_search_call" | "function_call" | "custom_tool_call" | "computer_call"
                 | "mcp_call" | "local_shell_call" | "shell_call" | "apply_patch_call"
                 | "tool_search_call" => {}
-                kind if kind.ends_with("_call") => {
+                kind if kind.ends_with("_call") && calls.unknown.len() < KINDS_MAX => {
                     calls.unknown.push(format!("output[{index}].type={kind}"));
                 }
                 _ => {}
             }
         }
-        calls
+        Ok(calls)
     }
 
     fn bill(self, bill: &mut Bill) -> Result<(), UsageError> {
@@ -183,28 +201,31 @@ impl Calls {
             self.code_interpreters,
             tool("code_interpreter"),
         )?;
-        for attributes in self.images {
-            pools.detail_with(Meter::Image, 1, attributes)?;
+        for (attributes, images) in self.images {
+            pools.detail_with(Meter::Image, images, attributes)?;
         }
         bill.unknown.extend(self.unknown);
         Ok(())
     }
 }
 
-impl Item {
+impl Item<'_> {
     /// Opening a page and finding in it are steps of a search, billed with it.
     fn searches(&self) -> bool {
-        let action = self.action.as_ref().and_then(|a| a.r#type.as_ref());
-        action.is_none_or(|Word(action)| &**action == "search")
+        let action: Option<Action> = where_it_fits(self.action);
+        action
+            .and_then(|action| action.r#type)
+            .is_none_or(|Word(action)| &*action == "search")
     }
 
     fn image_attributes(&self) -> Vec<Attribute> {
-        [("quality", &self.quality), ("size", &self.size)]
+        [("quality", self.quality), ("size", self.size)]
             .into_iter()
             .filter_map(|(name, value)| {
-                value.as_ref().map(|Word(value)| Attribute {
+                let Word(value) = where_it_fits(value)?;
+                Some(Attribute {
                     name: name.into(),
-                    value: value.clone(),
+                    value,
                 })
             })
             .collect()

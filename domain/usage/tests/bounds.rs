@@ -1,0 +1,87 @@
+//! Hostile sizes: memory and time stay bounded, and the answer is a typed refusal.
+
+use farebox_usage::{Normaliser, USAGE_BYTES_MAX, UsageError, normalise_response};
+
+const USAGE: &str = r#"{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}"#;
+
+#[test]
+fn an_endless_line_is_refused_at_the_limit_and_ever_after() {
+    let mut normaliser = Normaliser::with_limit("openai", Some("chat"), 1024).unwrap();
+    normaliser.feed(b"data: ").unwrap();
+    let error = UsageError::EventTooLarge { limit: 1024 };
+    assert_eq!(normaliser.feed(&[b'x'; 1019]), Err(error.clone()));
+    assert_eq!(normaliser.feed(b"\n\n"), Err(error.clone()));
+    assert_eq!(normaliser.finish(), Err(error));
+}
+
+#[test]
+fn many_small_events_pass_a_small_limit() {
+    let mut normaliser = Normaliser::with_limit("openai", Some("chat"), 256).unwrap();
+    for _ in 0..10_000 {
+        normaliser
+            .feed(
+                b"data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":null}]}\n\n",
+            )
+            .unwrap();
+    }
+    normaliser
+        .feed(format!("data: {{\"choices\":[],\"usage\":{USAGE}}}\n\ndata: [DONE]\n\n").as_bytes())
+        .unwrap();
+    assert_eq!(normaliser.finish().unwrap().pools.len(), 2);
+}
+
+#[test]
+fn a_usage_object_of_any_size_is_refused() {
+    let padding = "x".repeat(USAGE_BYTES_MAX);
+    for body in [
+        format!(r#"{{"choices":[],"usage":{{"prompt_tokens":1,"note":"{padding}"}}}}"#),
+        format!(r#"{{"type":"message","usage":{{"input_tokens":1,"note":"{padding}"}}}}"#),
+        format!(
+            r#"{{"candidates":[],"usageMetadata":{{"promptTokenCount":1,"note":"{padding}"}}}}"#
+        ),
+        format!(r#"{{"object":"response","usage":{{"input_tokens":1,"note":"{padding}"}}}}"#),
+    ] {
+        let error = normalise_response("openai", None, body.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), "usage_too_large");
+    }
+}
+
+#[test]
+fn deltas_with_ever_new_fields_do_not_pile_up() {
+    let mut normaliser = Normaliser::new("anthropic", Some("messages")).unwrap();
+    let refused = (0..10_000).find_map(|index| {
+        let event =
+            format!("data: {{\"type\":\"message_delta\",\"usage\":{{\"f{index}\":1}}}}\n\n");
+        normaliser.feed(event.as_bytes()).err()
+    });
+    assert_eq!(refused.unwrap().kind(), "usage_too_large");
+}
+
+#[test]
+fn content_nested_without_end_is_passed_over() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let body = format!(r#"{{"content":{deep},"choices":[],"usage":{USAGE}}}"#);
+    let normalised = normalise_response("openai", Some("chat"), body.as_bytes()).unwrap();
+    assert_eq!(normalised.pools.len(), 2);
+}
+
+#[test]
+fn usage_nested_without_end_is_refused() {
+    let deep = format!("{}{}", "[".repeat(4_000), "]".repeat(4_000));
+    let body = format!(r#"{{"choices":[],"usage":{{"prompt_tokens":{deep}}}}}"#);
+    let error = normalise_response("openai", Some("chat"), body.as_bytes()).unwrap_err();
+    assert_eq!(error.kind(), "malformed");
+}
+
+#[test]
+fn a_thousand_kinds_of_images_are_refused() {
+    let items: Vec<String> = (0..1_000)
+        .map(|size| format!(r#"{{"type":"image_generation_call","size":"{size}"}}"#))
+        .collect();
+    let body = format!(
+        r#"{{"object":"response","output":[{}],"usage":{{"input_tokens":1,"output_tokens":1}}}}"#,
+        items.join(",")
+    );
+    let error = normalise_response("openai", Some("responses"), body.as_bytes()).unwrap_err();
+    assert_eq!(error.kind(), "unsupported");
+}
