@@ -66,7 +66,8 @@ pub struct GrantCredits {
     pub detail_digest: Digest,
 }
 
-/// Takes credits as a correction: from lots in spend order, then from credit.
+/// Takes credits as a correction: from lots that any feature may spend, in spend order, then from
+/// credit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deduct {
     /// Whose.
@@ -173,12 +174,12 @@ pub struct SettleUnpriced {
 }
 
 /// Gives a charge back, whole or in part, exactly to where it came from: first what was
-/// shortfall, then what was credit, then the lots from the last spent to the first. Nothing is
-/// rated again.
+/// shortfall, then what paid, from the last to the first. Nothing is rated again.
 ///
 /// What goes back into a lot that has expired since expires with it, in the same effect: the
-/// ledger is then as if the charge had never been. What had been shortfall or credit and was paid
-/// since becomes a new lot without expiry.
+/// ledger is then as if the charge had never been. What had been shortfall and was absorbed since
+/// reverses the absorption. What had been shortfall or credit and was paid since becomes a new lot
+/// without expiry. Budgets that still count the charge count it less.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefundCharge {
     /// Whose.

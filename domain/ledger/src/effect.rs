@@ -53,7 +53,7 @@ pub enum HoldChange {
 pub struct Unpriced {
     /// What was used.
     pub event: EventId,
-    /// The hold that is kept for it; absent where there was none or it had ended.
+    /// The hold it belongs to; kept for it unless it had ended before.
     pub hold: Option<HoldId>,
     /// What it was for.
     pub dimensions: Arc<Dimensions>,

@@ -1,8 +1,9 @@
 //! Opening a wallet and setting its credit limit.
 
-use crate::command::OpenWallet;
+use super::draft::{Begin, sum};
+use crate::command::{OpenWallet, SetCreditLimit};
 use crate::effect::{Effect, Outcome};
-use crate::refusal::OpenWalletRefusal;
+use crate::refusal::{OpenWalletRefusal, SetCreditLimitRefusal};
 use crate::state::{State, Wallet};
 
 pub(super) fn open(
@@ -31,4 +32,17 @@ pub(super) fn open(
         alerts: Vec::new(),
         outcome: Outcome::Done,
     })
+}
+
+pub(super) fn set_credit_limit<'a>(
+    draft: impl Begin<'a>,
+    command: &SetCreditLimit,
+) -> Result<Effect, SetCreditLimitRefusal> {
+    let mut draft = draft()?;
+    let used = sum(draft.wallet.overdraft, draft.wallet.held_on_credit)?;
+    if command.credit_limit < used {
+        return Err(SetCreditLimitRefusal::BelowUsedCredit { used });
+    }
+    draft.wallet.credit_limit = command.credit_limit;
+    Ok(draft.finish(Outcome::Done)?)
 }
