@@ -15,6 +15,10 @@ mod refund;
 mod shortfall;
 mod wallet;
 
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "tests may overflow loudly")]
+mod tests;
+
 use crate::command::{Command, Past, Stamp};
 use crate::effect::{Effect, Outcome};
 use crate::refusal::{ExpireDueRefusal, Refusal};
