@@ -4,5 +4,6 @@
 //! its own.
 
 pub mod intake;
+pub mod ledger;
 pub mod policy;
 pub mod time;
