@@ -44,6 +44,12 @@ impl From<QuantityError> for QuantityFault {
 /// Why an answer could not be normalised.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsageError {
+    /// Not a well-formed provider id (see [`farebox_pricing::provider`]).
+    #[error("unknown provider `{provider}`")]
+    UnknownProvider {
+        /// As given, cut to 64 characters.
+        provider: String,
+    },
     /// The api is not one of [`crate::Api::NAMES`].
     #[error("unknown api `{api}`")]
     UnknownApi {
@@ -158,6 +164,7 @@ impl UsageError {
     /// The stable name of the kind of error, in snake case.
     pub const fn kind(&self) -> &'static str {
         match self {
+            Self::UnknownProvider { .. } => "unknown_provider",
             Self::UnknownApi { .. } => "unknown_api",
             Self::UnknownShape => "unknown_shape",
             Self::NotUtf8 { .. } => "not_utf8",

@@ -5,17 +5,18 @@
 //! is whole is decided by the provider's own end marks, not by every event before them.
 
 use crate::api::Api;
-use crate::error::UsageError;
+use crate::error::{UsageError, VALUE_CHARS_MAX};
 use crate::family::{Family, Reading};
 use crate::normalised::Normalised;
 use crate::sse::{SseError, SseEvent, SseReader};
 use crate::{EVENT_BYTES_MAX, normalised::Served};
+use farebox_pricing::provider;
 use serde_json::value::RawValue;
 
 /// At most this many broken events are listed.
 const BROKEN_EVENTS_MAX: usize = 8;
 
-/// Normalises a JSON body. `api` is one of [`Api::NAMES`]; without it, the shape decides.
+/// Normalises a JSON body. `provider` is any name the provider is known by; `api` is one of [`Api::NAMES`]; without it, the shape decides.
 /// A body that is a list is read as a stream of its elements, which is what Gemini sends without
 /// `alt=sse`.
 ///
@@ -77,7 +78,7 @@ impl Normaliser {
     /// A reader with the default limit on one event, [`EVENT_BYTES_MAX`].
     ///
     /// # Errors
-    /// [`UsageError::UnknownApi`].
+    /// [`UsageError::UnknownApi`], [`UsageError::UnknownProvider`].
     pub fn new(provider: &str, api: Option<&str>) -> Result<Self, UsageError> {
         Self::with_limit(provider, api, EVENT_BYTES_MAX)
     }
@@ -85,7 +86,7 @@ impl Normaliser {
     /// A reader that buffers at most `event_bytes_max` of one event.
     ///
     /// # Errors
-    /// [`UsageError::UnknownApi`].
+    /// [`UsageError::UnknownApi`], [`UsageError::UnknownProvider`].
     pub fn with_limit(
         provider: &str,
         api: Option<&str>,
@@ -173,8 +174,12 @@ struct Answer {
 impl Answer {
     fn new(provider: &str, api: Option<&str>) -> Result<Self, UsageError> {
         let api = api.map(Api::from_name).transpose()?;
+        let canonical =
+            provider::normalise(provider).ok_or_else(|| UsageError::UnknownProvider {
+                provider: provider.chars().take(VALUE_CHARS_MAX).collect(),
+            })?;
         Ok(Self {
-            provider: provider.into(),
+            provider: canonical.into(),
             family: api.map(Family::new),
             early: None,
         })

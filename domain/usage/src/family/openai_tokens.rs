@@ -222,7 +222,7 @@ impl Completion {
         if self.reasoning > 0 && total == sum(&[parts, self.reasoning]) {
             return Ok(Some(self.reasoning));
         }
-        if is_google(vendor) && self.reasoning == 0 && total > parts {
+        if matches!(vendor, "google" | "vertex_ai") && self.reasoning == 0 && total > parts {
             return rest(&usage.path_of("total_tokens"), total, &[parts]).map(Some);
         }
         Err(UsageError::TotalMismatch {
@@ -264,10 +264,6 @@ impl OneFact {
     fn value(&self) -> u64 {
         self.0.as_ref().map_or(0, |(_, value)| *value)
     }
-}
-
-fn is_google(vendor: &str) -> bool {
-    matches!(vendor, "google" | "gemini" | "vertex_ai" | "google_vertex")
 }
 
 /// Fields of one provider only. Returns whether one of them stated what the call cost.
