@@ -80,6 +80,14 @@ pub struct Period {
     pub tables: Vec<RateTable>,
 }
 
+impl Period {
+    /// Whether the prices hold at this time, in milliseconds since the Unix epoch.
+    pub fn holds_at(&self, at_ms: i64) -> bool {
+        self.valid_from_ms.is_none_or(|from| from <= at_ms)
+            && self.valid_to_ms.is_none_or(|to| at_ms < to)
+    }
+}
+
 /// Rates that hold together, for one service tier, region and context size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateTable {

@@ -12,6 +12,11 @@ pub mod card;
 pub mod event;
 pub mod exact;
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::borrowed_box,
+    reason = "test data: small numbers, and sets of boxed names"
+)]
 mod generated;
 pub mod load;
 pub mod meter;

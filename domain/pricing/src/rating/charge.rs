@@ -143,14 +143,13 @@ impl Bill {
         }
     }
 
-    /// Lifts the total to the highest minimum that matches. With own keys never above the cap:
-    /// the cap is a promise to the customer.
+    /// Lifts the total to the highest minimum that matches. With own keys never above the fixed
+    /// part of the cap: the cap is a promise to the customer.
     pub fn lift(
         &mut self,
         terms: &Book,
         feature: Option<&str>,
         facts: &Facts,
-        market: impl FnOnce() -> Result<Decimal, Refusal>,
     ) -> Result<(), Refusal> {
         let mut highest: Option<&Minimum> = None;
         for minimum in &terms.minimums {
@@ -165,7 +164,7 @@ impl Bill {
         };
         let usd = match facts.key_source {
             KeySource::Managed => minimum.usd,
-            KeySource::Own => minimum.usd.min(own_key_cap(terms, market().ok())),
+            KeySource::Own => minimum.usd.min(terms.own_key_cap.fixed_usd),
         };
         if usd <= self.total_usd {
             return Ok(());
@@ -191,7 +190,7 @@ impl Bill {
 
 /// The most that a call on the customer's own key may be charged, in USD.
 /// The share counts for nothing where the list price is not known, or cannot be had exactly.
-pub(crate) fn own_key_cap(terms: &Book, market_usd: Option<Decimal>) -> Decimal {
+pub fn own_key_cap(terms: &Book, market_usd: Option<Decimal>) -> Decimal {
     let cap = &terms.own_key_cap;
     market_usd
         .and_then(|market| exact::mul(cap.share_of_market, market).ok())

@@ -40,11 +40,7 @@ impl<'b> PriceList<'b> {
             }
         }
         let model = found.ok_or_else(unknown)?;
-        let holds = |period: &&Period| {
-            period.valid_from_ms.is_none_or(|from| from <= at_ms)
-                && period.valid_to_ms.is_none_or(|to| at_ms < to)
-        };
-        let period = model.periods.iter().find(holds);
+        let period = model.periods.iter().find(|period| period.holds_at(at_ms));
         Ok(Self {
             terms: book.terms(),
             model,

@@ -18,14 +18,20 @@
 //!
 //! The context tier is decided by the sum of all prompt tokens, for the whole request.
 
+mod bound;
+mod card;
 mod charge;
 mod cost;
 mod lookup;
+mod quote;
 mod rate;
 #[cfg(test)]
 mod tests;
 
+pub use card::rate_card;
+pub use charge::own_key_cap;
 pub use cost::{Cost, CostBasis, cost};
+pub use quote::{cost_bound, largest_max_output, quote};
 pub use rate::rate;
 
 use crate::answer::Refusal;

@@ -36,9 +36,8 @@ pub fn rate(book: &BookView, event: &UsageEvent, facts: &Facts) -> Result<Rating
             })?;
         }
     }
-    let market = || market(book, event, facts, vouched);
-    bill.charge(rule, market)?;
-    bill.lift(terms, feature, facts, market)?;
+    bill.charge(rule, || market(book, event, facts, vouched))?;
+    bill.lift(terms, feature, facts)?;
     let bill = bill.finish()?;
     Ok(Rating {
         lines: bill.lines,

@@ -1,0 +1,118 @@
+//! The rate card: what a customer with these facts pays per unit, a page at a time.
+
+use super::charge::rule_for;
+use super::lookup::malformed;
+use super::out_of_range;
+use crate::answer::Refusal;
+use crate::book::{Charge, Model};
+use crate::canonical::BookView;
+use crate::card::{PAGE_MAX, RateCardEntry, RateCardPage, RateCardRate, RateCardRequest};
+use crate::event::Facts;
+use crate::exact;
+use rust_decimal::Decimal;
+
+/// A page ends early beyond this many rates, so that its size stays bounded.
+const PAGE_RATES_MAX: usize = 1000;
+
+/// A page of the rate card. Minimums and fixed fees are per call, so they are not on it; a rule
+/// for a feature does not show either. A limit of 0 or above [`PAGE_MAX`] means that.
+///
+/// # Errors
+/// `NotAllowed` when no rule sells to a customer with these facts, `OutOfRange` when a price
+/// would lose digits.
+pub fn rate_card(
+    book: &BookView,
+    request: &RateCardRequest,
+    facts: &Facts,
+) -> Result<RateCardPage, Refusal> {
+    let factor = match rule_for(book.terms(), None, facts)?.charge {
+        Charge::CostPlus { markup } => markup,
+        Charge::PlatformFee {
+            share_of_market, ..
+        } => share_of_market,
+        // `rule_for` has refused those.
+        Charge::NotAllowed => return Ok(RateCardPage::default()),
+    };
+    let limit = match request.limit {
+        0 => PAGE_MAX,
+        limit => limit.min(PAGE_MAX),
+    } as usize;
+    let mut page = RateCardPage::default();
+    let mut rate_count = 0_usize;
+    for number in first(book, request)?..book.model_count() {
+        if let Some(provider) = &request.provider {
+            // Models stand in order, so nothing after the first that misses can hit.
+            let prefix = request.model_prefix.as_deref().unwrap_or_default();
+            if !book.is_under(number, provider, prefix).map_err(malformed)? {
+                break;
+            }
+        }
+        let model = book.model(number).map_err(malformed)?;
+        if let Some(prefix) = &request.model_prefix
+            && !model.name.starts_with(&**prefix)
+        {
+            continue;
+        }
+        let rates = rates(model, factor, facts)?;
+        if rates.is_empty() {
+            continue;
+        }
+        if page.entries.len() >= limit || rate_count >= PAGE_RATES_MAX {
+            page.next = page.entries.last().map(cursor);
+            break;
+        }
+        rate_count = rate_count.saturating_add(rates.len());
+        page.entries.push(RateCardEntry {
+            provider: model.provider.clone(),
+            model: model.name.clone(),
+            rates,
+        });
+    }
+    Ok(page)
+}
+
+/// The number of the first model the page may have.
+fn first(book: &BookView, request: &RateCardRequest) -> Result<u32, Refusal> {
+    let prefix = request.model_prefix.as_deref().unwrap_or_default();
+    let start = match &request.provider {
+        Some(provider) => book.position(provider, prefix, false),
+        None => Ok(0),
+    };
+    let after = match &request.after {
+        // Provider ids have no slash, model names may.
+        Some(after) => {
+            let (provider, model) = after
+                .split_once('/')
+                .ok_or_else(|| out_of_range("cursor of the rate card"))?;
+            book.position(provider, model, true)
+        }
+        None => Ok(0),
+    };
+    let start = start.map_err(malformed)?;
+    Ok(start.max(after.map_err(malformed)?))
+}
+
+fn cursor(entry: &RateCardEntry) -> Box<str> {
+    format!("{}/{}", entry.provider, entry.model).into()
+}
+
+fn rates(model: &Model, factor: Decimal, facts: &Facts) -> Result<Vec<RateCardRate>, Refusal> {
+    let at_ms = facts.occurred_at_ms;
+    let period = model.periods.iter().find(|period| period.holds_at(at_ms));
+    let mut rates = Vec::new();
+    for table in period.into_iter().flat_map(|period| &period.tables) {
+        for rate in &table.rates {
+            rates.push(RateCardRate {
+                meter: rate.meter.clone(),
+                attributes: rate.attributes.clone(),
+                service_tier: table.service_tier.clone(),
+                region: table.region.clone(),
+                context_above: table.context_above,
+                unit_price_usd: exact::mul(rate.usd, factor)
+                    .map_err(|_| out_of_range(format!("price of `{}`", rate.meter.name())))?,
+                market_usd: rate.usd,
+            });
+        }
+    }
+    Ok(rates)
+}

@@ -1,0 +1,270 @@
+//! The worst case of a call, before it is made.
+//!
+//! Bytes bound text: a token and a character have at least one byte each, so the body's bytes are
+//! taken as tokens at the dearest of input, cache read and cache write. Output is bounded by the
+//! request, else by the model, else by the book's default, at the dearest of output and
+//! reasoning. What bytes do not bound (media, searches, tools) is bounded by what is declared.
+
+use super::bound::{Reach, dearer};
+use super::charge::{Bill, rule_for};
+use super::cost::vouched;
+use super::lookup::{PriceList, UnitPrice};
+use super::out_of_range;
+use crate::answer::{LineKind, Quote, Reason, Refusal};
+use crate::canonical::BookView;
+use crate::event::{Facts, KeySource, QuoteRequest};
+use crate::exact;
+use crate::meter::{Attribute, Meter, Pool};
+use rust_decimal::Decimal;
+
+const TEXT: [Meter; 4] = [
+    Meter::Input,
+    Meter::CacheRead,
+    Meter::CacheWrite5m,
+    Meter::CacheWrite1h,
+];
+const OUTPUT: [Meter; 2] = [Meter::Output, Meter::Reasoning];
+
+/// The most that a call within the bounds of `request` can be charged: [`super::rate`] never
+/// answers more for an event with at most `body_bytes` text tokens of prompt, at most the quoted
+/// output tokens, and of every other meter at most what is declared.
+///
+/// # Errors
+/// As [`super::rate`]; and `NotPriced` for a model of which nothing is bounded (an image model,
+/// say, without a declared number of images).
+pub fn quote(book: &BookView, request: &QuoteRequest, facts: &Facts) -> Result<Quote, Refusal> {
+    let terms = book.terms();
+    let feature = request.feature.as_deref();
+    let rule = rule_for(terms, feature, facts)?;
+    let worst = worst_case(book, request, facts);
+    let (mut bill, market, max_output_tokens) = match (facts.key_source, worst) {
+        (KeySource::Managed, worst) => {
+            let worst = worst?;
+            let market = Ok(worst.bill.total_usd);
+            (worst.bill, market, worst.max_output_tokens)
+        }
+        (KeySource::Own, Ok(worst)) => {
+            let market = Ok(worst.bill.total_usd);
+            (Bill::with_capacity(3), market, worst.max_output_tokens)
+        }
+        // A fixed fee needs no list price; a share of it asks below and refuses.
+        (KeySource::Own, Err(refusal)) => (Bill::with_capacity(3), Err(refusal), None),
+    };
+    bill.charge(rule, || market)?;
+    bill.lift(terms, feature, facts)?;
+    let bill = bill.finish()?;
+    Ok(Quote {
+        lines: bill.lines,
+        total_usd: bill.total_usd,
+        max_output_tokens,
+    })
+}
+
+/// The most that a call within the bounds of `request` can cost the operator, in USD, computed
+/// from the book alone: the floor of a quote. Zero with own keys. Beside it the bound of its list
+/// price.
+///
+/// # Errors
+/// With managed keys, as [`quote`].
+pub fn cost_bound(
+    book: &BookView,
+    request: &QuoteRequest,
+    facts: &Facts,
+) -> Result<(Decimal, Option<Decimal>), Refusal> {
+    let worst = worst_case(book, request, facts).map(|worst| worst.bill.total_usd);
+    match facts.key_source {
+        KeySource::Managed => worst.map(|usd| (usd, Some(usd))),
+        KeySource::Own => Ok((Decimal::ZERO, worst.ok())),
+    }
+}
+
+/// The largest output limit, at least 1, with which the quote is at most `budget_usd`.
+///
+/// `None` when even one token does not fit, when the call cannot be quoted, or when the model has
+/// no output to limit. Never above the limit that the quote assumes.
+pub fn largest_max_output(
+    book: &BookView,
+    request: &QuoteRequest,
+    facts: &Facts,
+    budget_usd: Decimal,
+) -> Option<u64> {
+    let mut request = request.clone();
+    let limit = quote(book, &request, facts).ok()?.max_output_tokens?;
+    let mut fits = |tokens: u64| {
+        request.max_output_tokens = Some(tokens);
+        quote(book, &request, facts).is_ok_and(|quote| quote.total_usd <= budget_usd)
+    };
+    // A quote never falls when its output limit rises, so the largest that fits is found by
+    // halving: `low` fits (or is zero), everything above `high` does not.
+    let (mut low, mut high) = (0_u64, limit);
+    while low < high {
+        let middle = high.saturating_sub(high.saturating_sub(low) / 2);
+        if fits(middle) {
+            low = middle;
+        } else {
+            high = middle.saturating_sub(1);
+        }
+    }
+    (low > 0).then_some(low)
+}
+
+/// A bound of the provider's list price, line by line.
+struct WorstCase {
+    bill: Bill,
+    max_output_tokens: Option<u64>,
+}
+
+/// The dearer of what the book bounds and what the caller declares for a vouched cost: either may
+/// turn out to be the provider cost.
+fn worst_case(
+    book: &BookView,
+    request: &QuoteRequest,
+    facts: &Facts,
+) -> Result<WorstCase, Refusal> {
+    let declared = vouched(request.provider_cost_max_usd)?;
+    let listed = worst_listed(book, request, facts);
+    let Some(usd) = declared else {
+        return listed;
+    };
+    let max_output_tokens = match listed {
+        Ok(listed) if usd <= listed.bill.total_usd => return Ok(listed),
+        Ok(listed) => listed.max_output_tokens,
+        // A bound too large to compute is not a small one.
+        Err(refusal @ (Refusal::OutOfRange { .. } | Refusal::NotAllowed { .. })) => {
+            return Err(refusal);
+        }
+        Err(Refusal::UnknownModel { .. } | Refusal::NotPriced { .. }) => None,
+    };
+    let mut bill = Bill::with_capacity(3);
+    bill.add_provider_cost(usd)?;
+    Ok(WorstCase {
+        bill,
+        max_output_tokens,
+    })
+}
+
+fn worst_listed(
+    book: &BookView,
+    request: &QuoteRequest,
+    facts: &Facts,
+) -> Result<WorstCase, Refusal> {
+    let model = request.model.as_deref();
+    let list = PriceList::find(book, &request.provider, model, facts.occurred_at_ms)?;
+    let body_bytes = Decimal::from(request.body_bytes);
+    let text = exact::add(body_bytes, declared(request, |m| TEXT.contains(m))?);
+    let text = text.map_err(|_| out_of_range("prompt tokens"))?;
+    let media = |m: &Meter| m.is_prompt_tokens() && !TEXT.contains(m);
+    let prompt = exact::add(text, declared(request, media)?);
+    let reach = Reach::of(
+        request,
+        &list,
+        prompt.map_err(|_| out_of_range("prompt tokens"))?,
+    );
+
+    let mut bill = Bill::with_capacity(request.declared.len().saturating_add(6));
+    if let Some((meter, price)) = dearest_of(&reach, &list, &TEXT)? {
+        add(&mut bill, &list, meter, text, &price)?;
+    }
+    let mut max_output_tokens = None;
+    if let Some((meter, price)) = dearest_of(&reach, &list, &OUTPUT)? {
+        let max = request
+            .max_output_tokens
+            .or(list.model.max_output_tokens)
+            .unwrap_or(list.terms.max_output_tokens_default);
+        max_output_tokens = Some(max);
+        let declared = declared(request, |m| OUTPUT.contains(m))?;
+        let tokens = exact::add(Decimal::from(max), declared);
+        let tokens = tokens.map_err(|_| out_of_range("output tokens"))?;
+        add(&mut bill, &list, meter, tokens, &price)?;
+    }
+    let is_declared = |meter: &Meter| request.declared.iter().any(|pool| pool.meter == *meter);
+    if !is_declared(&Meter::Character)
+        && let Some(price) = reach.dearest(&list, &Meter::Character, &[])?
+    {
+        add(&mut bill, &list, &Meter::Character, body_bytes, &price)?;
+    }
+    for pool in &request.declared {
+        add_declared(&mut bill, &reach, &list, pool)?;
+    }
+    if !is_declared(&Meter::Request)
+        && let Some(price) = reach.request_fee(&list)?
+    {
+        add(&mut bill, &list, &Meter::Request, Decimal::ONE, &price)?;
+    }
+    if bill.lines.is_empty() {
+        // The model is priced by something that neither bytes nor the request bound.
+        return Err(list.not_priced(&Meter::Input));
+    }
+    let bill = bill.finish()?;
+    Ok(WorstCase {
+        bill,
+        max_output_tokens,
+    })
+}
+
+/// A line for a declared pool, unless text or output has counted it.
+fn add_declared(
+    bill: &mut Bill,
+    reach: &Reach<'_>,
+    list: &PriceList<'_>,
+    pool: &Pool,
+) -> Result<(), Refusal> {
+    let Pool {
+        meter,
+        quantity,
+        attributes,
+    } = pool;
+    if TEXT.contains(meter) || OUTPUT.contains(meter) {
+        return Ok(());
+    }
+    let mut quantity = quantity.get();
+    if *meter == Meter::Request {
+        // An event that does not count its requests pays the fee once.
+        quantity = quantity.max(Decimal::ONE);
+    }
+    if quantity.is_zero() {
+        return Ok(());
+    }
+    let price = reach.dearest(list, meter, attributes)?;
+    match price {
+        Some(price) => add(bill, list, meter, quantity, &price),
+        None if *meter == Meter::Request => Ok(()),
+        None => Err(list.not_priced(meter)),
+    }
+}
+
+fn add(
+    bill: &mut Bill,
+    list: &PriceList<'_>,
+    meter: &Meter,
+    quantity: Decimal,
+    price: &UnitPrice<'_>,
+) -> Result<(), Refusal> {
+    let reason = Reason::Rate(price.reason(list));
+    bill.add(LineKind::Usage, Some(meter), quantity, price.usd, reason)
+}
+
+fn dearest_of<'b, 'm>(
+    reach: &Reach<'_>,
+    list: &PriceList<'b>,
+    meters: &'m [Meter],
+) -> Result<Option<(&'m Meter, UnitPrice<'b>)>, Refusal> {
+    const ANY: &[Attribute] = &[];
+    let mut found: Option<(&Meter, UnitPrice<'b>)> = None;
+    for meter in meters {
+        let price = reach.dearest(list, meter, ANY)?;
+        let before = found.map(|(_, price)| price);
+        if let Some(dearest) = dearer(before, price)
+            && before.is_none_or(|before| dearest.usd > before.usd)
+        {
+            found = Some((meter, dearest));
+        }
+    }
+    Ok(found)
+}
+
+/// How many units of these meters are declared.
+fn declared(request: &QuoteRequest, of: impl Fn(&Meter) -> bool) -> Result<Decimal, Refusal> {
+    let pools = request.declared.iter().filter(|pool| of(&pool.meter));
+    exact::sum(pools.map(|pool| pool.quantity.get())).map_err(|_| out_of_range("declared pools"))
+}
