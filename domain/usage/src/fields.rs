@@ -49,7 +49,7 @@ impl Fields {
     /// A whole number of things, at most 10^15.
     pub(crate) fn count(&mut self, key: &str) -> Result<Option<u64>, UsageError> {
         self.take(key)
-            .map(|value| count(&self.path_of(key), &value))
+            .map(|value| count(|| self.path_of(key), &value))
             .transpose()
     }
 
@@ -58,11 +58,11 @@ impl Fields {
         let Some(value) = self.take(key) else {
             return Ok(None);
         };
-        let path = self.path_of(key);
-        let number = number(&path, &value)?;
+        let path = || self.path_of(key);
+        let number = number(path, &value)?;
         Quantity::new(number)
             .map(|quantity| Some(quantity.get()))
-            .map_err(|fault| quantity_error(&path, &value, fault.into()))
+            .map_err(|fault| quantity_error(path(), &value, fault.into()))
     }
 
     /// An amount of money: any exact decimal, not negative.
@@ -70,10 +70,10 @@ impl Fields {
         let Some(value) = self.take(key) else {
             return Ok(None);
         };
-        let path = self.path_of(key);
-        let amount = number(&path, &value)?;
+        let path = || self.path_of(key);
+        let amount = number(path, &value)?;
         if amount.is_sign_negative() && !amount.is_zero() {
-            return Err(quantity_error(&path, &value, QuantityFault::Negative));
+            return Err(quantity_error(path(), &value, QuantityFault::Negative));
         }
         Ok(Some(amount))
     }
@@ -167,9 +167,10 @@ impl Fields {
     }
 }
 
-fn number(path: &str, value: &Value) -> Result<Decimal, UsageError> {
+/// Paths are only made to refuse: most numbers are fine.
+fn number(path: impl FnOnce() -> String, value: &Value) -> Result<Decimal, UsageError> {
     let Value::Number(number) = value else {
-        return Err(quantity_error(path, value, QuantityFault::NotANumber));
+        return Err(quantity_error(path(), value, QuantityFault::NotANumber));
     };
     parse_exact(number.as_str()).map_err(|error| {
         let fault = match error {
@@ -178,26 +179,27 @@ fn number(path: &str, value: &Value) -> Result<Decimal, UsageError> {
             NumberError::TooLarge => QuantityFault::TooLarge,
             NumberError::TooFine => QuantityFault::TooFine,
         };
-        quantity_error(path, value, fault)
+        quantity_error(path(), value, fault)
     })
 }
 
-fn count(path: &str, value: &Value) -> Result<u64, UsageError> {
-    let quantity = number(path, value)?;
-    let checked =
-        Quantity::new(quantity).map_err(|fault| quantity_error(path, value, fault.into()))?;
-    if checked.get().scale() != 0 {
-        return Err(quantity_error(path, value, QuantityFault::Fractional));
+fn count(path: impl Fn() -> String, value: &Value) -> Result<u64, UsageError> {
+    let quantity = number(&path, value)?;
+    let refuse = |fault| quantity_error(path(), value, fault);
+    let quantity = Quantity::new(quantity)
+        .map_err(|fault| refuse(fault.into()))?
+        .get();
+    if quantity.scale() != 0 {
+        return Err(refuse(QuantityFault::Fractional));
     }
-    checked
-        .get()
+    quantity
         .to_u64()
-        .ok_or_else(|| quantity_error(path, value, QuantityFault::TooLarge))
+        .ok_or_else(|| refuse(QuantityFault::TooLarge))
 }
 
-fn quantity_error(path: &str, value: &Value, fault: QuantityFault) -> UsageError {
+fn quantity_error(path: String, value: &Value, fault: QuantityFault) -> UsageError {
     UsageError::Quantity {
-        path: path.to_owned(),
+        path,
         value: cut(&value.to_string()),
         fault,
     }

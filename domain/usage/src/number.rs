@@ -25,6 +25,14 @@ pub enum NumberError {
 /// # Errors
 /// See [`NumberError`].
 pub fn parse_exact(text: &str) -> Result<Decimal, NumberError> {
+    // Nearly every number is a short count.
+    if matches!(text.len(), 1..=18)
+        && text.bytes().all(|b| b.is_ascii_digit())
+        && (text.len() == 1 || !text.starts_with('0'))
+        && let Ok(count) = text.parse::<u64>()
+    {
+        return Ok(Decimal::from(count));
+    }
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),

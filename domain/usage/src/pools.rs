@@ -71,13 +71,17 @@ impl Pools {
     }
 }
 
-/// What is left of `total` without its parts.
-pub(crate) fn rest(path: &str, total: u64, parts: &[u64]) -> Result<u64, UsageError> {
+/// What is left of `total` without its parts. `path` is the total's, and only made to refuse.
+pub(crate) fn rest(
+    path: impl FnOnce() -> String,
+    total: u64,
+    parts: &[u64],
+) -> Result<u64, UsageError> {
     let sum = sum(parts);
     total
         .checked_sub(sum)
         .ok_or_else(|| UsageError::DetailsExceedTotal {
-            path: path.to_owned(),
+            path: path(),
             total,
             parts: sum,
         })

@@ -174,8 +174,8 @@ fn read_tokens(usage: &mut Fields, bill: &mut Bill) -> Result<bool, UsageError> 
         split.leftovers(&mut bill.unknown);
     }
     if let Some(written) = written {
-        let path = usage.path_of("cache_creation_input_tokens");
-        let uncovered = rest(&path, written, &[five_minutes, one_hour])?;
+        let path = || usage.path_of("cache_creation_input_tokens");
+        let uncovered = rest(path, written, &[five_minutes, one_hour])?;
         five_minutes = sum(&[five_minutes, uncovered]);
     }
     let pools = &mut bill.pools;

@@ -159,11 +159,11 @@ impl Modalities {
     }
 
     /// Each modality without the part of it that was cached.
-    fn without(&self, path: &str, cached: &Self) -> Result<Self, UsageError> {
+    fn without(&self, path: impl Fn() -> String, cached: &Self) -> Result<Self, UsageError> {
         Ok(Self {
-            audio: rest(path, self.audio, &[cached.audio])?,
-            image: rest(path, self.image, &[cached.image])?,
-            video: rest(path, self.video, &[cached.video])?,
+            audio: rest(&path, self.audio, &[cached.audio])?,
+            image: rest(&path, self.image, &[cached.image])?,
+            video: rest(&path, self.video, &[cached.video])?,
         })
     }
 }
@@ -197,21 +197,21 @@ fn read_tokens(usage: &mut Fields, bill: &mut Bill) -> Result<bool, UsageError> 
         });
     }
     if let Some(prompt) = prompt {
-        let details = usage.path_of("promptTokensDetails");
-        let fresh = in_prompt.without(&details, &in_cache)?;
+        let details = || usage.path_of("promptTokensDetails");
+        let fresh = in_prompt.without(details, &in_cache)?;
         let [audio, image, video] = fresh.parts();
-        let path = usage.path_of("promptTokenCount");
-        let text = rest(&path, prompt, &[cached, audio, image, video])?;
+        let path = || usage.path_of("promptTokenCount");
+        let text = rest(path, prompt, &[cached, audio, image, video])?;
         bill.pools.stated(Meter::Input, text)?;
         bill_input(&fresh, bill)?;
     }
     let cached_text = rest(
-        &usage.path_of("cachedContentTokenCount"),
+        || usage.path_of("cachedContentTokenCount"),
         cached,
         &in_cache.parts(),
     )?;
     let tool_text = rest(
-        &usage.path_of("toolUsePromptTokenCount"),
+        || usage.path_of("toolUsePromptTokenCount"),
         tool_use,
         &in_tool_use.parts(),
     )?;
@@ -225,9 +225,9 @@ fn read_tokens(usage: &mut Fields, bill: &mut Bill) -> Result<bool, UsageError> 
     pools.detail_with(Meter::CacheRead, in_cache.video, modality("video"))?;
     if let Some(candidates) = candidates {
         let Modalities { audio, image, .. } = in_candidates;
-        let path = usage.path_of("candidatesTokenCount");
+        let path = || usage.path_of("candidatesTokenCount");
         // Generated video is not billed by these tokens, so they stay with the text.
-        let text = rest(&path, candidates, &[audio, image])?;
+        let text = rest(path, candidates, &[audio, image])?;
         pools.stated(Meter::Output, text)?;
         pools.detail(Meter::OutputAudio, audio)?;
         pools.detail(Meter::OutputImage, image)?;

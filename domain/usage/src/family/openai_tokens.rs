@@ -50,7 +50,7 @@ pub(crate) fn read(
         _ => input,
     };
     if let Some(input) = input {
-        let text = rest(&usage.path_of(names.input), input, &prompt.parts())?;
+        let text = rest(|| usage.path_of(names.input), input, &prompt.parts())?;
         bill.pools.stated(Meter::Input, text)?;
         prompt.bill(bill)?;
     }
@@ -62,7 +62,7 @@ pub(crate) fn read(
             completion.reasoning
         };
         let parts = [inside, completion.audio, completion.image];
-        let text = rest(&usage.path_of(names.output), output, &parts)?;
+        let text = rest(|| usage.path_of(names.output), output, &parts)?;
         bill.pools.stated(Meter::Output, text)?;
         bill.pools
             .detail(Meter::Reasoning, beside.unwrap_or(inside))?;
@@ -116,12 +116,12 @@ impl Prompt {
                 split.leftovers(&mut bill.unknown);
             }
             prompt.audio = rest(
-                &details.path_of("audio_tokens"),
+                || details.path_of("audio_tokens"),
                 prompt.audio,
                 &[prompt.cached_audio],
             )?;
             prompt.image = rest(
-                &details.path_of("image_tokens"),
+                || details.path_of("image_tokens"),
                 prompt.image,
                 &[prompt.cached_image],
             )?;
@@ -129,7 +129,7 @@ impl Prompt {
         }
         prompt.cached = cached.value();
         rest(
-            &usage.path_of(names.input_details),
+            || usage.path_of(names.input_details),
             prompt.cached,
             &[prompt.cached_audio, prompt.cached_image],
         )?;
@@ -148,7 +148,7 @@ impl Prompt {
 
     fn bill(&self, bill: &mut Bill) -> Result<(), UsageError> {
         let cached_text = rest(
-            "cached_tokens",
+            || "cached_tokens".to_owned(),
             self.cached,
             &[self.cached_audio, self.cached_image],
         )?;
@@ -223,7 +223,7 @@ impl Completion {
             return Ok(Some(self.reasoning));
         }
         if matches!(vendor, "google" | "vertex_ai") && self.reasoning == 0 && total > parts {
-            return rest(&usage.path_of("total_tokens"), total, &[parts]).map(Some);
+            return rest(|| usage.path_of("total_tokens"), total, &[parts]).map(Some);
         }
         Err(UsageError::TotalMismatch {
             path: usage.path_of("total_tokens"),
