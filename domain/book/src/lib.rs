@@ -8,9 +8,11 @@
 pub mod amount;
 pub mod check;
 mod compile;
+pub mod describe;
 mod document;
 mod emit;
 mod error;
+pub mod import;
 mod lower;
 mod schema;
 mod suggest;

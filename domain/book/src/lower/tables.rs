@@ -3,8 +3,8 @@
 //!
 //! What a cell does not price is taken from the standard cell of the same context size (for a
 //! tier within a region: from the same tier anywhere, else from the region's standard cell). A
-//! context price that a tier or region does not have costs the standard price *there*: large
-//! prompts never become cheaper by an omission.
+//! context price that a tier or region does not have costs the standard price *there*, or its own
+//! price for small prompts if that is dearer: large prompts never become cheaper by an omission.
 
 use super::Problems;
 use super::values::{Per, check_name, check_tier, meter, per_one};
@@ -142,10 +142,13 @@ fn overlay(
     let own = rates(&view.leaf, path, problems);
     let mut cells = under.clone();
     lay_over(cells.entry(None).or_default(), &own);
-    for cell in cells.values_mut() {
-        // A meter that only this level prices costs that at every context size.
-        for (key, usd) in &own {
-            cell.entry(key.clone()).or_insert(*usd);
+    for (above, cell) in &mut cells {
+        // What this level costs for small prompts is the least that it costs for large ones.
+        if above.is_some() {
+            for (key, usd) in &own {
+                let price = cell.entry(key.clone()).or_insert(*usd);
+                *price = (*price).max(*usd);
+            }
         }
     }
     let list = path.field("context");

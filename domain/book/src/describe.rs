@@ -1,0 +1,163 @@
+//! A model's prices as a person asks for them: found as a policy finds them, per million or per
+//! unit, one row a price.
+
+use farebox_pricing::book::{Book, Model, Period, RateTable};
+use farebox_pricing::meter::{Attribute, Meter};
+use farebox_pricing::provider;
+use rust_decimal::Decimal;
+
+/// How a name led to a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoundBy {
+    /// Its own name.
+    Name,
+    /// An alias.
+    Alias,
+    /// The longest prefix.
+    Prefix,
+}
+
+/// A model and its prices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description<'b> {
+    /// The model.
+    pub model: &'b Model,
+    /// How the name that was asked for led to it.
+    pub found_by: FoundBy,
+    /// Every price, by period and table, in the order of the book.
+    pub rows: Vec<Row<'b>>,
+}
+
+/// One price.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row<'b> {
+    /// The period, for its dates.
+    pub period: &'b Period,
+    /// The table, for its tier, region and context size.
+    pub table: &'b RateTable,
+    /// What is counted.
+    pub meter: &'b Meter,
+    /// What a pool must have for this price.
+    pub attributes: &'b [Attribute],
+    /// USD per `per` units.
+    pub usd: Decimal,
+    /// 1,000,000 for tokens, else 1.
+    pub per: u32,
+}
+
+/// The model that `name` means at `provider` (any spelling), and its prices; `None` when the book
+/// has no such model.
+pub fn describe_model<'b>(book: &'b Book, provider: &str, name: &str) -> Option<Description<'b>> {
+    let provider = provider::normalise(provider)?;
+    let models = || {
+        book.models
+            .iter()
+            .filter(|model| *model.provider == *provider)
+    };
+    let by_name = || models().find(|model| *model.name == *name);
+    let by_alias = || models().find(|model| model.aliases.iter().any(|alias| **alias == *name));
+    let by_prefix = || {
+        let matching = models().filter_map(|model| {
+            let prefixes = model
+                .prefixes
+                .iter()
+                .filter(|prefix| name.starts_with(&***prefix));
+            Some((prefixes.map(|prefix| prefix.len()).max()?, model))
+        });
+        matching
+            .max_by_key(|(length, _)| *length)
+            .map(|(_, model)| model)
+    };
+    let (model, found_by) = by_name()
+        .map(|model| (model, FoundBy::Name))
+        .or_else(|| by_alias().map(|model| (model, FoundBy::Alias)))
+        .or_else(|| by_prefix().map(|model| (model, FoundBy::Prefix)))?;
+    Some(Description {
+        model,
+        found_by,
+        rows: rows(model),
+    })
+}
+
+fn rows(model: &Model) -> Vec<Row<'_>> {
+    let tables = model
+        .periods
+        .iter()
+        .flat_map(|period| period.tables.iter().map(move |table| (period, table)));
+    let rates = tables.flat_map(|(period, table)| {
+        table.rates.iter().map(move |rate| {
+            let (usd, per) = as_printed(&rate.meter, rate.usd);
+            Row {
+                period,
+                table,
+                meter: &rate.meter,
+                attributes: &rate.attributes,
+                usd,
+                per,
+            }
+        })
+    });
+    rates.collect()
+}
+
+/// Prices of tokens are printed per million, all others per unit.
+fn as_printed(meter: &Meter, usd: Decimal) -> (Decimal, u32) {
+    let tokens = meter.is_prompt_tokens()
+        || matches!(
+            meter,
+            Meter::Output | Meter::Reasoning | Meter::OutputAudio | Meter::OutputImage
+        );
+    let million = Decimal::from(1_000_000);
+    let per_million = farebox_pricing::exact::mul(usd, million).ok();
+    match per_million.filter(|_| tokens) {
+        Some(usd) => (usd.normalize(), 1_000_000),
+        None => (usd.normalize(), 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Format, compile};
+
+    #[test]
+    fn a_model_is_found_as_a_policy_finds_it() {
+        let text = r#"
+            name = "x"
+            as_of = "2026-11-21"
+            [[models]]
+            provider = "google"
+            model = "gemini"
+            aliases = ["gemini-latest"]
+            prefixes = ["gemini-"]
+            per_million = { input = "0.30" }
+            per_unit = { search = "0.035" }
+            [[models]]
+            provider = "google"
+            model = "gemini-pro"
+            prefixes = ["gemini-pro-"]
+            per_million = { input = "1" }
+        "#;
+        let book = compile(text, Format::Toml).unwrap().book;
+        for (name, found) in [
+            ("gemini", Some(("gemini", FoundBy::Name))),
+            ("gemini-latest", Some(("gemini", FoundBy::Alias))),
+            ("gemini-2", Some(("gemini", FoundBy::Prefix))),
+            ("gemini-pro-2", Some(("gemini-pro", FoundBy::Prefix))),
+            ("gpt", None),
+        ] {
+            let description = describe_model(&book, "vertex", name);
+            assert_eq!(description, None, "Vertex is another provider");
+            let description = describe_model(&book, "gemini", name);
+            let shown = description.map(|d| (d.model.name.to_string(), d.found_by));
+            assert_eq!(
+                shown,
+                found.map(|(model, by)| (model.to_owned(), by)),
+                "{name}"
+            );
+        }
+        let rows = describe_model(&book, "google", "gemini").unwrap().rows;
+        let shown: Vec<_> = rows.iter().map(|r| (r.usd.to_string(), r.per)).collect();
+        assert_eq!(shown, [("0.3".into(), 1_000_000), ("0.035".into(), 1)]);
+    }
+}

@@ -1,0 +1,211 @@
+//! Two sources into one book: the first is believed, the second fills what it lacks.
+
+use super::report::Disagreement;
+use crate::amount::Amount;
+use crate::text::{BookText, Leaf, ModelText, PeriodText};
+use farebox_pricing::provider;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A book made of two.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// The book: the primary's terms and models, and the secondary's further models and names.
+    pub book: BookText,
+    /// Models that only the secondary has.
+    pub models_added: u64,
+    /// Aliases and prefixes that the secondary adds to models of the primary.
+    pub names_added: u64,
+    /// Models that both have and price alike.
+    pub agreeing: u64,
+    /// Every price that both have and that differs, sorted.
+    pub disagreements: Vec<Disagreement>,
+}
+
+/// Adds to `primary` what only `secondary` has: models, aliases and prefixes. Where both price a
+/// model, the primary's prices hold, and each different one is listed.
+pub fn merge(primary: BookText, secondary: BookText) -> Merged {
+    let mut merger = Merger::of(&primary);
+    let mut merged = Merged {
+        book: primary,
+        models_added: 0,
+        names_added: 0,
+        agreeing: 0,
+        disagreements: Vec::new(),
+    };
+    for source in secondary.sources {
+        if !merged.book.sources.contains(&source) {
+            merged.book.sources.push(source);
+        }
+    }
+    let known = merger.names.clone();
+    for mut model in secondary.models {
+        let id = id_of(&model);
+        match known.get(&(id.clone(), model.model.clone())).copied() {
+            Some(at) => {
+                let Some(own) = merged.book.models.get_mut(at) else {
+                    continue;
+                };
+                let added = merger.add_names(&id, own, &model, at);
+                merged.names_added = merged.names_added.saturating_add(added);
+                if compare(
+                    &id,
+                    own,
+                    &model,
+                    &merged.book.as_of,
+                    &mut merged.disagreements,
+                ) {
+                    merged.agreeing = merged.agreeing.saturating_add(1);
+                    take_history(own, model, &merged.book.as_of);
+                }
+            }
+            None => {
+                let at = merged.book.models.len();
+                merger.names.insert((id.clone(), model.model.clone()), at);
+                let (aliases, prefixes) = (
+                    std::mem::take(&mut model.aliases),
+                    std::mem::take(&mut model.prefixes),
+                );
+                let offered = ModelText {
+                    aliases,
+                    prefixes,
+                    ..ModelText::default()
+                };
+                merger.add_names(&id, &mut model, &offered, at);
+                merged.book.models.push(model);
+                merged.models_added = merged.models_added.saturating_add(1);
+            }
+        }
+    }
+    merged.disagreements.sort_unstable();
+    let by_name = |model: &ModelText| (id_of(model), model.model.clone());
+    merged.book.models.sort_by_cached_key(by_name);
+    merged
+}
+
+fn id_of(model: &ModelText) -> String {
+    provider::normalise(&model.provider).map_or_else(|| model.provider.clone(), Into::into)
+}
+
+/// What every name means so far.
+struct Merger {
+    /// Names and aliases, by provider, with the place of their model.
+    names: BTreeMap<(String, String), usize>,
+    prefixes: BTreeSet<(String, String)>,
+}
+
+impl Merger {
+    fn of(book: &BookText) -> Self {
+        let mut names = BTreeMap::new();
+        let mut prefixes = BTreeSet::new();
+        for (at, model) in book.models.iter().enumerate() {
+            let id = id_of(model);
+            for alias in &model.aliases {
+                names.entry((id.clone(), alias.clone())).or_insert(at);
+            }
+            for prefix in &model.prefixes {
+                prefixes.insert((id.clone(), prefix.clone()));
+            }
+        }
+        // A name wins over an alias.
+        for (at, model) in book.models.iter().enumerate() {
+            names.insert((id_of(model), model.model.clone()), at);
+        }
+        Self { names, prefixes }
+    }
+
+    /// Gives `model` the names of `offered` that mean nothing yet; returns how many.
+    fn add_names(
+        &mut self,
+        id: &str,
+        model: &mut ModelText,
+        offered: &ModelText,
+        at: usize,
+    ) -> u64 {
+        let mut added = 0_u64;
+        for alias in &offered.aliases {
+            let free = self.names.entry((id.to_owned(), alias.clone()));
+            if let std::collections::btree_map::Entry::Vacant(free) = free {
+                free.insert(at);
+                model.aliases.push(alias.clone());
+                added = added.saturating_add(1);
+            }
+        }
+        for prefix in &offered.prefixes {
+            if self.prefixes.insert((id.to_owned(), prefix.clone())) {
+                model.prefixes.push(prefix.clone());
+                added = added.saturating_add(1);
+            }
+        }
+        model.aliases.sort_unstable();
+        model.prefixes.sort_unstable();
+        added
+    }
+}
+
+/// Notes every price that both have on the day `as_of` and that differs; whether there was none.
+fn compare(
+    id: &str,
+    primary: &ModelText,
+    secondary: &ModelText,
+    as_of: &str,
+    disagreements: &mut Vec<Disagreement>,
+) -> bool {
+    let (ours, theirs) = (in_force(primary, as_of), in_force(secondary, as_of));
+    let before = disagreements.len();
+    let pairs = ours
+        .per_million
+        .iter()
+        .map(|pair| (pair, theirs.per_million));
+    let pairs = pairs.chain(ours.per_unit.iter().map(|pair| (pair, theirs.per_unit)));
+    for ((meter, used), theirs) in pairs {
+        let other: Option<&Amount> = theirs.get(meter);
+        if let Some(other) = other.filter(|other| *other != used) {
+            disagreements.push(Disagreement {
+                provider: id.to_owned(),
+                model: primary.model.clone(),
+                meter: meter.clone(),
+                used: used.to_string(),
+                other: other.to_string(),
+            });
+        }
+    }
+    disagreements.len() == before
+}
+
+/// How many of the model's dated periods have begun by `as_of`. Importers write days, sorted.
+fn begun(model: &ModelText, as_of: &str) -> usize {
+    let begun = |period: &&PeriodText| {
+        let from = period.valid_from.as_deref();
+        from.is_none_or(|from| from <= as_of)
+    };
+    model.periods.iter().take_while(begun).count()
+}
+
+/// The standard prices that hold on the day `as_of`.
+fn in_force<'m>(model: &'m ModelText, as_of: &str) -> Leaf<'m> {
+    let last = begun(model, as_of).checked_sub(1);
+    let period = last.and_then(|last| model.periods.get(last));
+    period.map_or_else(|| model.leaf(), PeriodText::leaf)
+}
+
+/// Prices before and after those in force are something `own`, without dates, lacks: the other
+/// source's are taken around its own.
+fn take_history(own: &mut ModelText, other: ModelText, as_of: &str) {
+    if !own.periods.is_empty() || other.periods.is_empty() {
+        return;
+    }
+    let Some(current) = begun(&other, as_of).checked_sub(1) else {
+        own.periods = other.periods;
+        return;
+    };
+    let mut periods = other.periods;
+    if let Some(period) = periods.get_mut(current) {
+        period.per_million = std::mem::replace(&mut own.per_million, other.per_million);
+        period.per_unit = std::mem::replace(&mut own.per_unit, other.per_unit);
+        period.rates = std::mem::replace(&mut own.rates, other.rates);
+        period.context = std::mem::replace(&mut own.context, other.context);
+        period.tiers = std::mem::replace(&mut own.tiers, other.tiers);
+        period.regions = std::mem::replace(&mut own.regions, other.regions);
+    }
+    own.periods = periods;
+}

@@ -1,0 +1,291 @@
+//! What is written can be read: emitting is the inverse of parsing, in both formats, and both mean
+//! the same book.
+#![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
+
+use farebox_book::amount::Amount;
+use farebox_book::text::{
+    BookText, CapText, ContextText, DefaultsText, DeploymentsText, MeterFallbackText, ModelText,
+    OwnKeysText, PeriodText, RateText, RegionText, RoundingText, SourceText, Terms, TierText,
+};
+use farebox_book::{Format, compile, parse, to_json, to_toml};
+use indexmap::IndexMap;
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option::of;
+use proptest::prelude::*;
+
+/// Names with everything that has to be quoted or escaped.
+fn name() -> impl Strategy<Value = String> {
+    "[a-zA-Z0-9 ./:_\"'\\\\#@é語-]{1,12}"
+}
+
+fn amount() -> impl Strategy<Value = Amount> {
+    (0_u64..1_000_000, 0_u32..9).prop_map(|(digits, scale)| {
+        let shown = format!("{digits}e-{scale}");
+        Amount::parse(&shown).unwrap()
+    })
+}
+
+fn markup() -> impl Strategy<Value = Amount> {
+    (100_u32..500).prop_map(|hundredths| Amount::parse(&format!("{hundredths}e-2")).unwrap())
+}
+
+type Leaf = (
+    IndexMap<String, Amount>,
+    IndexMap<String, Amount>,
+    Vec<RateText>,
+);
+
+fn leaf() -> impl Strategy<Value = Leaf> {
+    let tokens = prop::sample::select(vec![
+        "input",
+        "output",
+        "cache_read",
+        "reasoning",
+        "character",
+    ]);
+    let units = prop::sample::select(vec!["request", "search", "second", "judge_run", "page"]);
+    let rates = btree_map(name(), amount(), 0..3);
+    (
+        btree_map(tokens, amount(), 0..4),
+        btree_map(units, amount(), 0..3),
+        rates,
+    )
+        .prop_map(|(tokens, units, rates)| {
+            let owned = |map: std::collections::BTreeMap<&str, Amount>| {
+                map.into_iter()
+                    .map(|(meter, usd)| (meter.to_owned(), usd))
+                    .collect()
+            };
+            let rates = rates.into_iter().map(|(size, usd)| RateText {
+                meter: "image".into(),
+                attributes: [("size".to_owned(), size)].into_iter().collect(),
+                per_million: None,
+                per_unit: Some(usd),
+            });
+            (owned(tokens), owned(units), rates.collect())
+        })
+}
+
+fn contexts() -> impl Strategy<Value = Vec<ContextText>> {
+    btree_map(1_u64..1_000_000, leaf(), 0..3).prop_map(|contexts| {
+        let contexts = contexts.into_iter();
+        contexts
+            .map(|(above, (per_million, per_unit, rates))| ContextText {
+                above,
+                per_million,
+                per_unit,
+                rates,
+            })
+            .collect()
+    })
+}
+
+fn tiers() -> impl Strategy<Value = Vec<TierText>> {
+    let names = prop::sample::select(vec!["flex", "batch", "priority"]);
+    btree_map(names, (leaf(), contexts()), 0..3).prop_map(|tiers| {
+        let tiers = tiers.into_iter();
+        tiers
+            .map(
+                |(name, ((per_million, per_unit, rates), context))| TierText {
+                    name: name.to_owned(),
+                    per_million,
+                    per_unit,
+                    rates,
+                    context,
+                },
+            )
+            .collect()
+    })
+}
+
+fn regions() -> impl Strategy<Value = Vec<RegionText>> {
+    btree_map(name(), (leaf(), contexts(), tiers()), 0..2).prop_map(|regions| {
+        let regions = regions.into_iter();
+        regions
+            .map(
+                |(name, ((per_million, per_unit, rates), context, tiers))| RegionText {
+                    name,
+                    per_million,
+                    per_unit,
+                    rates,
+                    context,
+                    tiers,
+                },
+            )
+            .collect()
+    })
+}
+
+fn periods() -> impl Strategy<Value = Vec<PeriodText>> {
+    btree_map(
+        2025_u32..2035,
+        (leaf(), contexts(), tiers(), regions()),
+        0..3,
+    )
+    .prop_map(|periods| {
+        let periods = periods.into_iter();
+        periods
+            .map(
+                |(year, ((per_million, per_unit, rates), context, tiers, regions))| PeriodText {
+                    valid_from: Some(format!("{year}-01-01")),
+                    valid_to: None,
+                    per_million,
+                    per_unit,
+                    rates,
+                    context,
+                    tiers,
+                    regions,
+                },
+            )
+            .collect()
+    })
+}
+
+fn models() -> impl Strategy<Value = Vec<ModelText>> {
+    let names = (btree_set(name(), 0..3), btree_set(name(), 0..3));
+    let model = (
+        names,
+        of(1_u64..100_000),
+        any::<bool>(),
+        leaf(),
+        contexts(),
+        tiers(),
+        regions(),
+        periods(),
+    );
+    vec(model, 0..4).prop_map(|models| {
+        let models = models.into_iter().enumerate();
+        models
+            .map(|(number, model)| {
+                let ((aliases, prefixes), max_output_tokens, context_inclusive, leaf, ..) = &model;
+                // Aliases of two models would be refused, so each model has its own.
+                let own = |names: &std::collections::BTreeSet<String>| {
+                    names.iter().map(|name| format!("{number}{name}")).collect()
+                };
+                ModelText {
+                    provider: "openai".into(),
+                    model: format!("model {number}"),
+                    aliases: own(aliases),
+                    prefixes: own(prefixes),
+                    max_output_tokens: *max_output_tokens,
+                    context_inclusive: *context_inclusive,
+                    per_million: leaf.0.clone(),
+                    per_unit: leaf.1.clone(),
+                    rates: leaf.2.clone(),
+                    context: model.4.clone(),
+                    tiers: model.5.clone(),
+                    regions: model.6.clone(),
+                    periods: model.7.clone(),
+                }
+            })
+            .collect()
+    })
+}
+
+fn own_keys() -> impl Strategy<Value = OwnKeysText> {
+    (of(amount()), of(amount())).prop_map(|(fixed_usd, share_of_market)| OwnKeysText {
+        allowed: None,
+        fixed_usd,
+        share_of_market,
+        cap: None,
+    })
+}
+
+fn terms() -> impl Strategy<Value = Terms> {
+    (of(markup()), of(amount()), of(own_keys())).prop_map(|(markup, minimum_usd, own_keys)| Terms {
+        managed_keys: None,
+        markup,
+        minimum_usd,
+        own_keys,
+    })
+}
+
+fn books() -> impl Strategy<Value = BookText> {
+    let head = (
+        name(),
+        of(Just(RoundingText::HalfEven)),
+        vec((name(), name()), 0..3),
+    );
+    let defaults = (of(markup()), of(amount()), of(1_u64..1_000_000));
+    let sold = (of((own_keys(), any::<bool>())), of(terms()), of(terms()));
+    let named = (
+        btree_map(name(), terms(), 0..3),
+        btree_map(name(), terms(), 0..3),
+    );
+    let fallbacks = (
+        of(vec(of(amount()), 0..2)),
+        btree_map(name(), amount(), 0..2),
+    );
+    (head, defaults, sold, named, fallbacks, models()).prop_map(
+        |(head, defaults, sold, named, fallbacks, models)| BookText {
+            name: head.0,
+            as_of: "2026-11-21".into(),
+            rounding: head.1,
+            loss_leader: false,
+            sources: head
+                .2
+                .into_iter()
+                .map(|(name, version)| SourceText { name, version })
+                .collect(),
+            defaults: DefaultsText {
+                markup: defaults.0,
+                minimum_usd: defaults.1,
+                max_output_tokens: defaults.2,
+            },
+            own_keys: sold.0.map(|(own, capped)| OwnKeysText {
+                cap: capped.then(|| CapText {
+                    fixed_usd: Some(Amount::parse("1000000").unwrap()),
+                    share_of_market: Some(Amount::parse("1000000").unwrap()),
+                }),
+                ..own
+            }),
+            deployments: DeploymentsText {
+                hosted: sold.1,
+                self_hosted: sold.2,
+            },
+            plans: named.0.into_iter().collect(),
+            features: named.1.into_iter().collect(),
+            meter_fallbacks: fallbacks.0.map(|factors| {
+                let factors = factors.into_iter();
+                factors
+                    .map(|factor| MeterFallbackText {
+                        meter: "reasoning".into(),
+                        base: "output".into(),
+                        factor,
+                    })
+                    .collect()
+            }),
+            tier_fallbacks: fallbacks.1.into_iter().collect(),
+            models,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_is_written_can_be_read(book in books()) {
+        let toml = to_toml(&book, &["made\nby a test".to_owned()]);
+        let json = to_json(&book).unwrap();
+        prop_assert_eq!(&parse(&toml, Format::Toml).unwrap(), &book);
+        prop_assert_eq!(&parse(&json, Format::Json).unwrap(), &book);
+        let (toml, json) = (compile(&toml, Format::Toml), compile(&json, Format::Json));
+        match (toml, json) {
+            (Ok(toml), Ok(json)) => prop_assert_eq!(toml.digest, json.digest),
+            (toml, json) => {
+                let errors = (toml.err(), json.err());
+                prop_assert!(false, "{:?}", errors);
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in ".{0,200}") {
+        for format in [Format::Toml, Format::Json] {
+            if let Err(errors) = compile(&text, format) {
+                prop_assert!(errors.iter().all(|error| error.line > 0 && error.column > 0));
+            }
+        }
+    }
+}
