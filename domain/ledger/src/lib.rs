@@ -5,7 +5,8 @@
 //! times and prices are passed in, and what it answers is the exact list of rows to write.
 //!
 //! Read in this order: [`account`], [`transaction`], [`grant`], [`hold`], [`budget`],
-//! [`command`], [`effect`], [`refusal`], [`state`], then [`apply()`].
+//! [`command`], [`effect`], [`refusal`], [`state`], then [`apply()`]. [`verify`] rebuilds all of it
+//! from the journal, independently.
 
 pub mod account;
 mod apply;
@@ -22,6 +23,7 @@ pub mod refusal;
 mod restore;
 pub mod state;
 pub mod transaction;
+pub mod verify;
 pub mod window;
 
 pub use apply::apply;

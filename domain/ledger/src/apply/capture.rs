@@ -200,6 +200,11 @@ impl Draft<'_> {
             self.end_hold(&hold, HoldEnd::Captured)?;
             return Ok((paid, None));
         }
+        if hold.is_due(self.now_ms()) {
+            // Only the usage whose price came just now had kept it.
+            self.end_hold(&hold, HoldEnd::Expired)?;
+            return Ok((paid, None));
+        }
         let left = hold.left();
         self.holds.push(HoldChange::Changed(hold));
         Ok((paid, Some(left)))

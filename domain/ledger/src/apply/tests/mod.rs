@@ -4,8 +4,11 @@ mod budgets;
 mod charges;
 mod grants;
 mod holds;
+mod naive;
+mod random;
 mod refunds;
 mod time;
+mod verify;
 
 use super::apply;
 use crate::account::Account;

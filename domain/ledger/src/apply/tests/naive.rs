@@ -1,0 +1,262 @@
+//! A second, naive ledger: no postings, no plans, no indexes. It moves one nano-credit at a time
+//! by asking, each time anew, who has to pay the next one. Slow, and too simple to be wrong in the
+//! same way.
+
+use crate::hold::HoldEnd;
+use crate::ids::*;
+use std::collections::BTreeMap;
+
+#[derive(Clone)]
+pub(super) struct Lot {
+    pub(super) id: GrantId,
+    pub(super) priority: u16,
+    pub(super) expires_at_ms: i64,
+    pub(super) feature: Option<String>,
+    pub(super) left: i64,
+}
+
+/// `None` pays on credit.
+type Who = Option<GrantId>;
+
+#[derive(Clone)]
+pub(super) struct Hold {
+    /// Each nano-credit put aside, in the order it would be spent.
+    pub(super) aside: Vec<Who>,
+    pub(super) expires_at_ms: i64,
+    pub(super) feature: Option<String>,
+    pub(super) unpriced: u32,
+    pub(super) closing: bool,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Naive {
+    pub(super) now_ms: i64,
+    pub(super) lots: Vec<Lot>,
+    pub(super) holds: BTreeMap<HoldId, Hold>,
+    pub(super) ended: BTreeMap<HoldId, (HoldEnd, Option<String>)>,
+    pub(super) unpriced: BTreeMap<EventId, (Option<HoldId>, Option<String>)>,
+    pub(super) limit: i64,
+    pub(super) owed: i64,
+    pub(super) shortfall: i64,
+    pub(super) breakage: i64,
+    pub(super) revenue: i64,
+}
+
+impl Naive {
+    fn aside_of(&self, who: Who) -> i64 {
+        let all = self.holds.values().flat_map(|hold| &hold.aside);
+        all.filter(|aside| **aside == who).count() as i64
+    }
+
+    /// Who pays the next nano-credit.
+    fn next(&self, feature: Option<&str>) -> Option<Who> {
+        self.next_lot(feature)
+            .map(Some)
+            .or_else(|| (self.owed + self.aside_of(None) < self.limit).then_some(None))
+    }
+
+    fn next_lot(&self, feature: Option<&str>) -> Option<GrantId> {
+        self.lots
+            .iter()
+            .filter(|lot| lot.expires_at_ms > self.now_ms)
+            .filter(|lot| lot.feature.is_none() || lot.feature.as_deref() == feature)
+            .filter(|lot| lot.left > self.aside_of(Some(lot.id)))
+            .min_by_key(|lot| (lot.priority, lot.expires_at_ms, lot.id))
+            .map(|lot| lot.id)
+    }
+
+    fn spend(&mut self, who: Who) {
+        match who {
+            None => self.owed += 1,
+            Some(id) => self.lot(id).left -= 1,
+        }
+    }
+
+    fn lot(&mut self, id: GrantId) -> &mut Lot {
+        self.lots.iter_mut().find(|lot| lot.id == id).unwrap()
+    }
+
+    /// What happens by itself.
+    pub(super) fn tick(&mut self, now_ms: i64) {
+        self.now_ms = self.now_ms.max(now_ms);
+        let due: Vec<HoldId> = self
+            .holds
+            .iter()
+            .filter(|(_, hold)| hold.unpriced == 0 && hold.expires_at_ms <= self.now_ms)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            self.end(id, HoldEnd::Expired);
+        }
+        for index in 0..self.lots.len() {
+            let lot = &self.lots[index];
+            if lot.expires_at_ms <= self.now_ms {
+                let free = lot.left - self.aside_of(Some(lot.id));
+                self.lots[index].left -= free;
+                self.breakage += free;
+            }
+        }
+        while self.shortfall > 0
+            && let Some(who) = self.next(None)
+        {
+            self.spend(who);
+            self.shortfall -= 1;
+        }
+        while self.owed > 0
+            && let Some(id) = self.next_lot(None)
+        {
+            self.lot(id).left -= 1;
+            self.owed -= 1;
+        }
+    }
+
+    fn end(&mut self, id: HoldId, end: HoldEnd) {
+        let hold = self.holds.remove(&id).unwrap();
+        self.ended.insert(id, (end, hold.feature));
+    }
+
+    pub(super) fn put_aside(&mut self, id: HoldId, amount: i64) -> bool {
+        let before = self.holds[&id].aside.len();
+        for _ in 0..amount {
+            let feature = self.holds[&id].feature.clone();
+            let next = self.next(feature.as_deref());
+            let aside = &mut self.holds.get_mut(&id).unwrap().aside;
+            let Some(who) = next else {
+                aside.truncate(before);
+                return false;
+            };
+            // A payer stands once in a hold, where it first came: later nanos join it there.
+            let place = aside.iter().rposition(|own| *own == who);
+            aside.insert(place.map_or(aside.len(), |at| at + 1), who);
+        }
+        true
+    }
+
+    pub(super) fn place(
+        &mut self,
+        id: HoldId,
+        amount: i64,
+        expires_at_ms: i64,
+        feature: Option<String>,
+    ) -> bool {
+        if self.shortfall > 0 || expires_at_ms <= self.now_ms {
+            return false;
+        }
+        let hold = Hold {
+            aside: Vec::new(),
+            expires_at_ms,
+            feature,
+            unpriced: 0,
+            closing: false,
+        };
+        self.holds.insert(id, hold);
+        let placed = self.put_aside(id, amount);
+        if !placed {
+            self.holds.remove(&id);
+        }
+        placed
+    }
+
+    pub(super) fn renew(&mut self, id: HoldId, expires_at_ms: i64, extra: i64) -> bool {
+        let open = self.holds.get(&id).is_some_and(|hold| !hold.closing);
+        if !open || expires_at_ms <= self.now_ms || extra > 0 && self.shortfall > 0 {
+            return false;
+        }
+        let renewed = self.put_aside(id, extra);
+        if renewed {
+            let hold = self.holds.get_mut(&id).unwrap();
+            hold.expires_at_ms = hold.expires_at_ms.max(expires_at_ms);
+        }
+        renewed
+    }
+
+    pub(super) fn release(&mut self, id: HoldId) -> bool {
+        let may = self.holds.get(&id).is_some_and(|hold| hold.unpriced == 0);
+        if may {
+            self.end(id, HoldEnd::Released);
+        }
+        may
+    }
+
+    /// Whether usage may still come under this hold.
+    pub(super) fn takes_usage(&self, id: HoldId) -> bool {
+        match self.holds.get(&id) {
+            Some(hold) => !hold.closing,
+            None => self
+                .ended
+                .get(&id)
+                .is_some_and(|(end, _)| *end != HoldEnd::Captured),
+        }
+    }
+
+    pub(super) fn feature_of(&self, id: HoldId) -> Option<String> {
+        match self.holds.get(&id) {
+            Some(hold) => hold.feature.clone(),
+            None => self.ended.get(&id).and_then(|(_, feature)| feature.clone()),
+        }
+    }
+
+    pub(super) fn charge(&mut self, id: Option<HoldId>, feature: Option<String>, price: i64) {
+        self.revenue += price;
+        for _ in 0..price {
+            let aside = id
+                .and_then(|id| self.holds.get_mut(&id))
+                .filter(|hold| !hold.aside.is_empty())
+                .map(|hold| hold.aside.remove(0));
+            match aside.or_else(|| self.next(feature.as_deref())) {
+                Some(who) => self.spend(who),
+                None => self.shortfall += 1,
+            }
+        }
+        if let Some(id) = id
+            && self
+                .holds
+                .get(&id)
+                .is_some_and(|hold| hold.closing && hold.unpriced == 0)
+        {
+            self.end(id, HoldEnd::Captured);
+        }
+    }
+
+    pub(super) fn deduct(&mut self, amount: i64) -> bool {
+        for _ in 0..amount {
+            let Some(who) = self.next(None) else {
+                return false;
+            };
+            self.spend(who);
+        }
+        true
+    }
+
+    pub(super) fn take_back(&mut self, id: GrantId, amount: Option<i64>) -> bool {
+        let aside = self.aside_of(Some(id));
+        let lot = self.lot(id);
+        let amount = amount.unwrap_or(lot.left - aside);
+        let may = 0 < amount && amount <= lot.left - aside;
+        if may {
+            lot.left -= amount;
+        }
+        may
+    }
+
+    pub(super) fn held_on_credit(&self) -> i64 {
+        self.aside_of(None)
+    }
+
+    pub(super) fn held(&self) -> i64 {
+        self.held_for(None)
+    }
+
+    /// What is held for a feature, or for all.
+    pub(super) fn held_for(&self, feature: Option<&str>) -> i64 {
+        self.holds
+            .values()
+            .filter(|hold| feature.is_none() || hold.feature.as_deref() == feature)
+            .map(|hold| hold.aside.len() as i64)
+            .sum()
+    }
+
+    pub(super) fn posted(&self) -> i64 {
+        self.lots.iter().map(|lot| lot.left).sum::<i64>() - self.owed
+    }
+}

@@ -1,0 +1,459 @@
+//! The auditor: rebuilds an org's balances, lots and holds from its journal alone, and says what
+//! does not agree. It shares no code with `apply`, so that one mistake is not made twice.
+//!
+//! Rows are streamed in; memory grows with the number of lots and charges (some 100 bytes each),
+//! not with their content. Feed it, in this order: the grants, the transactions by seq, the holds;
+//! then [`finish`](Auditor::finish).
+
+mod finding;
+mod shape;
+
+pub use finding::{Finding, Invariant, Violation};
+
+use crate::account::Account;
+use crate::chain::{self, Head};
+use crate::grant::{Grant, GrantSource, GrantTerms};
+use crate::hold::{EndedHold, Hold, Payer};
+use crate::ids::{ChargeId, Digest, EventId, GrantId, HoldId, OrgId, RefundId, TransactionId};
+use crate::state::Wallet;
+use crate::transaction::{Movement, Transaction, TransactionKind, UnbalancedError};
+use farebox_pricing::money::Nanos;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// A lot as the journal makes it.
+struct Lot {
+    terms: Arc<GrantTerms>,
+    /// What its row says is left.
+    row: Nanos,
+    granted: bool,
+    remaining: i128,
+    reserved: i128,
+}
+
+/// Checks one org.
+pub struct Auditor {
+    org: OrgId,
+    wallet: Wallet,
+    head: Head,
+    last_at_ms: i64,
+    sums: [i128; Account::COUNT],
+    owed: i128,
+    lots: BTreeMap<GrantId, Lot>,
+    /// What of each charge is not refunded yet.
+    charges: HashMap<ChargeId, i128>,
+    events: HashSet<EventId>,
+    refunds: HashSet<RefundId>,
+    holds: HashSet<HoldId>,
+    held: i128,
+    held_on_credit: i128,
+    exported: BTreeMap<u64, Digest>,
+    findings: Vec<Finding>,
+}
+
+impl Auditor {
+    /// An audit of `org`, whose wallet row is `wallet`.
+    pub fn new(org: OrgId, wallet: Wallet) -> Self {
+        Self {
+            org,
+            wallet,
+            head: Head::genesis(org),
+            last_at_ms: i64::MIN,
+            sums: [0; Account::COUNT],
+            owed: 0,
+            lots: BTreeMap::new(),
+            charges: HashMap::new(),
+            events: HashSet::new(),
+            refunds: HashSet::new(),
+            holds: HashSet::new(),
+            held: 0,
+            held_on_credit: 0,
+            exported: BTreeMap::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// A head that was exported and signed earlier: the journal must still pass through it.
+    pub fn expect_head(&mut self, head: &Head) {
+        if head.seq > 0 {
+            self.exported.insert(head.seq, head.hash);
+        }
+    }
+
+    /// A lot's row, spent or not.
+    pub fn grant(&mut self, grant: &Grant) {
+        self.lots.insert(
+            grant.id(),
+            Lot {
+                terms: Arc::clone(&grant.terms),
+                row: grant.remaining,
+                granted: false,
+                remaining: 0,
+                reserved: 0,
+            },
+        );
+    }
+
+    /// A transaction whose postings do not even balance, so that it is no [`Transaction`].
+    pub fn unbalanced(
+        &mut self,
+        id: TransactionId,
+        seq: u64,
+        hash: Digest,
+        error: UnbalancedError,
+    ) {
+        self.find(Some(id), Violation::Unbalanced { seq, error });
+        self.head = Head {
+            org: self.org,
+            seq,
+            hash,
+        };
+    }
+
+    /// The next transaction.
+    pub fn transaction(&mut self, transaction: &Transaction) {
+        self.check_chain(transaction);
+        self.check_postings(transaction);
+        self.check_once(transaction);
+        self.check_order(transaction);
+        for movement in &transaction.movements {
+            self.check_movement(transaction, movement);
+        }
+    }
+
+    /// An active hold's row.
+    pub fn active_hold(&mut self, hold: &Hold) {
+        self.check_hold(hold.id, hold.amount, hold.left(), hold.captured);
+        if hold.is_due(self.wallet.at_ms) {
+            // Every command ends first what is due, so none can be older than the last command.
+            self.find(None, Violation::HoldOverdue { hold: hold.id });
+        }
+        for part in &hold.reserves {
+            let amount = i128::from(part.amount.get());
+            self.held = self.held.saturating_add(amount);
+            match part.payer {
+                Payer::Credit => self.held_on_credit = self.held_on_credit.saturating_add(amount),
+                Payer::Grant(grant) => match self.lots.get_mut(&grant) {
+                    Some(lot) => lot.reserved = lot.reserved.saturating_add(amount),
+                    None => self.find(
+                        None,
+                        Violation::Reserved {
+                            grant,
+                            reserved_nanos: amount,
+                            remaining_nanos: 0,
+                        },
+                    ),
+                },
+            }
+        }
+    }
+
+    /// An ended hold's row; `amount` is everything it ever put aside.
+    pub fn ended_hold(&mut self, amount: Nanos, hold: &EndedHold) {
+        self.check_hold(hold.id, amount, hold.returned, hold.captured);
+    }
+
+    /// What was found so far; a long audit can be read as it goes.
+    pub fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.findings)
+    }
+
+    /// Compares what the journal made with what the rows say.
+    pub fn finish(mut self) -> Vec<Finding> {
+        self.finish_chain();
+        self.finish_wallet();
+        self.finish_lots();
+        self.findings
+    }
+
+    fn find(&mut self, transaction: Option<TransactionId>, violation: Violation) {
+        self.findings.push(Finding {
+            invariant: violation.invariant(),
+            org: self.org,
+            transaction,
+            violation,
+        });
+    }
+
+    fn check_chain(&mut self, transaction: &Transaction) {
+        let seq = transaction.seq;
+        let id = Some(transaction.id);
+        if let Err(error) = chain::follow(&self.head, transaction) {
+            self.find(id, Violation::Chain(error));
+        }
+        // Whatever was wrong is said once; the rest is checked from here on.
+        self.head = Head {
+            org: self.org,
+            seq,
+            hash: transaction.hash,
+        };
+        if transaction.at_ms < self.last_at_ms {
+            self.find(id, Violation::TimeBackwards { seq });
+        }
+        self.last_at_ms = transaction.at_ms;
+        if let Some(hash) = self.exported.remove(&seq)
+            && hash != transaction.hash
+        {
+            self.find(id, Violation::ExportedHead { seq });
+        }
+    }
+
+    fn check_postings(&mut self, transaction: &Transaction) {
+        let seq = transaction.seq;
+        let id = Some(transaction.id);
+        if transaction.commodity != self.wallet.commodity {
+            self.find(id, Violation::Commodity { seq });
+        }
+        for (sum, account) in self.sums.iter_mut().zip(Account::ALL) {
+            *sum = sum.saturating_add(i128::from(transaction.postings.on(account)));
+        }
+        let source = match transaction.kind {
+            TransactionKind::Grant { grant } | TransactionKind::GrantRefund { grant, .. } => {
+                self.lots.get(&grant).map(|lot| lot.terms.source)
+            }
+            _ => None,
+        };
+        if let Some(posting) = shape::foreign(&transaction.kind, source, &transaction.postings) {
+            let shape = Violation::Shape {
+                seq,
+                account: posting.account,
+                amount_nanos: posting.amount_nanos,
+            };
+            self.find(id, shape);
+        }
+        let posted_nanos = transaction.postings.on(Account::Wallet);
+        let moved_nanos = total(transaction.movements.iter());
+        if moved_nanos != i128::from(posted_nanos) {
+            let movements = Violation::Movements {
+                seq,
+                moved_nanos,
+                posted_nanos,
+            };
+            self.find(id, movements);
+        }
+    }
+
+    /// L6: ids that may count once.
+    fn check_once(&mut self, transaction: &Transaction) {
+        let seq = transaction.seq;
+        let id = Some(transaction.id);
+        let revenue = i128::from(transaction.postings.on(Account::Revenue));
+        match transaction.kind {
+            TransactionKind::Charge { charge, event, .. } => {
+                if self.charges.insert(charge, revenue).is_some() {
+                    self.find(id, Violation::ChargedTwice { seq, charge });
+                }
+                if !self.events.insert(event) {
+                    self.find(id, Violation::EventTwice { seq, event });
+                }
+            }
+            TransactionKind::ChargeRefund { charge, refund } => {
+                let left = self.charges.entry(charge).or_default();
+                *left = left.saturating_add(revenue);
+                let beyond = *left < 0;
+                if beyond {
+                    self.find(id, Violation::RefundedBeyond { seq, charge });
+                }
+                self.check_refund(id, seq, refund);
+            }
+            TransactionKind::GrantRefund { refund, .. } => self.check_refund(id, seq, refund),
+            _ => {}
+        }
+    }
+
+    fn check_refund(&mut self, id: Option<TransactionId>, seq: u64, refund: RefundId) {
+        if !self.refunds.insert(refund) {
+            self.find(id, Violation::RefundedTwice { seq, refund });
+        }
+    }
+
+    /// L8: which lots may pay. What a hold had named was chosen earlier, by the lots of then.
+    fn check_order(&mut self, transaction: &Transaction) {
+        let (seq, at_ms) = (transaction.seq, transaction.at_ms);
+        let from_hold = match transaction.kind {
+            TransactionKind::Charge { hold, .. } => hold.is_some(),
+            TransactionKind::Deduction
+            | TransactionKind::Settlement
+            | TransactionKind::Repayment => false,
+            _ => return,
+        };
+        if from_hold {
+            return;
+        }
+        let mut last = None;
+        for movement in &transaction.movements {
+            let Payer::Grant(grant) = movement.payer else {
+                continue;
+            };
+            let Some(lot) = self.lots.get(&grant) else {
+                continue;
+            };
+            let expires_at_ms = lot.terms.expires_at_ms.unwrap_or(i64::MAX);
+            let order = Some((lot.terms.priority, expires_at_ms, grant));
+            if order <= last {
+                self.find(Some(transaction.id), Violation::SpendOrder { seq, grant });
+            }
+            last = order;
+            if expires_at_ms <= at_ms {
+                self.find(Some(transaction.id), Violation::SpentExpired { seq, grant });
+            }
+        }
+    }
+
+    fn check_movement(&mut self, transaction: &Transaction, movement: &Movement) {
+        let seq = transaction.seq;
+        let id = Some(transaction.id);
+        let amount = i128::from(movement.amount_nanos);
+        let Payer::Grant(grant) = movement.payer else {
+            self.owed = self.owed.saturating_sub(amount);
+            let owed_nanos = self.owed;
+            if owed_nanos < 0 {
+                self.find(id, Violation::CreditRange { seq, owed_nanos });
+            }
+            return;
+        };
+        let Some(lot) = self.lots.get_mut(&grant) else {
+            self.find(id, Violation::NotGranted { seq, grant });
+            return;
+        };
+        let size = i128::from(lot.terms.amount.get());
+        let gives = match transaction.kind {
+            TransactionKind::Grant { grant: new } => new == grant,
+            TransactionKind::ChargeRefund { .. } => {
+                lot.terms.source == GrantSource::Refund && !lot.granted
+            }
+            _ => false,
+        };
+        let mut violation = None;
+        if gives {
+            if lot.granted || amount != size {
+                violation = Some(Violation::GrantedOtherwise { seq, grant });
+            }
+            lot.granted = true;
+        } else if !lot.granted {
+            violation = Some(Violation::NotGranted { seq, grant });
+        }
+        if matches!(transaction.kind, TransactionKind::Breakage { .. })
+            && lot
+                .terms
+                .expires_at_ms
+                .is_none_or(|at| at > transaction.at_ms)
+        {
+            violation = Some(Violation::BrokenEarly { seq, grant });
+        }
+        lot.remaining = lot.remaining.saturating_add(amount);
+        let remaining_nanos = lot.remaining;
+        if remaining_nanos < 0 || remaining_nanos > size {
+            violation = Some(Violation::LotRange {
+                seq,
+                grant,
+                remaining_nanos,
+            });
+        }
+        if let Some(violation) = violation {
+            self.find(id, violation);
+        }
+    }
+
+    /// L7: what a hold put aside is what it paid (at most what was charged to it) and gave back
+    /// (or still has).
+    fn check_hold(&mut self, hold: HoldId, amount: Nanos, rest: Nanos, captured: Nanos) {
+        if !self.holds.insert(hold) {
+            self.find(None, Violation::HoldTwice { hold });
+        }
+        let paid = amount.checked_sub(rest);
+        if paid.is_none_or(|paid| paid > captured) {
+            self.find(None, Violation::HoldAmounts { hold });
+        }
+    }
+
+    fn finish_chain(&mut self) {
+        let found = self.head.seq;
+        let expected = self.wallet.seq;
+        if found != expected || self.head.hash != self.wallet.head_hash {
+            self.find(None, Violation::CutOff { expected, found });
+        }
+        for seq in std::mem::take(&mut self.exported).into_keys() {
+            self.find(None, Violation::ExportedHead { seq });
+        }
+    }
+
+    fn finish_wallet(&mut self) {
+        let wallet = self.wallet;
+        for (sum_nanos, account) in self.sums.into_iter().zip(Account::ALL) {
+            let row_nanos = wallet.balances.get(account);
+            if sum_nanos != i128::from(row_nanos) {
+                let balance = Violation::Balance {
+                    account,
+                    row_nanos,
+                    sum_nanos,
+                };
+                self.find(None, balance);
+            }
+        }
+        let journal_nanos = self.owed;
+        let row_nanos = wallet.overdraft.get();
+        if journal_nanos != i128::from(row_nanos) {
+            let overdraft = Violation::Overdraft {
+                row_nanos,
+                journal_nanos,
+            };
+            self.find(None, overdraft);
+        }
+        for (row, holds_nanos) in [
+            (wallet.held, self.held),
+            (wallet.held_on_credit, self.held_on_credit),
+        ] {
+            let row_nanos = row.get();
+            if holds_nanos != i128::from(row_nanos) {
+                let held = Violation::Held {
+                    row_nanos,
+                    holds_nanos,
+                };
+                self.find(None, held);
+            }
+        }
+        let used_nanos = self.owed.saturating_add(self.held_on_credit);
+        let limit_nanos = wallet.credit_limit.get();
+        if used_nanos > i128::from(limit_nanos) {
+            let limit = Violation::CreditLimit {
+                used_nanos,
+                limit_nanos,
+            };
+            self.find(None, limit);
+        }
+    }
+
+    fn finish_lots(&mut self) {
+        for (grant, lot) in std::mem::take(&mut self.lots) {
+            let row_nanos = lot.row.get();
+            if lot.remaining != i128::from(row_nanos) {
+                let remaining = Violation::Remaining {
+                    grant,
+                    row_nanos,
+                    journal_nanos: lot.remaining,
+                };
+                self.find(None, remaining);
+            }
+            let rest_nanos = lot.remaining.saturating_sub(lot.reserved);
+            if rest_nanos < 0 {
+                let reserved = Violation::Reserved {
+                    grant,
+                    reserved_nanos: lot.reserved,
+                    remaining_nanos: lot.remaining,
+                };
+                self.find(None, reserved);
+            }
+            let is_over = |at_ms| at_ms <= self.wallet.at_ms;
+            if rest_nanos > 0 && lot.terms.expires_at_ms.is_some_and(is_over) {
+                self.find(None, Violation::Unbroken { grant, rest_nanos });
+            }
+        }
+    }
+}
+
+fn total<'m>(movements: impl Iterator<Item = &'m Movement>) -> i128 {
+    movements
+        .map(|movement| i128::from(movement.amount_nanos))
+        .fold(0, i128::saturating_add)
+}
