@@ -15,7 +15,7 @@ pub fn to_toml(book: &BookText, comments: &[String]) -> String {
     let mut out = Toml(String::new());
     for comment in comments {
         let comment = comment.replace(char::is_control, " ");
-        out.line(format_args!("# {comment}"));
+        out.line(format_args!("{}", format!("# {comment}").trim_end()));
     }
     if !comments.is_empty() {
         out.line(format_args!(""));

@@ -62,6 +62,39 @@ fn both_together() {
     ));
 }
 
+/// A source with past and announced prices fills in around one that knows today's.
+#[test]
+fn dates_are_taken_where_todays_prices_agree() {
+    let head = |models: &str| format!("name = \"x\"\nas_of = \"2026-11-21\"\n{models}");
+    let model = "[[models]]\nprovider = \"openai\"\nmodel = ";
+    let dated = "
+        per_million = { input = \"9\" }
+        [[models.periods]]
+        valid_from = \"2026-01-01\"
+        per_million = { input = \"1\" }
+        [[models.periods]]
+        valid_from = \"2026-10-01\"
+        per_million = { input = \"1\" }
+        [[models.periods.tiers]]
+        name = \"batch\"
+        per_million = { input = \"0.5\" }
+        [[models.periods]]
+        valid_from = \"2027-01-01\"
+        per_million = { input = \"2\" }
+    ";
+    let primary = head(&format!(
+        "{model}\"agrees\"\nper_million = {{ input = \"1\", output = \"7\" }}\n\
+         {model}\"differs\"\nper_million = {{ input = \"3\" }}\n"
+    ));
+    let secondary = head(&format!(
+        "{model}\"agrees\"\n{dated}{model}\"differs\"\n{dated}"
+    ));
+    let read = |text: &str| farebox_book::parse(text, Format::Toml).unwrap();
+    let merged = merge(read(&primary), read(&secondary));
+    assert_eq!((merged.agreeing, merged.disagreements.len()), (1, 1));
+    insta::assert_snapshot!(to_toml(&merged.book, &[]));
+}
+
 #[test]
 fn what_is_not_a_price_file_is_told() {
     let told = |text| litellm(text, "1", "2026-11-21").unwrap_err().to_string();

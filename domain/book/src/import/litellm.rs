@@ -55,8 +55,7 @@ pub fn import(text: &str, version: &str, as_of: &str) -> Result<Imported, Import
             Some(_) => report.left_out(key, "name", Reason::NameTaken),
         }
     }
-    let mut texts = assemble(models);
-    image::fold_into_attributes(&mut texts);
+    let texts = image::fold_into_attributes(assemble(models));
     report.models = u64::try_from(texts.len()).unwrap_or(u64::MAX);
     Ok(Imported {
         book: BookText {

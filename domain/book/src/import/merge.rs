@@ -194,18 +194,77 @@ fn take_history(own: &mut ModelText, other: ModelText, as_of: &str) {
     if !own.periods.is_empty() || other.periods.is_empty() {
         return;
     }
-    let Some(current) = begun(&other, as_of).checked_sub(1) else {
-        own.periods = other.periods;
+    let ModelText {
+        per_million,
+        per_unit,
+        rates,
+        context,
+        tiers,
+        regions,
+        periods,
+        ..
+    } = other;
+    let open = PeriodText {
+        valid_from: None,
+        valid_to: None,
+        per_million,
+        per_unit,
+        rates,
+        context,
+        tiers,
+        regions,
+    };
+    let mut past: Vec<PeriodText> = std::iter::once(open).chain(periods).collect();
+    let holds = |period: &PeriodText| {
+        period
+            .valid_from
+            .as_deref()
+            .is_none_or(|from| from <= as_of)
+    };
+    let begun = past.iter().take_while(|period| holds(period)).count();
+    let future = past.split_off(begun.min(past.len()));
+    // Of what is in force, the other source says only since when its standard prices hold.
+    let Some(mut since) = past.pop() else {
+        own.periods = future;
         return;
     };
-    let mut periods = other.periods;
-    if let Some(period) = periods.get_mut(current) {
-        period.per_million = std::mem::replace(&mut own.per_million, other.per_million);
-        period.per_unit = std::mem::replace(&mut own.per_unit, other.per_unit);
-        period.rates = std::mem::replace(&mut own.rates, other.rates);
-        period.context = std::mem::replace(&mut own.context, other.context);
-        period.tiers = std::mem::replace(&mut own.tiers, other.tiers);
-        period.regions = std::mem::replace(&mut own.regions, other.regions);
+    while past
+        .last()
+        .is_some_and(|before| same_standard(before, &since))
+    {
+        since.valid_from = past.pop().and_then(|before| before.valid_from);
     }
-    own.periods = periods;
+    past.retain(|period| !period.leaf().is_empty() || period.valid_from.is_some());
+    if since.valid_from.is_none() || past.is_empty() {
+        own.periods = future;
+        return;
+    }
+    let current = PeriodText {
+        valid_from: since.valid_from,
+        valid_to: None,
+        per_million: std::mem::take(&mut own.per_million),
+        per_unit: std::mem::take(&mut own.per_unit),
+        rates: std::mem::take(&mut own.rates),
+        context: std::mem::take(&mut own.context),
+        tiers: std::mem::take(&mut own.tiers),
+        regions: std::mem::take(&mut own.regions),
+    };
+    let open = past.first().is_some_and(|first| first.valid_from.is_none());
+    if open {
+        let first = past.remove(0);
+        own.per_million = first.per_million;
+        own.per_unit = first.per_unit;
+        own.rates = first.rates;
+        own.context = first.context;
+        own.tiers = first.tiers;
+        own.regions = first.regions;
+    }
+    own.periods = past.into_iter().chain([current]).chain(future).collect();
+}
+
+fn same_standard(a: &PeriodText, b: &PeriodText) -> bool {
+    a.per_million == b.per_million
+        && a.per_unit == b.per_unit
+        && a.rates == b.rates
+        && a.context == b.context
 }

@@ -2,51 +2,50 @@
 
 use crate::text::{ModelText, RateText};
 use indexmap::IndexMap;
-use std::collections::BTreeMap;
 
-/// Prices of a quality and size become rates with attributes of the model itself, where the source
-/// has an entry for it.
-pub(super) fn fold_into_attributes(models: &mut Vec<ModelText>) {
-    let places: BTreeMap<(String, String), usize> = models
-        .iter()
-        .enumerate()
-        .map(|(at, model)| ((model.provider.clone(), model.model.clone()), at))
-        .collect();
-    let mut folded: BTreeMap<usize, Vec<RateText>> = BTreeMap::new();
-    let mut gone = Vec::new();
-    for (at, model) in models.iter().enumerate() {
-        let Some((attributes, base)) = attributes(&model.model) else {
+/// Prices of a quality and size become rates with attributes of the model itself.
+pub(super) fn fold_into_attributes(models: Vec<ModelText>) -> Vec<ModelText> {
+    let (folded, mut kept): (Vec<_>, Vec<_>) = models.into_iter().partition(is_one_price);
+    for entry in folded {
+        let (Some((attributes, base)), Some(usd)) =
+            (attributes(&entry.model), entry.per_unit.get("image"))
+        else {
             continue;
         };
-        let base = places.get(&(model.provider.clone(), base.to_owned()));
-        let only_image = model
-            .per_million
-            .values()
-            .all(|amount| amount.get().is_zero())
-            && model.context.is_empty()
-            && model.tiers.is_empty();
-        let (Some(base), Some(usd), true) = (base, model.per_unit.get("image"), only_image) else {
-            continue;
-        };
-        folded.entry(*base).or_default().push(RateText {
+        let rate = RateText {
             meter: "image".into(),
             attributes,
             per_million: None,
             per_unit: Some(*usd),
-        });
-        gone.push(at);
-    }
-    for (at, rates) in folded {
-        if let Some(model) = models.get_mut(at) {
-            model.rates.extend(rates);
+        };
+        let own = |model: &&mut ModelText| model.provider == entry.provider && model.model == base;
+        match kept.iter_mut().find(own) {
+            Some(model) => model.rates.push(rate),
+            None => kept.push(ModelText {
+                provider: entry.provider.clone(),
+                model: base.to_owned(),
+                rates: vec![rate],
+                ..ModelText::default()
+            }),
         }
     }
-    let mut at = 0_usize;
-    models.retain(|_| {
-        let keep = gone.binary_search(&at).is_err();
-        at = at.saturating_add(1);
-        keep
-    });
+    kept.sort_by(|a, b| (&a.provider, &a.model).cmp(&(&b.provider, &b.model)));
+    kept
+}
+
+/// Whether an entry says nothing but what an image of one quality and size costs.
+fn is_one_price(model: &ModelText) -> bool {
+    attributes(&model.model).is_some()
+        && model.per_unit.len() == 1
+        && model.per_unit.contains_key("image")
+        && model.rates.is_empty()
+        && model
+            .per_million
+            .values()
+            .all(|amount| amount.get().is_zero())
+        && model.context.is_empty()
+        && model.tiers.is_empty()
+        && model.regions.is_empty()
 }
 
 /// The attributes before the model's name; `None` when they are none.
