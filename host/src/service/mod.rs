@@ -1,9 +1,125 @@
 //! The use-cases of Farebox, and the traits that its adapters implement.
 //!
 //! Knows the domain and nothing else: no HTTP, no SQL, no wasmtime, no environment, no clock of
-//! its own.
+//! its own. Each use-case is a module with one `impl` block of [`Service`]; what they share is
+//! here: who asks ([`Context`]), and how a write is handed over.
 
+pub mod access;
+pub mod batch;
+pub mod budgets;
+pub mod calls;
+pub mod data_queries;
+pub mod grants;
+pub mod history;
+pub mod holds;
 pub mod intake;
+pub mod keys;
 pub mod ledger;
+pub mod orgs;
 pub mod policy;
+pub mod quotes;
+pub mod rate_card;
+pub mod receipts;
+pub mod refunds;
+pub mod secret;
 pub mod time;
+pub mod usage;
+
+use access::Directory;
+use farebox_ledger::commodity::Commodity;
+use farebox_ledger::idempotency::Idempotency;
+use farebox_ledger::ids::{Digest, KeyId, OrgId, TransactionId};
+use farebox_pricing::event::Deployment;
+use ledger::write::{Action, Actor, Once, Write};
+use ledger::{SharedStore, WriteFuture};
+use policy::{ReleaseId, SharedEngine};
+use time::SharedClock;
+
+/// What the operator declared.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where this Farebox runs.
+    pub deployment: Deployment,
+    /// What prices calls.
+    pub release: ReleaseId,
+    /// What wallets hold.
+    pub commodity: Commodity,
+    /// How long a hold lives when its caller does not say, in milliseconds.
+    pub hold_ttl_ms: i64,
+    /// How long a caller may make a hold live, in milliseconds.
+    pub hold_ttl_max_ms: i64,
+    /// How far a caller's time may lie from the host's, in milliseconds.
+    pub skew_max_ms: i64,
+    /// SHA-256 of the bootstrap admin key.
+    pub admin_key_digest: Option<Digest>,
+}
+
+/// All use-cases. Cheap to share behind an [`Arc`](std::sync::Arc).
+pub struct Service {
+    store: SharedStore,
+    engine: SharedEngine,
+    clock: SharedClock,
+    settings: Settings,
+    directory: Directory,
+}
+
+/// Who asks, for which org, and under which request.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The org it concerns.
+    pub org: OrgId,
+    /// Who asks.
+    pub actor: Actor,
+    /// The org's key, where one was used.
+    pub key: Option<KeyId>,
+    /// The request, as logs know it.
+    pub request_id: Box<str>,
+    /// The caller's idempotency key.
+    pub idempotency: Option<Idempotency>,
+}
+
+impl Service {
+    /// The use-cases on these adapters.
+    pub fn new(
+        store: SharedStore,
+        engine: SharedEngine,
+        clock: SharedClock,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            store,
+            engine,
+            clock,
+            settings,
+            directory: Directory::default(),
+        }
+    }
+
+    /// The keeper of the ledger, for what needs no rule: plain reads.
+    pub const fn store(&self) -> &SharedStore {
+        &self.store
+    }
+
+    /// The clock.
+    pub const fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
+    /// What the operator declared.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Hands a write over.
+    fn write(&self, context: &Context, once: Option<Once>, action: Action) -> WriteFuture {
+        self.store.submit(Write {
+            at_ms: self.clock.now_ms(),
+            id: TransactionId::new(self.clock.next_id()),
+            actor: context.actor.clone(),
+            request_id: context.request_id.clone(),
+            idempotency: context.idempotency,
+            once,
+            action,
+        })
+    }
+}

@@ -1,0 +1,104 @@
+//! Many reports at once: rated in one call of the policy, charged one by one, in order.
+//!
+//! Each item stands for itself: one that is refused does not stop the others.
+
+use super::policy::{PolicyError, Priced};
+use super::usage::{Prepared, Recorded, Reported, Submitted, UsageError};
+use super::{Context, Service};
+use farebox_ledger::idempotency::Idempotency;
+use sha2::{Digest as _, Sha256};
+
+/// The most items in a batch.
+pub const BATCH_MAX: usize = 256;
+
+/// One report of a batch.
+pub struct Item<'a> {
+    /// What was used.
+    pub reported: Reported<'a>,
+    /// SHA-256 of the item's own text: makes its retry recognisable.
+    pub request_digest: [u8; 32],
+}
+
+/// The idempotency of item `index` of a batch.
+fn of_item(batch: Idempotency, index: usize, request_digest: [u8; 32]) -> Idempotency {
+    let mut hash = Sha256::new();
+    hash.update(batch.key_digest);
+    hash.update((index as u64).to_be_bytes());
+    Idempotency {
+        key_digest: hash.finalize().into(),
+        request_digest,
+    }
+}
+
+impl Service {
+    /// Rates and charges what was used, item by item. Answer i is of item i.
+    pub async fn record_batch(
+        &self,
+        context: &Context,
+        items: Vec<Item<'_>>,
+    ) -> Vec<Result<Recorded, UsageError>> {
+        let mut contexts = Vec::with_capacity(items.len());
+        let mut prepared = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            contexts.push(Context {
+                idempotency: context
+                    .idempotency
+                    .map(|batch| of_item(batch, index, item.request_digest)),
+                ..context.clone()
+            });
+            prepared.push(self.prepare_usage(context, item.reported));
+        }
+        let mut answers = self.rate_all(&prepared).into_iter();
+        let mut submitted = Vec::with_capacity(prepared.len());
+        for (prepared, context) in prepared.into_iter().zip(&contexts) {
+            submitted.push(prepared.map(|prepared| {
+                let answer = prepared
+                    .is_ratable()
+                    .then(|| answers.next().unwrap_or(Err(PolicyError::NotLoaded)));
+                self.submit_usage(context, prepared, answer)
+            }));
+        }
+        self.finish_all(&contexts, submitted).await
+    }
+
+    /// The answers for every item that can be rated, in order. Items of one release go together.
+    fn rate_all(&self, items: &[Result<Prepared, UsageError>]) -> Vec<Result<Priced, PolicyError>> {
+        let ratable: Vec<_> = items
+            .iter()
+            .flatten()
+            .filter(|item| item.is_ratable())
+            .map(Prepared::question)
+            .collect();
+        let mut answers = Vec::with_capacity(ratable.len());
+        for group in ratable.chunk_by(|(a, _, _), (b, _, _)| a == b) {
+            let Some((release, _, _)) = group.first() else {
+                continue;
+            };
+            let questions: Vec<_> = group
+                .iter()
+                .map(|(_, event, facts)| ((*event).clone(), (*facts).clone()))
+                .collect();
+            let mut rated = self.engine.rate_batch(release, &questions);
+            // An engine that answers too few has failed for the rest.
+            rated.resize_with(questions.len(), || Err(PolicyError::NotLoaded));
+            answers.extend(rated);
+        }
+        answers
+    }
+
+    async fn finish_all(
+        &self,
+        contexts: &[Context],
+        submitted: Vec<Result<Submitted, UsageError>>,
+    ) -> Vec<Result<Recorded, UsageError>> {
+        let mut results = Vec::with_capacity(submitted.len());
+        // All are in the queue already, so waiting one after the other costs one commit, not many.
+        for (submitted, context) in submitted.into_iter().zip(contexts) {
+            results.push(match submitted {
+                Ok(submitted) => self.finish_usage(context, submitted).await,
+                Err(error) => Err(error),
+            });
+        }
+        results
+    }
+}

@@ -1,0 +1,73 @@
+//! Budgets: limits on an org's spending, set by the operator.
+
+use super::ledger::failure::ReadError;
+use super::ledger::write::{Acknowledged, Action, Made, WriteError};
+use super::{Context, Service};
+use farebox_ledger::budget::{Budget, BudgetUse};
+use farebox_ledger::command::{Command, PutBudget, RemoveBudget};
+use farebox_ledger::ids::BudgetId;
+use farebox_pricing::money::Nanos;
+
+impl Service {
+    /// A fresh id for a new budget.
+    pub fn new_budget_id(&self) -> BudgetId {
+        BudgetId::new(self.clock.next_id())
+    }
+
+    /// Creates a budget, or replaces the one with its id. A new one counts from now on.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub async fn put_budget(
+        &self,
+        context: &Context,
+        budget: Budget,
+    ) -> Result<(BudgetId, Acknowledged), WriteError> {
+        let id = budget.id;
+        let command = Command::PutBudget(PutBudget {
+            org: context.org,
+            budget,
+            spent: Nanos::ZERO,
+        });
+        let action = Action::Ledger {
+            command,
+            note: None,
+        };
+        let acknowledged = self.write(context, None, action).await?;
+        let id = match acknowledged.made {
+            Made::Other(first) => BudgetId::new(first),
+            _ => id,
+        };
+        Ok((id, acknowledged))
+    }
+
+    /// Ends a budget.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub async fn remove_budget(
+        &self,
+        context: &Context,
+        budget: BudgetId,
+    ) -> Result<Acknowledged, WriteError> {
+        let command = Command::RemoveBudget(RemoveBudget {
+            org: context.org,
+            budget,
+        });
+        let action = Action::Ledger {
+            command,
+            note: None,
+        };
+        self.write(context, None, action).await
+    }
+
+    /// The org's budgets and what each has counted, oldest first.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn budgets(&self, context: &Context) -> Result<Vec<(Budget, BudgetUse)>, ReadError> {
+        let mut budgets = self.store.budgets(context.org)?;
+        budgets.sort_by_key(|(budget, _)| budget.id);
+        Ok(budgets)
+    }
+}

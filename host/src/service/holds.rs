@@ -1,0 +1,315 @@
+//! Holds: the worst case of a call is put aside before the call runs.
+//!
+//! Wallet and budgets are checked by the ledger in the same step that reserves, so there is no
+//! moment between check and charge. What the later rating needs is kept with the hold: the call
+//! is priced under the release that held it, whatever is active by then.
+
+use super::calls::{Call, CallError, WorstCase};
+use super::ledger::failure::ReadError;
+use super::ledger::view::HoldView;
+use super::ledger::write::{Acknowledged, Action, Made, WriteError};
+use super::policy::{Digest, ReleaseId};
+use super::{Context, Service};
+use farebox_ledger::command::{Command, PlaceHold, ReleaseHold, RenewHold};
+use farebox_ledger::effect::Outcome;
+use farebox_ledger::ids::{HoldId, QuoteId};
+use farebox_ledger::refusal::{PlaceHoldRefusal, Refusal, RenewHoldRefusal};
+use farebox_pricing::event::KeySource;
+use farebox_pricing::money::Nanos;
+
+/// A hold that was placed or renewed.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Which.
+    pub id: HoldId,
+    /// What is put aside now.
+    pub left: Nanos,
+    /// When it is over unless renewed, milliseconds since the Unix epoch.
+    pub expires_at_ms: i64,
+    /// What the ledger says.
+    pub acknowledged: Acknowledged,
+}
+
+/// Why nothing is held.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum HoldError {
+    /// The call has no worst case.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The hold's life is out of the declared range.
+    #[error("`ttl_ms` is `{given}`, but must be 1000 to {max}")]
+    TtlOutOfRange {
+        /// In milliseconds.
+        given: i64,
+        /// In milliseconds.
+        max: i64,
+    },
+    /// The quote named is not kept for this org.
+    #[error("quote `{0}` does not exist")]
+    QuoteNotFound(QuoteId),
+    /// The quote named no longer stands.
+    #[error("quote `{0}` has expired")]
+    QuoteExpired(QuoteId),
+    /// The call's worst case is above the quote that was approved.
+    #[error("the call can now cost more than quote `{0}` says")]
+    QuoteExceeded(QuoteId),
+    /// No such hold of this org.
+    #[error("hold `{0}` does not exist")]
+    NotFound(HoldId),
+    /// The wallet or a budget does not have it.
+    #[error(transparent)]
+    NotEnough(Box<NotEnough>),
+    /// The ledger refused.
+    #[error(transparent)]
+    Write(WriteError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// What is missing, and what would fit.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{refusal}")]
+pub struct NotEnough {
+    /// What the ledger says.
+    pub refusal: PlaceHoldRefusal,
+    /// The worst case that did not fit.
+    pub needed: Nanos,
+    /// The largest limit on output tokens that would fit, where any does.
+    pub max_output_tokens: Option<u64>,
+}
+
+impl Service {
+    /// Puts the worst case of `call` aside. With `quote`, not more than that quote says.
+    ///
+    /// # Errors
+    /// See [`HoldError`].
+    pub async fn hold(
+        &self,
+        context: &Context,
+        call: &Call,
+        ttl_ms: Option<i64>,
+        quote: Option<QuoteId>,
+    ) -> Result<(Held, WorstCase), HoldError> {
+        let now_ms = self.clock.now_ms();
+        let expires_at_ms = self.expiry(now_ms, ttl_ms)?;
+        let worst = self.worst_case(context, call)?;
+        if let Some(quote) = quote {
+            self.check_quote(context, quote, worst.amount, now_ms)?;
+        }
+        let hold = HoldId::new(self.clock.next_id());
+        let command = Command::PlaceHold(PlaceHold {
+            org: context.org,
+            hold,
+            amount: worst.amount,
+            expires_at_ms,
+            dimensions: worst.dimensions.clone(),
+            context: HoldContext {
+                release: worst.release,
+                key_source: call.key_source,
+            }
+            .to_bytes()
+            .into(),
+        });
+        let action = Action::Ledger {
+            command,
+            note: None,
+        };
+        match self.write(context, None, action).await {
+            Ok(acknowledged) => Ok((held(hold, acknowledged), worst)),
+            Err(error) => Err(self.explain(call, &worst, error)),
+        }
+    }
+
+    /// Prolongs a hold by `ttl_ms` from now.
+    ///
+    /// # Errors
+    /// See [`HoldError`].
+    pub async fn renew_hold(
+        &self,
+        context: &Context,
+        hold: HoldId,
+        ttl_ms: Option<i64>,
+        extra: Nanos,
+    ) -> Result<Held, HoldError> {
+        let expires_at_ms = self.expiry(self.clock.now_ms(), ttl_ms)?;
+        let command = Command::RenewHold(RenewHold {
+            org: context.org,
+            hold,
+            expires_at_ms,
+            extra,
+        });
+        let action = Action::Ledger {
+            command,
+            note: None,
+        };
+        match self.write(context, None, action).await {
+            Ok(acknowledged) => Ok(held(hold, acknowledged)),
+            Err(WriteError::Refused(Refusal::RenewHold(RenewHoldRefusal::HoldNotFound {
+                ..
+            }))) => Err(HoldError::NotFound(hold)),
+            Err(error) => Err(HoldError::Write(error)),
+        }
+    }
+
+    /// Ends a hold without a charge.
+    ///
+    /// # Errors
+    /// See [`HoldError`].
+    pub async fn release_hold(
+        &self,
+        context: &Context,
+        hold: HoldId,
+    ) -> Result<Acknowledged, HoldError> {
+        let command = Command::ReleaseHold(ReleaseHold {
+            org: context.org,
+            hold,
+        });
+        let action = Action::Ledger {
+            command,
+            note: None,
+        };
+        self.write(context, None, action)
+            .await
+            .map_err(HoldError::Write)
+    }
+
+    /// A hold of this org.
+    ///
+    /// # Errors
+    /// `NotFound` or `Read`.
+    pub fn find_hold(&self, context: &Context, hold: HoldId) -> Result<HoldView, HoldError> {
+        self.store
+            .hold(context.org, hold)?
+            .ok_or(HoldError::NotFound(hold))
+    }
+
+    fn expiry(&self, now_ms: i64, ttl_ms: Option<i64>) -> Result<i64, HoldError> {
+        let max = self.settings.hold_ttl_max_ms;
+        let given = ttl_ms.unwrap_or(self.settings.hold_ttl_ms);
+        if (1_000..=max).contains(&given) {
+            Ok(now_ms.saturating_add(given))
+        } else {
+            Err(HoldError::TtlOutOfRange { given, max })
+        }
+    }
+
+    fn check_quote(
+        &self,
+        context: &Context,
+        id: QuoteId,
+        amount: Nanos,
+        now_ms: i64,
+    ) -> Result<(), HoldError> {
+        let quote = self
+            .store
+            .quote(context.org, id)?
+            .ok_or(HoldError::QuoteNotFound(id))?;
+        if quote.expires_at_ms <= now_ms {
+            return Err(HoldError::QuoteExpired(id));
+        }
+        if amount > quote.amount {
+            return Err(HoldError::QuoteExceeded(id));
+        }
+        Ok(())
+    }
+
+    /// A refusal for lack of credits says what would fit.
+    fn explain(&self, call: &Call, worst: &WorstCase, error: WriteError) -> HoldError {
+        let WriteError::Refused(Refusal::PlaceHold(refusal)) = error else {
+            return HoldError::Write(error);
+        };
+        let available = match &refusal {
+            PlaceHoldRefusal::ExceedsCredits(exceeds) => exceeds.available,
+            PlaceHoldRefusal::ExceedsBudget(exceeds) => exceeds.available,
+            _ => return HoldError::Write(WriteError::Refused(refusal.into())),
+        };
+        HoldError::NotEnough(Box::new(NotEnough {
+            refusal,
+            needed: worst.amount,
+            max_output_tokens: self.affordable_output(call, worst, available),
+        }))
+    }
+}
+
+fn held(asked: HoldId, acknowledged: Acknowledged) -> Held {
+    let id = match acknowledged.made {
+        Made::Hold(id) => id,
+        _ => asked,
+    };
+    let (left, expires_at_ms) = match acknowledged.outcome {
+        Outcome::Held {
+            left,
+            expires_at_ms,
+        } => (left, expires_at_ms),
+        _ => (Nanos::ZERO, acknowledged.at_ms),
+    };
+    Held {
+        id,
+        left,
+        expires_at_ms,
+        acknowledged,
+    }
+}
+
+/// What is kept with a hold: how its call is to be rated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldContext {
+    /// What prices it.
+    pub release: ReleaseId,
+    /// Whose provider key serves it.
+    pub key_source: KeySource,
+}
+
+impl HoldContext {
+    /// Component digest, book digest, and one byte: 0 for a managed key, 1 for an own one.
+    pub fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(65);
+        bytes.extend_from_slice(&self.release.component.0);
+        bytes.extend_from_slice(&self.release.book.0);
+        bytes.push(match self.key_source {
+            KeySource::Managed => 0,
+            KeySource::Own => 1,
+        });
+        bytes
+    }
+
+    /// The context with these bytes; `None` when they are not one.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (component, rest) = bytes.split_first_chunk::<32>()?;
+        let (book, rest) = rest.split_first_chunk::<32>()?;
+        let key_source = match rest {
+            [0] => KeySource::Managed,
+            [1] => KeySource::Own,
+            _ => return None,
+        };
+        Some(Self {
+            release: ReleaseId {
+                component: Digest(*component),
+                book: Digest(*book),
+            },
+            key_source,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_comes_back_as_it_was() {
+        for key_source in [KeySource::Managed, KeySource::Own] {
+            let context = HoldContext {
+                release: ReleaseId {
+                    component: Digest([1; 32]),
+                    book: Digest([2; 32]),
+                },
+                key_source,
+            };
+            let bytes = context.to_bytes();
+            assert_eq!(HoldContext::from_bytes(&bytes), Some(context));
+            assert_eq!(HoldContext::from_bytes(&bytes[1..]), None);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The rate card: what the asking org would pay, as the policy shows it.
+
+use super::calls::{CallError, Labels};
+use super::{Context, Service};
+use farebox_pricing::card::{RateCardPage, RateCardRequest};
+use farebox_pricing::event::KeySource;
+
+impl Service {
+    /// A page of the org's rate card.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn rate_card(
+        &self,
+        context: &Context,
+        request: &RateCardRequest,
+        key_source: KeySource,
+    ) -> Result<RateCardPage, CallError> {
+        let org = self.known_org(context.org)?;
+        let facts = self.facts(&org, key_source, &Labels::default(), self.clock.now_ms())?;
+        let release = self.settings.release;
+        Ok(self.engine.rate_card(&release, request, &facts)?)
+    }
+}

@@ -1,0 +1,443 @@
+//! Usage: what a call really used is rated and charged, once.
+//!
+//! After the provider call nothing is dropped. A policy that fails or refuses leaves the usage
+//! recorded without a price, and its hold stays; a charge above its hold is paid by the wallet,
+//! and what that cannot pay is a shortfall. Only what cannot be understood at all is refused, so
+//! that the caller can say it again.
+
+use super::calls::{CallError, Labels, dimensions};
+use super::holds::HoldContext;
+use super::intake::{self, Intake, IntakeError, Report};
+use super::ledger::WriteFuture;
+use super::ledger::directory::OrgRecord;
+use super::ledger::failure::ReadError;
+use super::ledger::receipt::Pricing;
+use super::ledger::write::{
+    Acknowledged, Action, CallAudit, Made, Once, Personal, UsageWrite, WriteError,
+};
+use super::policy::{PolicyError, Priced, ReleaseId};
+use super::{Context, Service};
+use farebox_ledger::hold::Dimensions;
+use farebox_ledger::idempotency::ResponseId;
+use farebox_ledger::ids::{ChargeId, EventId, HoldId};
+use farebox_ledger::refusal::{CaptureRefusal, RecordUnpricedRefusal, Refusal as LedgerRefusal};
+use farebox_pricing::answer::Refusal;
+use farebox_pricing::event::{Facts, KeySource, UsageEvent};
+use farebox_pricing::exact::ArithmeticError;
+use farebox_usage::{Finish, UsageError as AnswerError};
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+
+/// Usage as a caller reports it.
+#[derive(Clone, Debug)]
+pub struct Reported<'a> {
+    /// What was used.
+    pub report: Report<'a>,
+    /// The hold it belongs to.
+    pub hold: Option<HoldId>,
+    /// Whether nothing more comes under the hold.
+    pub last: bool,
+    /// When it was used, milliseconds since the Unix epoch; absent: now.
+    pub occurred_at_ms: Option<i64>,
+    /// Whose provider key served it; absent: the hold's, else the operator's.
+    pub key_source: Option<KeySource>,
+    /// What it was for; a hold's own labels win.
+    pub labels: Labels,
+    /// What operations want to know.
+    pub audit: CallAudit,
+    /// Who called.
+    pub personal: Personal,
+}
+
+/// Why usage is refused. Nothing of it is recorded; a hold stays as it is.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum UsageError {
+    /// It cannot be understood.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    /// The caller's time is too far from the host's.
+    #[error("`occurred_at` is {off_ms} ms from this server's clock; {max_ms} ms are allowed")]
+    Time {
+        /// How far, in milliseconds.
+        off_ms: u64,
+        /// How far it may be.
+        max_ms: i64,
+    },
+    /// No such hold of this org.
+    #[error("hold `{0}` does not exist")]
+    HoldNotFound(HoldId),
+    /// The call was held for another key.
+    #[error("hold `{0}` was placed for the other key source")]
+    KeySource(HoldId),
+    /// Facts could not be gathered.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The ledger refused.
+    #[error(transparent)]
+    Write(WriteError),
+}
+
+/// Usage that is recorded.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// What was used.
+    pub event: EventId,
+    /// Its price; absent: it waits for one.
+    pub charge: Option<(ChargeId, Pricing)>,
+    /// Why it waits.
+    pub unpriced_reason: Option<Box<str>>,
+    /// Whether the usage was the provider's last word.
+    pub finish: Finish,
+    /// Usage fields that were not understood.
+    pub unknown_fields: Vec<String>,
+    /// What the ledger says.
+    pub acknowledged: Acknowledged,
+}
+
+/// Usage that is understood and has its facts, on its way to a price.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    intake: Intake,
+    facts: Facts,
+    release: ReleaseId,
+    dimensions: Arc<Dimensions>,
+    hold: Option<HoldId>,
+    last: bool,
+    audit: CallAudit,
+    personal: Personal,
+    /// Why it cannot have a price, known before any policy is asked.
+    reason: Option<&'static str>,
+}
+
+impl Prepared {
+    /// What a policy is asked.
+    pub(super) fn question(&self) -> (&ReleaseId, &UsageEvent, &Facts) {
+        (&self.release, &self.intake.event, &self.facts)
+    }
+
+    /// Whether a policy is asked at all.
+    pub(super) const fn is_ratable(&self) -> bool {
+        self.reason.is_none()
+    }
+}
+
+/// Usage that was handed to the ledger.
+pub struct Submitted {
+    event: EventId,
+    charge: Option<(ChargeId, Pricing)>,
+    reason: Option<Box<str>>,
+    finish: Finish,
+    unknown_fields: Vec<String>,
+    hold: Option<HoldId>,
+    write: WriteFuture,
+}
+
+impl Service {
+    /// Rates and charges what was used.
+    ///
+    /// # Errors
+    /// See [`UsageError`].
+    pub async fn record_usage(
+        &self,
+        context: &Context,
+        reported: Reported<'_>,
+    ) -> Result<Recorded, UsageError> {
+        let prepared = self.prepare_usage(context, reported)?;
+        let answer = prepared.is_ratable().then(|| {
+            let (release, event, facts) = prepared.question();
+            self.engine.rate(release, event, facts)
+        });
+        let submitted = self.submit_usage(context, prepared, answer);
+        self.finish_usage(context, submitted).await
+    }
+
+    /// Understands a report and gathers its facts.
+    pub(super) fn prepare_usage(
+        &self,
+        context: &Context,
+        reported: Reported<'_>,
+    ) -> Result<Prepared, UsageError> {
+        let now_ms = self.clock.now_ms();
+        let occurred_at_ms = self.time_of(reported.occurred_at_ms, now_ms)?;
+        let (intake, reason) = understand(&reported.report)?;
+        let org = self.known_org(context.org)?;
+        let held = reported
+            .hold
+            .map(|hold| self.held_context(context, hold))
+            .transpose()?;
+        let key_source = match (held.as_ref(), reported.key_source) {
+            (Some(held), Some(said)) if said != held.context.key_source => {
+                return Err(UsageError::KeySource(held.id));
+            }
+            (Some(held), _) => held.context.key_source,
+            (None, said) => said.unwrap_or(KeySource::Managed),
+        };
+        let labels = match &held {
+            Some(held) => labels_of(&held.dimensions),
+            None => Labels {
+                feature: intake.event.feature.clone(),
+                ..reported.labels
+            },
+        };
+        let mut intake = intake;
+        intake.event.feature = labels.feature.clone();
+        let facts = self.facts(&org, key_source, &labels, occurred_at_ms)?;
+        let mut audit = reported.audit;
+        audit.response_id = intake.response_id.clone();
+        Ok(Prepared {
+            facts,
+            release: held
+                .as_ref()
+                .map_or(self.settings.release, |held| held.context.release),
+            dimensions: self.usage_dimensions(context, &org, &labels, held.as_ref()),
+            hold: reported.hold,
+            last: reported.last,
+            audit,
+            personal: reported.personal,
+            reason,
+            intake,
+        })
+    }
+
+    /// Hands usage over, with the price that the policy's `answer` gives it, if any.
+    pub(super) fn submit_usage(
+        &self,
+        context: &Context,
+        prepared: Prepared,
+        answer: Option<Result<Priced, PolicyError>>,
+    ) -> Submitted {
+        let pricing = match answer {
+            Some(Ok(priced)) => self
+                .pricing(prepared.release, prepared.facts.clone(), priced)
+                .map_err(|_| "out_of_range"),
+            Some(Err(error)) => Err(unpriced_reason(&error)),
+            None => Err(prepared.reason.unwrap_or("unknown")),
+        };
+        let (charge, reason) = match pricing {
+            Ok(pricing) => (Some((ChargeId::new(self.clock.next_id()), pricing)), None),
+            Err(reason) => (None, Some(Box::<str>::from(reason))),
+        };
+        let event_id = EventId::new(self.clock.next_id());
+        let intake = prepared.intake;
+        let once = intake
+            .response_id
+            .as_deref()
+            .map(|id| Once::Response(response_digest(&intake.event.provider, id)));
+        let write = UsageWrite {
+            org: context.org,
+            event_id,
+            occurred_at_ms: prepared.facts.occurred_at_ms,
+            hold: prepared.hold,
+            last: prepared.last,
+            dimensions: prepared.dimensions,
+            event: intake.event,
+            raw_usage: intake.raw_usage.map(|raw| raw.into_bytes().into()),
+            audit: prepared.audit,
+            personal: prepared.personal,
+            charge: charge.clone(),
+            unpriced_reason: reason.clone(),
+        };
+        Submitted {
+            event: event_id,
+            charge,
+            reason,
+            finish: intake.finish,
+            unknown_fields: intake.unknown_fields,
+            hold: prepared.hold,
+            write: self.write(context, once, Action::Usage(Box::new(write))),
+        }
+    }
+
+    /// Waits until the usage is durable. Of a replay, the first effect is told.
+    pub(super) async fn finish_usage(
+        &self,
+        context: &Context,
+        submitted: Submitted,
+    ) -> Result<Recorded, UsageError> {
+        let acknowledged = submitted
+            .write
+            .await
+            .map_err(|error| refused(error, submitted.hold))?;
+        let mut recorded = Recorded {
+            event: submitted.event,
+            charge: submitted.charge,
+            unpriced_reason: submitted.reason,
+            finish: submitted.finish,
+            unknown_fields: submitted.unknown_fields,
+            acknowledged,
+        };
+        if let (true, Made::Usage(event, charge)) =
+            (recorded.acknowledged.replayed, recorded.acknowledged.made)
+        {
+            recorded.event = event;
+            let receipt = match charge {
+                Some(charge) => self.store.receipt(context.org, charge)?,
+                None => None,
+            };
+            recorded.charge = receipt.map(|receipt| (receipt.charge, receipt.pricing));
+            if recorded.charge.is_none() {
+                recorded.unpriced_reason = self
+                    .store
+                    .usage_event(context.org, event)?
+                    .and_then(|usage| usage.unpriced_reason);
+            }
+        }
+        Ok(recorded)
+    }
+
+    /// A price in the ledger's integers: the one rounding of a charge.
+    pub(super) fn pricing(
+        &self,
+        release: ReleaseId,
+        facts: Facts,
+        priced: Priced,
+    ) -> Result<Pricing, ArithmeticError> {
+        let commodity = &self.settings.commodity;
+        Ok(Pricing {
+            release: Some(release),
+            facts,
+            price: commodity.peg.to_nanos(priced.price_usd, priced.rounding)?,
+            cost: commodity
+                .peg
+                .to_nanos(priced.provider_cost_usd, priced.rounding)?,
+            lines: priced.lines,
+            price_usd: priced.price_usd,
+            provider_cost_usd: priced.provider_cost_usd,
+            market_usd: priced.market_usd,
+            rounding: priced.rounding,
+            below_cost: priced.below_cost,
+            commodity: commodity.id,
+            peg: commodity.peg,
+        })
+    }
+
+    /// The event's time: the host's, unless the caller's lies within the declared skew.
+    fn time_of(&self, said_ms: Option<i64>, now_ms: i64) -> Result<i64, UsageError> {
+        let max_ms = self.settings.skew_max_ms;
+        match said_ms {
+            None => Ok(now_ms),
+            Some(said_ms) => {
+                let off_ms = said_ms.abs_diff(now_ms);
+                if off_ms <= max_ms.unsigned_abs() {
+                    Ok(said_ms)
+                } else {
+                    Err(UsageError::Time { off_ms, max_ms })
+                }
+            }
+        }
+    }
+
+    fn held_context(&self, context: &Context, id: HoldId) -> Result<HeldContext, UsageError> {
+        let hold = self
+            .store
+            .hold(context.org, id)?
+            .ok_or(UsageError::HoldNotFound(id))?
+            .hold;
+        // A hold that another tool placed has no context: it is rated as a call without a hold.
+        let context = HoldContext::from_bytes(&hold.context).unwrap_or(HoldContext {
+            release: self.settings.release,
+            key_source: KeySource::Managed,
+        });
+        Ok(HeldContext {
+            id,
+            context,
+            dimensions: hold.dimensions,
+        })
+    }
+
+    fn usage_dimensions(
+        &self,
+        context: &Context,
+        org: &OrgRecord,
+        labels: &Labels,
+        held: Option<&HeldContext>,
+    ) -> Arc<Dimensions> {
+        match held {
+            Some(held) => Arc::clone(&held.dimensions),
+            None => Arc::new(dimensions(context, org, labels)),
+        }
+    }
+}
+
+struct HeldContext {
+    id: HoldId,
+    context: HoldContext,
+    dimensions: Arc<Dimensions>,
+}
+
+fn labels_of(dimensions: &Dimensions) -> Labels {
+    Labels {
+        project: dimensions.project.clone(),
+        user: dimensions.user.clone(),
+        agent: dimensions.agent.clone(),
+        feature: dimensions.feature.clone(),
+    }
+}
+
+/// Understands a report. An answer that is whole but states no usage is usage too: the call ran,
+/// so it is recorded, to be priced by a person.
+fn understand(report: &Report<'_>) -> Result<(Intake, Option<&'static str>), IntakeError> {
+    match intake::read(report) {
+        Ok(intake) => Ok((intake, None)),
+        Err(IntakeError::Usage(AnswerError::NoUsage { served })) => {
+            let provider = farebox_pricing::provider::normalise(report.provider)
+                .map_or_else(|| report.provider.into(), |id| id.as_ref().into());
+            let event = UsageEvent {
+                provider,
+                model_asked: report.model.map(Into::into),
+                model_served: served.model,
+                service_tier: served.service_tier,
+                region: served.region,
+                feature: report.feature.map(Into::into),
+                pools: Vec::new(),
+                provider_cost_usd: None,
+            };
+            let intake = Intake {
+                event,
+                response_id: served.response_id,
+                raw_usage: None,
+                unknown_fields: Vec::new(),
+                finish: Finish::Partial,
+            };
+            Ok((intake, Some("no_usage")))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The stable word for why usage has no price.
+fn unpriced_reason(error: &PolicyError) -> &'static str {
+    match error {
+        PolicyError::Refused(Refusal::UnknownModel { .. }) => "unknown_model",
+        PolicyError::Refused(Refusal::NotPriced { .. }) => "not_priced",
+        PolicyError::Refused(Refusal::NotAllowed { .. }) => "not_allowed",
+        PolicyError::Refused(Refusal::OutOfRange { .. }) => "out_of_range",
+        PolicyError::Fault(_) => "policy_fault",
+        PolicyError::NotLoaded => "release_not_loaded",
+    }
+}
+
+/// SHA-256 of provider, a zero byte, and the provider's id of its response.
+fn response_digest(provider: &str, id: &str) -> ResponseId {
+    let mut hash = Sha256::new();
+    hash.update(provider);
+    hash.update([0]);
+    hash.update(id);
+    ResponseId(hash.finalize().into())
+}
+
+fn refused(error: WriteError, hold: Option<HoldId>) -> UsageError {
+    match (&error, hold) {
+        (
+            WriteError::Refused(
+                LedgerRefusal::Capture(CaptureRefusal::HoldNotFound { .. })
+                | LedgerRefusal::RecordUnpriced(RecordUnpricedRefusal::HoldNotFound { .. }),
+            ),
+            Some(hold),
+        ) => UsageError::HoldNotFound(hold),
+        _ => UsageError::Write(error),
+    }
+}
