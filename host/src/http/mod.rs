@@ -1,1 +1,4 @@
-//! Placeholder: `http`.
+//! Placeholder.
+pub mod amount;
+pub mod body;
+pub mod problem;
