@@ -3,6 +3,7 @@
 //! For every line `amount = quantity × unit price`, exactly, and the total is the exact sum of the
 //! lines. [`crate::verify`] checks both; nothing here is trusted because it has this type.
 
+use crate::exact;
 use crate::meter::Meter;
 use rust_decimal::Decimal;
 
@@ -11,6 +12,13 @@ pub const LINES_MAX: usize = 256;
 /// The largest amount of a line or total, either side of zero: 10^9 USD. No call costs that much,
 /// and the ledger holds several times more at the default peg.
 pub const AMOUNT_MAX_USD: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
+
+/// Whether an amount is within [`AMOUNT_MAX_USD`] either side of zero.
+pub fn is_in_range(amount_usd: Decimal) -> bool {
+    // 64 bits of digits behind eleven places or more are below 10^9.
+    (amount_usd.scale() >= 11 && exact::fits_64_bits(amount_usd))
+        || exact::cmp(amount_usd.abs(), AMOUNT_MAX_USD).is_le()
+}
 
 /// What a line stands for. Only [`LineKind::Discount`] may be negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -5,7 +5,12 @@
 //! product has the sum of the scales, an exact sum the larger of them. Everything in this
 //! crate that adds, subtracts or multiplies money goes through these functions.
 
+//!
+//! Nearly all money fits 64 bits, and rating is the hot path of the product, so each operation
+//! first tries plain integers and gives the same decimal, scale included, as the long way.
+
 use rust_decimal::Decimal;
+use std::cmp::Ordering;
 
 /// Why an exact operation has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,23 +24,30 @@ pub enum ArithmeticError {
 }
 
 /// `a × b`, exactly.
+#[inline]
 pub fn mul(a: Decimal, b: Decimal) -> Result<Decimal, ArithmeticError> {
     if a.is_zero() || b.is_zero() {
         return Ok(Decimal::ZERO);
     }
-    if let Some(product) = mul_as_written(a, b)? {
-        return Ok(product);
+    match mul_small(a, b) {
+        Some(product) => Ok(product),
+        None => mul_long(a, b),
     }
-    // Trailing zeros may be all that did not fit.
-    mul_as_written(a.normalize(), b.normalize())?.ok_or(ArithmeticError::Inexact)
 }
 
 /// `a + b`, exactly.
+#[inline]
 pub fn add(a: Decimal, b: Decimal) -> Result<Decimal, ArithmeticError> {
-    if let Some(sum) = add_as_written(a, b)? {
-        return Ok(sum);
+    if a.is_zero() {
+        return Ok(b);
     }
-    add_as_written(a.normalize(), b.normalize())?.ok_or(ArithmeticError::Inexact)
+    if b.is_zero() {
+        return Ok(a);
+    }
+    match add_small(a, b) {
+        Some(sum) => Ok(sum),
+        None => add_long(a, b),
+    }
 }
 
 /// `a - b`, exactly.
@@ -45,9 +57,115 @@ pub fn sub(a: Decimal, b: Decimal) -> Result<Decimal, ArithmeticError> {
     add(a, minus_b)
 }
 
+/// How `a` compares to `b`. The same as [`Decimal::cmp`].
+#[inline]
+pub fn cmp(a: Decimal, b: Decimal) -> Ordering {
+    match aligned(a, b) {
+        Some((a, b, _)) => a.cmp(&b),
+        None => a.cmp(&b),
+    }
+}
+
+/// Whether the digits of `a`, its decimal point left out, are below 2^64.
+pub(crate) const fn fits_64_bits(a: Decimal) -> bool {
+    a.unpack().hi == 0
+}
+
+/// Whether `a` is below zero.
+#[inline]
+pub const fn is_negative(a: Decimal) -> bool {
+    a.is_sign_negative() && !a.is_zero()
+}
+
 /// The exact sum of `amounts`; zero for none.
 pub fn sum(amounts: impl IntoIterator<Item = Decimal>) -> Result<Decimal, ArithmeticError> {
     amounts.into_iter().try_fold(Decimal::ZERO, add)
+}
+
+/// The digits of `a` and its sign, when the digits fit 64 bits.
+#[inline]
+fn small(a: Decimal) -> Option<(u64, bool)> {
+    let parts = a.unpack();
+    let digits = (u64::from(parts.mid) << 32) | u64::from(parts.lo);
+    (parts.hi == 0).then_some((digits, parts.negative))
+}
+
+#[inline]
+const fn from_small(digits: u64, negative: bool, scale: u32) -> Decimal {
+    // Two halves of a 64-bit word.
+    let (low, high) = (digits as u32, (digits >> 32) as u32);
+    Decimal::from_parts(low, high, 0, negative, scale)
+}
+
+/// `a × b` when it certainly fits 64 bits: cheaper than finding out by multiplying, where the
+/// machine has no wide multiplication.
+#[inline]
+const fn mul_u64(a: u64, b: u64) -> Option<u64> {
+    if a.leading_zeros().saturating_add(b.leading_zeros()) >= 64 {
+        Some(a.wrapping_mul(b))
+    } else {
+        None
+    }
+}
+
+#[inline]
+fn mul_small(a: Decimal, b: Decimal) -> Option<Decimal> {
+    let scale = a.scale().checked_add(b.scale())?;
+    if scale > Decimal::MAX_SCALE {
+        return None;
+    }
+    let ((a, a_negative), (b, b_negative)) = (small(a)?, small(b)?);
+    Some(from_small(mul_u64(a, b)?, a_negative != b_negative, scale))
+}
+
+#[inline]
+fn add_small(a: Decimal, b: Decimal) -> Option<Decimal> {
+    let (a, b, scale) = aligned(a, b)?;
+    let sum = a.checked_add(b)?;
+    Some(from_small(sum.unsigned_abs(), sum < 0, scale))
+}
+
+/// The digits of both at the larger of their scales, with their signs, when they fit 64 bits.
+#[inline]
+fn aligned(a: Decimal, b: Decimal) -> Option<(i64, i64, u32)> {
+    let (a_scale, b_scale) = (a.scale(), b.scale());
+    let scale = a_scale.max(b_scale);
+    let at_scale = |decimal: Decimal, own: u32| {
+        let (digits, negative) = small(decimal)?;
+        let power = POWERS_OF_TEN.get(scale.checked_sub(own)? as usize)?;
+        let digits = i64::try_from(mul_u64(digits, *power)?).ok()?;
+        Some(if negative {
+            digits.checked_neg()?
+        } else {
+            digits
+        })
+    };
+    Some((at_scale(a, a_scale)?, at_scale(b, b_scale)?, scale))
+}
+
+#[rustfmt::skip]
+const POWERS_OF_TEN: [u64; 19] = [
+    1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000,
+    10_000_000_000, 100_000_000_000, 1_000_000_000_000, 10_000_000_000_000, 100_000_000_000_000,
+    1_000_000_000_000_000, 10_000_000_000_000_000, 100_000_000_000_000_000,
+    1_000_000_000_000_000_000,
+];
+
+#[cold]
+fn mul_long(a: Decimal, b: Decimal) -> Result<Decimal, ArithmeticError> {
+    if let Some(product) = mul_as_written(a, b)? {
+        return Ok(product);
+    }
+    // Trailing zeros may be all that did not fit.
+    mul_as_written(a.normalize(), b.normalize())?.ok_or(ArithmeticError::Inexact)
+}
+
+#[cold]
+fn add_long(a: Decimal, b: Decimal) -> Result<Decimal, ArithmeticError> {
+    if let Some(sum) = add_as_written(a, b)? {
+        return Ok(sum);
+    }
+    add_as_written(a.normalize(), b.normalize())?.ok_or(ArithmeticError::Inexact)
 }
 
 fn mul_as_written(a: Decimal, b: Decimal) -> Result<Option<Decimal>, ArithmeticError> {
@@ -57,12 +175,6 @@ fn mul_as_written(a: Decimal, b: Decimal) -> Result<Option<Decimal>, ArithmeticE
 }
 
 fn add_as_written(a: Decimal, b: Decimal) -> Result<Option<Decimal>, ArithmeticError> {
-    if a.is_zero() {
-        return Ok(Some(b));
-    }
-    if b.is_zero() {
-        return Ok(Some(a));
-    }
     let sum = a.checked_add(b).ok_or(ArithmeticError::OutOfRange)?;
     Ok((sum.scale() == a.scale().max(b.scale())).then_some(sum))
 }
@@ -70,6 +182,7 @@ fn add_as_written(a: Decimal, b: Decimal) -> Result<Option<Decimal>, ArithmeticE
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::str::FromStr;
 
     fn d(text: &str) -> Decimal {
@@ -104,5 +217,33 @@ mod tests {
     #[test]
     fn a_product_past_96_bits_is_out_of_range() {
         assert_eq!(mul(Decimal::MAX, d("2")), Err(ArithmeticError::OutOfRange));
+    }
+
+    fn decimal() -> impl Strategy<Value = Decimal> {
+        let digits = prop_oneof![
+            -1000_i128..1000,
+            any::<i64>().prop_map(i128::from),
+            -(1_i128 << 95)..(1 << 95)
+        ];
+        (digits, 0_u32..29).prop_map(|(digits, scale)| Decimal::from_i128_with_scale(digits, scale))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn the_short_way_gives_what_the_long_way_gives(a in decimal(), b in decimal()) {
+            let same = |short: Option<Decimal>, long: Result<Option<Decimal>, ArithmeticError>| {
+                short.is_none_or(|short| long.unwrap().unwrap().serialize() == short.serialize())
+            };
+            if !a.is_zero() && !b.is_zero() {
+                prop_assert!(same(mul_small(a, b), mul_as_written(a, b)));
+                if a.checked_add(b) != Some(Decimal::ZERO) {
+                    prop_assert!(same(add_small(a, b), add_as_written(a, b)));
+                }
+                prop_assert_eq!(sub(a, a), Ok(Decimal::ZERO));
+            }
+            prop_assert_eq!(cmp(a, b), a.cmp(&b));
+        }
     }
 }

@@ -5,6 +5,10 @@ use super::layout::{Layout, MODEL_RECORD_LEN};
 use super::{CanonicalError, decode, encode};
 use crate::book::{Book, Model};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// A power of two: a slot is a few bits of a hash.
+const RECENT_SLOTS: usize = 256;
 
 /// A canonical book that was opened. Cheap to open, cheap to ask, never panics on any bytes.
 ///
@@ -17,6 +21,9 @@ pub struct BookView {
     layout: Layout,
     terms: Book,
     models: Box<[OnceLock<Box<Model>>]>,
+    /// Numbers of models that were found lately, by [`slot_of`] their names. Only a shortcut:
+    /// what it recalls is compared, so answers never depend on it.
+    recent: [AtomicU32; RECENT_SLOTS],
 }
 
 impl BookView {
@@ -33,6 +40,7 @@ impl BookView {
             layout,
             terms,
             models,
+            recent: [const { AtomicU32::new(0) }; RECENT_SLOTS],
         })
     }
 
@@ -57,15 +65,31 @@ impl BookView {
     /// # Errors
     /// When the bytes that must be read are malformed; never for an admitted book.
     pub fn find(&self, provider: &str, name: &str) -> Result<Option<&Model>, CanonicalError> {
+        let memo = self.recent.get(slot_of(provider, name));
+        if let Some(model) = memo.and_then(|memo| self.recalled(memo, provider, name)) {
+            return Ok(Some(model));
+        }
         let names = self.names();
         if let Some(record) = names.exact(provider, name)? {
-            return self.model(names.word(record, 2)?).map(Some);
+            let number = names.word(record, 2)?;
+            let model = self.model(number)?;
+            if let Some(memo) = memo {
+                memo.store(number, Relaxed);
+            }
+            return Ok(Some(model));
         }
         let prefixes = self.prefixes();
         match prefixes.longest_prefix(provider, name)? {
             Some(record) => self.model(prefixes.word(record, 2)?).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The model that was found last with a name like this one, when it is this one.
+    /// An exact name wins over everything, so nothing else needs to be asked.
+    fn recalled(&self, memo: &AtomicU32, provider: &str, name: &str) -> Option<&Model> {
+        let model = self.models.get(memo.load(Relaxed) as usize)?.get()?;
+        (*model.name == *name && *model.provider == *provider).then_some(model)
     }
 
     /// Model number `number`, in the order of (provider, name).
@@ -193,4 +217,14 @@ impl BookView {
         let name = name_of(key, provider.as_bytes());
         Ok(name.is_some_and(|name| name.starts_with(prefix.as_bytes())))
     }
+}
+
+/// A few bits that differ between the names of one provider: their ends, mostly.
+fn slot_of(provider: &str, name: &str) -> usize {
+    let mix = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    let tail = name.as_bytes().iter().rev().take(24);
+    let hash = tail
+        .chain(provider.as_bytes().first())
+        .fold(0x811c_9dc5, mix);
+    (hash >> 16) as usize % RECENT_SLOTS
 }

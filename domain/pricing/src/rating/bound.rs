@@ -3,7 +3,7 @@
 //! A bound is over *tables*: whichever tier, region or context tier turns out, the rate comes from
 //! one of the tables that the request can reach, so the dearest rate among those is enough.
 
-use super::lookup::{PriceList, UnitPrice, special_tier};
+use super::lookup::{PriceList, special_tier};
 use super::out_of_range;
 use crate::answer::Refusal;
 use crate::book::{Rate, RateTable};
@@ -11,6 +11,17 @@ use crate::event::QuoteRequest;
 use crate::exact;
 use crate::meter::{Attribute, Meter};
 use rust_decimal::Decimal;
+
+/// The dearest price of one unit, and where it stands in the book.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UnitPrice<'b> {
+    pub usd: Decimal,
+    pub table: &'b RateTable,
+    /// The meter whose rate was used instead.
+    pub base: Option<&'b Meter>,
+    /// Whether the standard rates were used for another tier.
+    pub standard_tier: bool,
+}
 
 /// What of a request decides which tables can be reached.
 pub(super) struct Reach<'r> {

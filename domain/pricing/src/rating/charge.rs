@@ -1,7 +1,7 @@
 //! From what a call costs to what it is charged: rules, markup, fees and minimums.
 
 use super::out_of_range;
-use crate::answer::{AMOUNT_MAX_USD, LINES_MAX, Line, LineKind, Reason, Refusal};
+use crate::answer::{LINES_MAX, Line, LineKind, Reason, Refusal, is_in_range};
 use crate::book::{Book, Charge, ChargeRule, Minimum, Scope};
 use crate::event::{Facts, KeySource};
 use crate::exact;
@@ -110,7 +110,7 @@ impl Bill {
                 let rule = rule.name.clone();
                 let (kind, reason) = if rate.is_zero() {
                     return Ok(());
-                } else if rate > Decimal::ZERO {
+                } else if !exact::is_negative(rate) {
                     (LineKind::Markup, Reason::Markup { rule })
                 } else {
                     (LineKind::Discount, Reason::Discount { rule })
@@ -181,7 +181,7 @@ impl Bill {
         if self.lines.len() > LINES_MAX {
             return Err(out_of_range("number of lines"));
         }
-        if self.total_usd > AMOUNT_MAX_USD {
+        if !is_in_range(self.total_usd) {
             return Err(out_of_range("total"));
         }
         Ok(self)

@@ -1,13 +1,13 @@
 //! What a call costs at the provider: the one pass over the pools, for [`super::rate`] and for
 //! the host's floor alike.
 
-use super::lookup::{Conditions, PriceList, UnitPrice};
+use super::lookup::{Conditions, FoundRate, PriceList};
 use super::out_of_range;
-use crate::answer::{AMOUNT_MAX_USD, Refusal};
+use crate::answer::{Refusal, is_in_range};
 use crate::canonical::BookView;
 use crate::event::{Facts, KeySource, UsageEvent};
 use crate::exact;
-use crate::meter::{Meter, Pool};
+use crate::meter::Meter;
 use rust_decimal::Decimal;
 
 /// What a call costs the operator, and what it would cost at list price.
@@ -79,7 +79,7 @@ fn list_price(book: &BookView, event: &UsageEvent, facts: &Facts) -> Result<Deci
 /// A vouched cost, when it is one: at least zero, and in range.
 pub(super) fn vouched(usd: Option<Decimal>) -> Result<Option<Decimal>, Refusal> {
     match usd {
-        Some(usd) if usd < Decimal::ZERO || usd > AMOUNT_MAX_USD => {
+        Some(usd) if exact::is_negative(usd) || !is_in_range(usd) => {
             Err(out_of_range("vouched provider cost"))
         }
         usd => Ok(usd),
@@ -87,75 +87,77 @@ pub(super) fn vouched(usd: Option<Decimal>) -> Result<Option<Decimal>, Refusal> 
 }
 
 /// One priced pool.
-pub(super) struct PricedPool<'b, 'e> {
-    pub meter: &'e Meter,
+pub(super) struct PricedPool<'c, 'b> {
+    pub meter: &'c Meter,
     pub quantity: Decimal,
-    pub price: UnitPrice<'b>,
+    pub unit_price_usd: Decimal,
     pub amount_usd: Decimal,
+    pub conditions: &'c Conditions<'c>,
+    pub found: FoundRate<'b>,
 }
 
 /// Prices every pool at the provider's rates, hands each to `each`, and returns the exact sum.
 ///
 /// A pool of zero needs no rate and is passed over. A rate for `request` is a fee per call, due
 /// once unless the event counts its requests itself. An event without any pool is one request.
-pub(super) fn price_usage<'b, 'e>(
+pub(super) fn price_usage<'b>(
     list: &PriceList<'b>,
-    event: &'e UsageEvent,
-    mut each: impl FnMut(PricedPool<'b, 'e>),
+    event: &UsageEvent,
+    mut each: impl FnMut(PricedPool<'_, 'b>),
 ) -> Result<Decimal, Refusal> {
-    let conditions = Conditions::of(event, list)?;
-    let mut total = Decimal::ZERO;
-    let mut add = |meter: &'e Meter, quantity: Decimal, price: UnitPrice<'b>| {
-        let amount_usd = exact::mul(quantity, price.usd)
-            .map_err(|_| out_of_range(format!("amount of `{}`", meter.name())))?;
-        total = exact::add(total, amount_usd).map_err(|_| out_of_range("provider cost"))?;
+    let conditions = &Conditions::of(event, list)?;
+    let mut price = |meter: &Meter, quantity: Decimal, found: FoundRate<'b>| {
+        let unit_price_usd = conditions.unit_price(&found)?;
+        let amount_usd = exact::mul(quantity, unit_price_usd)?;
         each(PricedPool {
             meter,
             quantity,
-            price,
+            unit_price_usd,
             amount_usd,
+            conditions,
+            found,
         });
-        Ok(())
+        Ok(amount_usd)
     };
+    let mut total = Decimal::ZERO;
     let mut counts_requests = false;
-    for Pool {
-        meter,
-        quantity,
-        attributes,
-    } in &event.pools
-    {
+    for pool in &event.pools {
+        let meter = &pool.meter;
         counts_requests |= *meter == Meter::Request;
-        let quantity = quantity.get();
+        let quantity = pool.quantity.get();
         if quantity.is_zero() {
             continue;
         }
-        if meter.is_whole() && quantity.scale() != 0 {
+        if quantity.scale() != 0 && meter.is_whole() {
             return Err(out_of_range(format!("fraction of `{}`", meter.name())));
         }
-        let price = conditions
-            .unit_price(list, meter, attributes)?
-            .ok_or_else(|| list.not_priced(meter))?;
-        add(meter, quantity, price)?;
+        let Some(found) = conditions.rate_for(list, meter, &pool.attributes) else {
+            return Err(list.not_priced(meter));
+        };
+        total = price(meter, quantity, found)
+            .and_then(|amount| exact::add(total, amount))
+            .map_err(|_| amount_out_of_range(meter))?;
     }
     if !counts_requests {
-        match conditions.request_fee(list)? {
-            Some(price) => add(&Meter::Request, Decimal::ONE, price)?,
-            None if event.pools.is_empty() => return Err(list.not_priced(&Meter::Request)),
+        // Only a rate of the book's own is a fee, never a fallback.
+        let meter = &Meter::Request;
+        match conditions.direct(list, meter, &[]) {
+            Some(found) => {
+                total = price(meter, Decimal::ONE, found)
+                    .and_then(|amount| exact::add(total, amount))
+                    .map_err(|_| amount_out_of_range(meter))?;
+            }
+            None if event.pools.is_empty() => return Err(list.not_priced(meter)),
             None => {}
         }
     }
-    if total > AMOUNT_MAX_USD {
+    if !is_in_range(total) {
         return Err(out_of_range("provider cost"));
     }
     Ok(total)
 }
 
-impl Conditions<'_> {
-    /// The fee per call: only a rate of the book's own, never a fallback.
-    fn request_fee<'b>(&self, list: &PriceList<'b>) -> Result<Option<UnitPrice<'b>>, Refusal> {
-        match self.direct(list, &Meter::Request, &[]) {
-            Some(_) => self.unit_price(list, &Meter::Request, &[]),
-            None => Ok(None),
-        }
-    }
+#[cold]
+fn amount_out_of_range(meter: &Meter) -> Refusal {
+    out_of_range(format!("amount of `{}`", meter.name()))
 }

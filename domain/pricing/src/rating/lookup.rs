@@ -2,13 +2,14 @@
 
 use super::out_of_range;
 use crate::answer::{RateReason, Refusal};
-use crate::book::{Book, Model, Period, Rate, RateTable};
+use crate::book::{Book, MeterFallback, Model, Period, Rate, RateTable};
 use crate::canonical::{BookView, CanonicalError};
 use crate::event::UsageEvent;
-use crate::exact;
+use crate::exact::{self, ArithmeticError};
 use crate::meter::{Attribute, Meter};
 use crate::provider;
 use rust_decimal::Decimal;
+use std::cmp::Ordering;
 
 /// The prices of one model at one time.
 #[derive(Clone, Copy, Debug)]
@@ -33,19 +34,16 @@ impl<'b> PriceList<'b> {
             model: model.unwrap_or_default().into(),
         };
         let name = model.ok_or_else(unknown)?;
-        let mut found = book.find(provider, name).map_err(malformed)?;
-        for related in provider::related(provider) {
-            if found.is_none() {
-                found = book.find(related, name).map_err(malformed)?;
-            }
-        }
-        let model = found.ok_or_else(unknown)?;
+        let model = match book.find(provider, name).map_err(malformed)? {
+            Some(model) => model,
+            None => find_related(book, provider, name)?.ok_or_else(unknown)?,
+        };
         let period = model.periods.iter().find(|period| period.holds_at(at_ms));
         Ok(Self {
             terms: book.terms(),
             model,
             period: period.ok_or_else(|| not_priced(model, "the time of the call"))?,
-            related: &*model.provider != provider,
+            related: *model.provider != *provider,
         })
     }
 
@@ -65,13 +63,64 @@ impl<'b> PriceList<'b> {
 
     /// Whether `prompt_tokens` pass the context tier that begins beyond `above`.
     pub fn passes(&self, prompt_tokens: Decimal, above: u64) -> bool {
-        let above = Decimal::from(above);
-        prompt_tokens > above || (self.model.context_inclusive && prompt_tokens == above)
+        match exact::cmp(prompt_tokens, Decimal::from(above)) {
+            Ordering::Greater => true,
+            Ordering::Equal => self.model.context_inclusive,
+            Ordering::Less => false,
+        }
     }
 
+    /// Whether prices depend on the size of the prompt.
+    fn has_context_tiers(&self) -> bool {
+        let mut tables = self.period.tables.iter();
+        tables.any(|table| table.context_above.is_some())
+    }
+
+    /// Why a line has its price. The fallback names, in this order and joined by `/`, the related
+    /// provider, the tier and the meter whose rate was used instead.
+    pub fn reason(
+        &self,
+        table: &RateTable,
+        standard_tier: bool,
+        base: Option<&Meter>,
+    ) -> RateReason {
+        let fallback = if self.related || standard_tier || base.is_some() {
+            let parts = [
+                self.related.then_some(&*self.model.provider),
+                standard_tier.then_some("standard"),
+                base.map(Meter::name),
+            ];
+            let parts = parts.into_iter().flatten().collect::<Vec<_>>();
+            Some(parts.join("/").into())
+        } else {
+            None
+        };
+        RateReason {
+            model: self.model.name.clone(),
+            service_tier: table.service_tier.clone(),
+            context_above: table.context_above,
+            fallback,
+        }
+    }
+
+    #[cold]
     pub fn not_priced(&self, meter: &Meter) -> Refusal {
         not_priced(self.model, meter.name())
     }
+}
+
+#[cold]
+fn find_related<'b>(
+    book: &'b BookView,
+    provider: &str,
+    name: &str,
+) -> Result<Option<&'b Model>, Refusal> {
+    for related in provider::related(provider) {
+        if let Some(model) = book.find(related, name).map_err(malformed)? {
+            return Ok(Some(model));
+        }
+    }
+    Ok(None)
 }
 
 /// What of a call decides which tables hold.
@@ -101,33 +150,55 @@ impl<'e> Conditions<'e> {
             service_tier,
             tier_factor,
             region: event.region.as_deref(),
-            prompt_tokens: prompt_tokens(event)?,
+            prompt_tokens: if list.has_context_tiers() {
+                prompt_tokens(event)?
+            } else {
+                Decimal::ZERO
+            },
         })
     }
 
-    /// The price of one unit, or `None` when the book has none.
-    pub fn unit_price<'b>(
+    /// The rate for a pool, or `None` when the book has none.
+    #[inline]
+    pub fn rate_for<'b>(
         &self,
         list: &PriceList<'b>,
         meter: &Meter,
         attributes: &[Attribute],
-    ) -> Result<Option<UnitPrice<'b>>, Refusal> {
-        if let Some((table, rate)) = self.direct(list, meter, attributes) {
-            return self.priced(table, rate.usd, None).map(Some);
+    ) -> Option<FoundRate<'b>> {
+        if let Some(found) = self.direct(list, meter, attributes) {
+            return Some(found);
         }
-        for fallback in list
-            .terms
-            .meter_fallbacks
-            .iter()
-            .filter(|f| f.meter == *meter)
-        {
-            if let Some((table, rate)) = self.direct(list, &fallback.base, attributes) {
-                let usd = exact::mul(rate.usd, fallback.factor)
-                    .map_err(|_| out_of_range(format!("price of `{}`", meter.name())))?;
-                return self.priced(table, usd, Some(&fallback.base)).map(Some);
+        let mut fallbacks = list.terms.meter_fallbacks.iter();
+        fallbacks.find_map(|fallback| {
+            if fallback.meter != *meter {
+                return None;
             }
+            let found = self.direct(list, &fallback.base, attributes)?;
+            Some(FoundRate {
+                fallback: Some(fallback),
+                ..found
+            })
+        })
+    }
+
+    /// What one unit costs at this rate.
+    #[inline]
+    pub fn unit_price(&self, found: &FoundRate<'_>) -> Result<Decimal, ArithmeticError> {
+        let mut usd = found.rate.usd;
+        if let Some(fallback) = found.fallback {
+            usd = exact::mul(usd, fallback.factor)?;
         }
-        Ok(None)
+        if let Some(factor) = self.tier_factor {
+            usd = exact::mul(usd, factor)?;
+        }
+        Ok(usd)
+    }
+
+    /// Why a line has this rate.
+    pub fn reason(&self, list: &PriceList<'_>, found: &FoundRate<'_>) -> RateReason {
+        let base = found.fallback.map(|fallback| &fallback.base);
+        list.reason(found.table, self.tier_factor.is_some(), base)
     }
 
     /// The rate that a table has for the meter itself.
@@ -136,12 +207,18 @@ impl<'e> Conditions<'e> {
         list: &PriceList<'b>,
         meter: &Meter,
         attributes: &[Attribute],
-    ) -> Option<(&'b RateTable, &'b Rate)> {
+    ) -> Option<FoundRate<'b>> {
         // Tables are sorted with the absent first, so backwards is from the most specific on.
         let tables = list.period.tables.iter().rev();
         tables
             .filter(|table| self.holds(list, table))
-            .find_map(|table| Some((table, best_rate(table, meter, attributes)?)))
+            .find_map(|table| {
+                Some(FoundRate {
+                    table,
+                    rate: best_rate(table, meter, attributes)?,
+                    fallback: None,
+                })
+            })
     }
 
     fn holds(&self, list: &PriceList<'_>, table: &RateTable) -> bool {
@@ -153,56 +230,15 @@ impl<'e> Conditions<'e> {
                 .context_above
                 .is_none_or(|above| list.passes(self.prompt_tokens, above))
     }
-
-    fn priced<'b>(
-        &self,
-        table: &'b RateTable,
-        usd: Decimal,
-        base: Option<&'b Meter>,
-    ) -> Result<UnitPrice<'b>, Refusal> {
-        let usd = match self.tier_factor {
-            Some(factor) => {
-                exact::mul(usd, factor).map_err(|_| out_of_range("price of the service tier"))?
-            }
-            None => usd,
-        };
-        Ok(UnitPrice {
-            usd,
-            table,
-            base,
-            standard_tier: self.tier_factor.is_some(),
-        })
-    }
 }
 
-/// The price of one unit, and where it stands in the book.
+/// A rate, and how it was found.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct UnitPrice<'b> {
-    pub usd: Decimal,
+pub(super) struct FoundRate<'b> {
     pub table: &'b RateTable,
-    /// The meter whose rate was used instead.
-    pub base: Option<&'b Meter>,
-    /// Whether the standard rates were used for another tier.
-    pub standard_tier: bool,
-}
-
-impl UnitPrice<'_> {
-    /// Why this price, for a line. The fallback names, in this order and joined by `/`, the
-    /// related provider, the tier and the meter whose rate was used instead.
-    pub fn reason(&self, list: &PriceList<'_>) -> RateReason {
-        let fallbacks = [
-            list.related.then_some(&*list.model.provider),
-            self.standard_tier.then_some("standard"),
-            self.base.map(Meter::name),
-        ];
-        let fallback = fallbacks.into_iter().flatten().collect::<Vec<_>>();
-        RateReason {
-            model: list.model.name.clone(),
-            service_tier: self.table.service_tier.clone(),
-            context_above: self.table.context_above,
-            fallback: (!fallback.is_empty()).then(|| fallback.join("/").into()),
-        }
-    }
+    pub rate: &'b Rate,
+    /// What supplied the rate of another meter.
+    pub fallback: Option<&'b MeterFallback>,
 }
 
 /// The rate of `table` for a pool: all its attributes are the pool's, and it has the most.

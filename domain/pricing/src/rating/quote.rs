@@ -5,10 +5,10 @@
 //! request, else by the model, else by the book's default, at the dearest of output and
 //! reasoning. What bytes do not bound (media, searches, tools) is bounded by what is declared.
 
-use super::bound::{Reach, dearer};
+use super::bound::{Reach, UnitPrice, dearer};
 use super::charge::{Bill, rule_for};
 use super::cost::vouched;
-use super::lookup::{PriceList, UnitPrice};
+use super::lookup::PriceList;
 use super::out_of_range;
 use crate::answer::{LineKind, Quote, Reason, Refusal};
 use crate::canonical::BookView;
@@ -240,7 +240,7 @@ fn add(
     quantity: Decimal,
     price: &UnitPrice<'_>,
 ) -> Result<(), Refusal> {
-    let reason = Reason::Rate(price.reason(list));
+    let reason = Reason::Rate(list.reason(price.table, price.standard_tier, price.base));
     bill.add(LineKind::Usage, Some(meter), quantity, price.usd, reason)
 }
 

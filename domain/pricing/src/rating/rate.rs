@@ -29,9 +29,9 @@ pub fn rate(book: &BookView, event: &UsageEvent, facts: &Facts) -> Result<Rating
                     kind: LineKind::Usage,
                     meter: Some(pool.meter.clone()),
                     quantity: pool.quantity,
-                    unit_price_usd: pool.price.usd,
+                    unit_price_usd: pool.unit_price_usd,
                     amount_usd: pool.amount_usd,
-                    reason: Reason::Rate(pool.price.reason(&list)),
+                    reason: Reason::Rate(pool.conditions.reason(&list, &pool.found)),
                 });
             })?;
         }

@@ -12,7 +12,7 @@
 //!
 //! It must not know where an answer comes from, nor how it is rounded and posted.
 
-use crate::answer::{AMOUNT_MAX_USD, LINES_MAX, Line, LineKind, Quote, Rating, Refusal};
+use crate::answer::{LINES_MAX, Line, LineKind, Quote, Rating, Refusal, is_in_range};
 use crate::book::Book;
 use crate::canonical::BookView;
 use crate::event::{Facts, KeySource, QuoteRequest, UsageEvent};
@@ -135,7 +135,7 @@ pub fn rating(
     if facts.key_source == KeySource::Own {
         check_cap(terms, price_usd, market_usd)?;
     }
-    let below_cost = price_usd < provider_cost_usd;
+    let below_cost = exact::cmp(price_usd, provider_cost_usd).is_lt();
     if below_cost && !terms.loss_leader {
         return Err(Violation::BelowCost {
             price: price_usd,
@@ -198,13 +198,13 @@ fn check_sums(lines: &[Line], total: Decimal) -> Result<(), Violation> {
         sum = sum.and_then(|sum| exact::add(sum, line.amount_usd));
     }
     let sum = sum.map_err(|_| Violation::TotalNotExact)?;
-    if sum != total {
+    if exact::cmp(sum, total).is_ne() {
         return Err(Violation::WrongTotal { sum, total });
     }
-    if total < Decimal::ZERO {
+    if exact::is_negative(total) {
         return Err(Violation::NegativeTotal(total));
     }
-    if total > AMOUNT_MAX_USD {
+    if !is_in_range(total) {
         return Err(Violation::TotalOutOfRange(total));
     }
     Ok(())
@@ -212,17 +212,18 @@ fn check_sums(lines: &[Line], total: Decimal) -> Result<(), Violation> {
 
 fn check_line(number: usize, line: &Line) -> Result<(), Violation> {
     let amount = line.amount_usd;
-    if amount.abs() > AMOUNT_MAX_USD {
+    if !is_in_range(amount) {
         return Err(Violation::LineOutOfRange { line: number });
     }
     let discount = line.kind == LineKind::Discount;
-    if line.quantity < Decimal::ZERO || (amount < Decimal::ZERO && !discount) {
+    if exact::is_negative(line.quantity) || (exact::is_negative(amount) && !discount) {
         return Err(Violation::NegativeLine { line: number });
     }
     if discount && amount > Decimal::ZERO {
         return Err(Violation::PositiveDiscount { line: number });
     }
-    if exact::mul(line.quantity, line.unit_price_usd) != Ok(amount) {
+    let product = exact::mul(line.quantity, line.unit_price_usd);
+    if !product.is_ok_and(|product| exact::cmp(product, amount).is_eq()) {
         return Err(Violation::WrongLineAmount {
             line: number,
             amount,
@@ -233,7 +234,7 @@ fn check_line(number: usize, line: &Line) -> Result<(), Violation> {
 
 fn check_cap(terms: &Book, price: Decimal, market_usd: Option<Decimal>) -> Result<(), Violation> {
     let cap = rating::own_key_cap(terms, market_usd);
-    if price > cap {
+    if exact::cmp(price, cap).is_gt() {
         return Err(Violation::AboveOwnKeyCap { price, cap });
     }
     Ok(())
