@@ -53,18 +53,19 @@ fn both_together() {
         })
         .collect();
     insta::assert_snapshot!(format!(
-        "{} models added, {} names added, {} agree, {} prices differ:\n{}",
+        "{} models added, {} names added, {} prices added, {} agree, {} prices differ:\n{}",
         merged.models_added,
         merged.names_added,
+        merged.prices_added,
         merged.agreeing,
         merged.disagreements.len(),
         disagreements.join("\n")
     ));
 }
 
-/// A source with past and announced prices fills in around one that knows today's.
+/// Further meters, past and announced prices come from the second source.
 #[test]
-fn dates_are_taken_where_todays_prices_agree() {
+fn what_the_first_lacks_is_taken_where_they_agree() {
     let head = |models: &str| format!("name = \"x\"\nas_of = \"2026-11-21\"\n{models}");
     let model = "[[models]]\nprovider = \"openai\"\nmodel = ";
     let dated = "
@@ -84,14 +85,19 @@ fn dates_are_taken_where_todays_prices_agree() {
     ";
     let primary = head(&format!(
         "{model}\"agrees\"\nper_million = {{ input = \"1\", output = \"7\" }}\n\
-         {model}\"differs\"\nper_million = {{ input = \"3\" }}\n"
+         {model}\"differs\"\nper_million = {{ input = \"3\" }}\n\
+         {model}\"named\"\nper_million = {{ input = \"5\" }}\n"
     ));
+    let named = "aliases = [\"named\", \"new\"]
+        per_million = { input = \"5\", cache_read = \"1\" }
+        per_unit = { search = \"0.01\" }\n";
     let secondary = head(&format!(
-        "{model}\"agrees\"\n{dated}{model}\"differs\"\n{dated}"
+        "{model}\"agrees\"\n{dated}{model}\"differs\"\n{dated}{model}\"other\"\n{named}"
     ));
     let read = |text: &str| farebox_book::parse(text, Format::Toml).unwrap();
     let merged = merge(read(&primary), read(&secondary));
     assert_eq!((merged.agreeing, merged.disagreements.len()), (1, 1));
+    assert_eq!((merged.models_added, merged.prices_added), (1, 2));
     insta::assert_snapshot!(to_toml(&merged.book, &[]));
 }
 

@@ -3,6 +3,7 @@
 use super::report::Disagreement;
 use crate::amount::Amount;
 use crate::text::{BookText, Leaf, ModelText, PeriodText};
+use farebox_pricing::meter::Meter;
 use farebox_pricing::provider;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,12 +18,15 @@ pub struct Merged {
     pub names_added: u64,
     /// Models that both have and price alike.
     pub agreeing: u64,
+    /// Prices of meters that only the secondary has, at models that both price alike.
+    pub prices_added: u64,
     /// Every price that both have and that differs, sorted.
     pub disagreements: Vec<Disagreement>,
 }
 
-/// Adds to `primary` what only `secondary` has: models, aliases and prefixes. Where both price a
-/// model, the primary's prices hold, and each different one is listed.
+/// Adds to `primary` what only `secondary` has: models, aliases and prefixes; and, at models whose
+/// prices both name alike, further meters and past or announced prices. Where the two differ, the
+/// primary's prices hold, and each difference is listed.
 pub fn merge(primary: BookText, secondary: BookText) -> Merged {
     let mut merger = Merger::of(&primary);
     let mut merged = Merged {
@@ -30,6 +34,7 @@ pub fn merge(primary: BookText, secondary: BookText) -> Merged {
         models_added: 0,
         names_added: 0,
         agreeing: 0,
+        prices_added: 0,
         disagreements: Vec::new(),
     };
     for source in secondary.sources {
@@ -40,6 +45,15 @@ pub fn merge(primary: BookText, secondary: BookText) -> Merged {
     let known = merger.names.clone();
     for mut model in secondary.models {
         let id = id_of(&model);
+        for name in std::iter::once(&model.model).chain(&model.aliases) {
+            let own = known.get(&(id.clone(), name.clone())).copied();
+            let own = own.and_then(|at| merged.book.models.get_mut(at));
+            // What a name means there is priced here as well: its own model may lack a meter.
+            if let Some(own) = own.filter(|own| own.model == *name) {
+                let added = fill_meters(own, &model, &merged.book.as_of);
+                merged.prices_added = merged.prices_added.saturating_add(added);
+            }
+        }
         match known.get(&(id.clone(), model.model.clone())).copied() {
             Some(at) => {
                 let Some(own) = merged.book.models.get_mut(at) else {
@@ -170,6 +184,50 @@ fn compare(
         }
     }
     disagreements.len() == before
+}
+
+/// Gives `own`, where every price that both have is the same, the standard prices of meters that
+/// only `other` has; returns how many.
+fn fill_meters(own: &mut ModelText, other: &ModelText, as_of: &str) -> u64 {
+    let agrees = compare("", own, other, as_of, &mut Vec::new());
+    if !agrees || !own.periods.is_empty() {
+        return 0;
+    }
+    let theirs = in_force(other, as_of);
+    let shared = own
+        .per_million
+        .keys()
+        .any(|meter| theirs.per_million.contains_key(meter))
+        || own
+            .per_unit
+            .keys()
+            .any(|meter| theirs.per_unit.contains_key(meter));
+    if !shared {
+        return 0;
+    }
+    let before = own.per_million.len().saturating_add(own.per_unit.len());
+    let priced_by_size = |meter: &str| {
+        let contexts = other.context.iter().map(|context| &context.per_million);
+        let dated = other.periods.iter().flat_map(|period| &period.context);
+        let mut contexts = contexts.chain(dated.map(|context| &context.per_million));
+        contexts.any(|prices| prices.contains_key(meter))
+    };
+    for (meter, usd) in theirs.per_million {
+        // A price for small prompts alone would be wrong for large ones.
+        if own.context.is_empty() && !priced_by_size(meter) {
+            own.per_million.entry(meter.clone()).or_insert(*usd);
+        }
+    }
+    for (meter, usd) in theirs.per_unit {
+        if !own.rates.iter().any(|rate| rate.meter == *meter) {
+            own.per_unit.entry(meter.clone()).or_insert(*usd);
+        }
+    }
+    for prices in [&mut own.per_million, &mut own.per_unit] {
+        prices.sort_by(|a, _, b, _| Meter::from_name(a).cmp(&Meter::from_name(b)));
+    }
+    let after = own.per_million.len().saturating_add(own.per_unit.len());
+    u64::try_from(after.saturating_sub(before)).unwrap_or(0)
 }
 
 /// How many of the model's dated periods have begun by `as_of`. Importers write days, sorted.
