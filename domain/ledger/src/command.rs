@@ -87,7 +87,8 @@ pub struct PlaceHold {
     pub hold: HoldId,
     /// The worst case; zero for a free call.
     pub amount: Nanos,
-    /// When it is over unless renewed.
+    /// When it is over unless renewed, by the clock of the [`Stamp`]. Where that lies behind the
+    /// ledger's time, this moves with it; the outcome says what it became.
     pub expires_at_ms: i64,
     /// What the call is for.
     pub dimensions: Arc<Dimensions>,
@@ -102,7 +103,7 @@ pub struct RenewHold {
     pub org: OrgId,
     /// Which.
     pub hold: HoldId,
-    /// The new end; never shortens.
+    /// The new end, by the clock of the [`Stamp`]; never shortens.
     pub expires_at_ms: i64,
     /// What is put aside on top; may be zero.
     pub extra: Nanos,

@@ -19,11 +19,13 @@ pub mod grant;
 pub mod hold;
 pub mod idempotency;
 pub mod ids;
+mod org;
 pub mod refusal;
 mod restore;
 pub mod state;
 pub mod transaction;
 pub mod verify;
+mod wallet;
 pub mod window;
 
 pub use apply::apply;

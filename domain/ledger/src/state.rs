@@ -4,89 +4,22 @@
 //! the few commands that need them, so memory grows with what is alive, not with history.
 //!
 //! Time: [`State::latest_ms`] is the latest instant the state has seen. A clock that jumps back
-//! is ignored until it has caught up, so that nothing that expired comes alive again.
+//! is ignored until it has caught up, so that nothing that expired comes alive again; holds placed
+//! meanwhile last as long as was asked, counted from the ledger's time. A clock that jumps
+//! *forward* cannot be told from time passing: everything due by then ends. Whoever reads the
+//! clock guards against that.
 
-use crate::account::{Account, Balances};
-use crate::budget::{Budget, BudgetScope, BudgetUse};
+use crate::budget::{Budget, BudgetUse};
 use crate::command::{Command, Recall};
 use crate::commodity::Commodity;
-use crate::effect::{BudgetChange, Effect, HoldChange, Unpriced, UnpricedChange};
-use crate::grant::{Grant, SpendOrder};
-use crate::hold::{Dimensions, Hold};
-use crate::ids::{BudgetId, CommodityId, Digest, EventId, GrantId, HoldId, KeyId, OrgId};
-use farebox_pricing::money::Nanos;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use crate::effect::{Effect, Unpriced};
+use crate::grant::Grant;
+use crate::hold::Hold;
+use crate::ids::{CommodityId, GrantId, HoldId, OrgId};
+use std::collections::{BTreeSet, HashMap};
 
-/// An org's wallet row: all that changes with every transaction, in one place.
-///
-/// `posted = Σ remaining of lots − overdraft` and `available = posted − held` (L2);
-/// `overdraft + held_on_credit ≤ credit_limit` upholds L3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wallet {
-    /// What it holds.
-    pub commodity: CommodityId,
-    /// How far available may go below zero.
-    pub credit_limit: Nanos,
-    /// The balances of all the org's accounts.
-    pub balances: Balances,
-    /// Put aside by active holds, from lots and credit.
-    pub held: Nanos,
-    /// The part of `held` that is put aside from the credit limit.
-    pub held_on_credit: Nanos,
-    /// What is spent on the credit limit and not paid back.
-    pub overdraft: Nanos,
-    /// The journal's last transaction; zero when there is none.
-    pub seq: u64,
-    /// Its hash; zeros when there is none.
-    pub head_hash: Digest,
-    /// When the org was last touched. No transaction of it is later.
-    pub at_ms: i64,
-}
-
-impl Wallet {
-    /// A wallet without a transaction.
-    pub fn new(commodity: CommodityId, credit_limit: Nanos, at_ms: i64) -> Self {
-        Self {
-            commodity,
-            credit_limit,
-            balances: Balances::default(),
-            held: Nanos::ZERO,
-            held_on_credit: Nanos::ZERO,
-            overdraft: Nanos::ZERO,
-            seq: 0,
-            head_hash: [0; 32],
-            at_ms,
-        }
-    }
-
-    /// The sum of the wallet's postings, in nano-credits.
-    pub fn posted_nanos(&self) -> i64 {
-        self.balances.get(Account::Wallet)
-    }
-
-    /// Posted less held, in nano-credits (L2). Never below the negative credit limit (L3).
-    pub fn available_nanos(&self) -> i64 {
-        // Both lie within ±2^63 and held never passes posted + credit limit.
-        self.posted_nanos().saturating_sub(self.held.get())
-    }
-
-    /// What calls cost beyond what the wallet could pay, and nobody has paid since.
-    pub fn shortfall(&self) -> Nanos {
-        self.balances
-            .get(Account::Shortfall)
-            .checked_neg()
-            .and_then(Nanos::new)
-            .unwrap_or(Nanos::ZERO)
-    }
-
-    /// What of the credit limit is neither spent nor held.
-    pub fn credit_left(&self) -> Nanos {
-        self.credit_limit
-            .checked_sub(self.overdraft)
-            .and_then(|left| left.checked_sub(self.held_on_credit))
-            .unwrap_or(Nanos::ZERO)
-    }
-}
+pub use crate::org::OrgState;
+pub use crate::wallet::Wallet;
 
 /// An org as it is stored: what [`State::restore`] takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,251 +75,6 @@ pub enum RestoreError {
         /// The org.
         org: OrgId,
     },
-}
-
-/// Which budgets cover a call, without looking at each.
-#[derive(Clone, Debug, Default)]
-struct BudgetIndex {
-    org: Vec<BudgetId>,
-    key: HashMap<KeyId, Vec<BudgetId>>,
-    /// By project, user, agent and feature, in this order.
-    named: [HashMap<Box<str>, Vec<BudgetId>>; 4],
-}
-
-impl BudgetIndex {
-    fn slot(&mut self, scope: &BudgetScope) -> &mut Vec<BudgetId> {
-        let [project, user, agent, feature] = &mut self.named;
-        match scope {
-            BudgetScope::Org => &mut self.org,
-            BudgetScope::Key(key) => self.key.entry(*key).or_default(),
-            BudgetScope::Project(name) => project.entry(name.clone()).or_default(),
-            BudgetScope::User(name) => user.entry(name.clone()).or_default(),
-            BudgetScope::Agent(name) => agent.entry(name.clone()).or_default(),
-            BudgetScope::Feature(name) => feature.entry(name.clone()).or_default(),
-        }
-    }
-
-    fn covering<'a>(&'a self, dimensions: &Dimensions) -> impl Iterator<Item = BudgetId> + 'a {
-        let [project, user, agent, feature] = &self.named;
-        let named = |map: &'a HashMap<Box<str>, Vec<BudgetId>>, name: &Option<Box<str>>| {
-            name.as_ref().and_then(|name| map.get(name))
-        };
-        [
-            Some(&self.org),
-            dimensions.key.and_then(|key| self.key.get(&key)),
-            named(project, &dimensions.project),
-            named(user, &dimensions.user),
-            named(agent, &dimensions.agent),
-            named(feature, &dimensions.feature),
-        ]
-        .into_iter()
-        .flatten()
-        .flatten()
-        .copied()
-    }
-}
-
-/// What is alive of one org.
-#[derive(Clone, Debug)]
-pub struct OrgState {
-    wallet: Wallet,
-    grants: BTreeMap<SpendOrder, Grant>,
-    orders: HashMap<GrantId, SpendOrder>,
-    holds: HashMap<HoldId, Hold>,
-    unpriced: HashMap<EventId, Unpriced>,
-    budgets: HashMap<BudgetId, (Budget, BudgetUse)>,
-    index: BudgetIndex,
-    due_holds: BTreeSet<(i64, HoldId)>,
-    due_grants: BTreeSet<(i64, GrantId)>,
-}
-
-impl OrgState {
-    fn new(wallet: Wallet) -> Self {
-        Self {
-            wallet,
-            grants: BTreeMap::new(),
-            orders: HashMap::new(),
-            holds: HashMap::new(),
-            unpriced: HashMap::new(),
-            budgets: HashMap::new(),
-            index: BudgetIndex::default(),
-            due_holds: BTreeSet::new(),
-            due_grants: BTreeSet::new(),
-        }
-    }
-
-    /// Its wallet.
-    pub const fn wallet(&self) -> &Wallet {
-        &self.wallet
-    }
-
-    /// Its lots with something left, in the order they are spent.
-    pub fn grants(&self) -> impl Iterator<Item = &Grant> {
-        self.grants.values()
-    }
-
-    /// The lot with this id, while something of it is left.
-    pub fn grant(&self, id: GrantId) -> Option<&Grant> {
-        self.grants.get(self.orders.get(&id)?)
-    }
-
-    /// Its active holds, in no order.
-    pub fn holds(&self) -> impl Iterator<Item = &Hold> {
-        self.holds.values()
-    }
-
-    /// The active hold with this id.
-    pub fn hold(&self, id: HoldId) -> Option<&Hold> {
-        self.holds.get(&id)
-    }
-
-    /// Its usage that waits for a price, in no order.
-    pub fn unpriced(&self) -> impl Iterator<Item = &Unpriced> {
-        self.unpriced.values()
-    }
-
-    /// The usage with this id, while it waits for a price.
-    pub fn unpriced_event(&self, id: EventId) -> Option<&Unpriced> {
-        self.unpriced.get(&id)
-    }
-
-    /// Its budgets and what they have counted, in no order. A window that is over stays until
-    /// the next call the budget covers.
-    pub fn budgets(&self) -> impl Iterator<Item = &(Budget, BudgetUse)> {
-        self.budgets.values()
-    }
-
-    /// The budget with this id.
-    pub fn budget(&self, id: BudgetId) -> Option<&(Budget, BudgetUse)> {
-        self.budgets.get(&id)
-    }
-
-    /// The budgets that cover a call with these dimensions.
-    pub fn budgets_covering<'a>(
-        &'a self,
-        dimensions: &Dimensions,
-    ) -> impl Iterator<Item = &'a (Budget, BudgetUse)> {
-        self.index
-            .covering(dimensions)
-            .filter_map(|id| self.budgets.get(&id))
-    }
-
-    /// Holds whose time is over at `now_ms`, earliest first.
-    pub(crate) fn due_holds(&self, now_ms: i64) -> impl Iterator<Item = HoldId> {
-        self.due_holds
-            .iter()
-            .take_while(move |(at_ms, _)| *at_ms <= now_ms)
-            .map(|(_, id)| *id)
-    }
-
-    /// Lots whose time is over at `now_ms` and of which something is left, earliest first.
-    pub(crate) fn due_grants(&self, now_ms: i64) -> impl Iterator<Item = GrantId> {
-        self.due_grants
-            .iter()
-            .take_while(move |(at_ms, _)| *at_ms <= now_ms)
-            .map(|(_, id)| *id)
-    }
-
-    /// When the next hold or lot is over.
-    fn next_due_ms(&self) -> Option<i64> {
-        let hold = self.due_holds.first().map(|(at_ms, _)| *at_ms);
-        let grant = self.due_grants.first().map(|(at_ms, _)| *at_ms);
-        match (hold, grant) {
-            (Some(hold), Some(grant)) => Some(hold.min(grant)),
-            (hold, grant) => hold.or(grant),
-        }
-    }
-
-    fn put_grant(&mut self, grant: &Grant) {
-        let order = grant.order();
-        let due = (order.expires_at_ms, order.id);
-        if grant.remaining.is_zero() {
-            self.grants.remove(&order);
-            self.orders.remove(&order.id);
-        } else {
-            self.grants.insert(order, grant.clone());
-            self.orders.insert(order.id, order);
-        }
-        // A lot whose rest is all reserved waits for its holds, not for the clock.
-        if grant.terms.expires_at_ms.is_some() && !grant.free().is_zero() {
-            self.due_grants.insert(due);
-        } else {
-            self.due_grants.remove(&due);
-        }
-    }
-
-    fn end_hold(&mut self, id: HoldId) {
-        if let Some(old) = self.holds.remove(&id) {
-            self.due_holds.remove(&(old.expires_at_ms, id));
-        }
-    }
-
-    fn put_hold(&mut self, hold: &Hold) {
-        self.end_hold(hold.id);
-        if hold.unpriced == 0 {
-            self.due_holds.insert((hold.expires_at_ms, hold.id));
-        }
-        self.holds.insert(hold.id, hold.clone());
-    }
-
-    fn remove_budget(&mut self, id: BudgetId) -> Option<BudgetUse> {
-        let (old, used) = self.budgets.remove(&id)?;
-        self.index.slot(&old.scope).retain(|budget| *budget != id);
-        Some(used)
-    }
-
-    fn put_budget(&mut self, budget: Budget, used: BudgetUse) {
-        self.remove_budget(budget.id);
-        self.index.slot(&budget.scope).push(budget.id);
-        self.budgets.insert(budget.id, (budget, used));
-    }
-
-    /// Takes over what an effect says. Total: there is nothing left to check.
-    fn commit(&mut self, effect: &Effect) {
-        self.wallet = effect.wallet;
-        for grant in &effect.grants {
-            self.put_grant(grant);
-        }
-        for change in &effect.holds {
-            match change {
-                HoldChange::Placed(hold) | HoldChange::Changed(hold) => self.put_hold(hold),
-                HoldChange::Ended(ended) => self.end_hold(ended.id),
-            }
-        }
-        for change in &effect.unpriced {
-            match change {
-                UnpricedChange::Recorded(usage) => {
-                    self.unpriced.insert(usage.event, usage.clone());
-                }
-                UnpricedChange::Settled(event) => {
-                    self.unpriced.remove(event);
-                }
-            }
-        }
-        for change in &effect.budgets {
-            match change {
-                BudgetChange::Put(budget) => {
-                    // Its count follows among `budget_uses`.
-                    let used = BudgetUse {
-                        budget: budget.id,
-                        window_start_ms: i64::MIN,
-                        window_end_ms: i64::MIN,
-                        spent: Nanos::ZERO,
-                        held: Nanos::ZERO,
-                    };
-                    self.put_budget(budget.clone(), used);
-                }
-                BudgetChange::Removed(id) => {
-                    self.remove_budget(*id);
-                }
-            }
-        }
-        for used in &effect.budget_uses {
-            if let Some((_, old)) = self.budgets.get_mut(&used.budget) {
-                *old = *used;
-            }
-        }
-    }
 }
 
 /// The whole ledger in memory.
@@ -455,7 +143,7 @@ impl State {
         let active = self
             .orgs
             .get(&command.org())
-            .is_some_and(|org| org.holds.contains_key(&hold));
+            .is_some_and(|org| org.hold(hold).is_some());
         (!active).then_some(Recall::Hold(hold))
     }
 
@@ -504,32 +192,5 @@ impl State {
             self.due.insert((at_ms, id));
         }
         self.orgs.insert(id, org);
-    }
-}
-
-/// What [`crate::restore`] needs to build an org.
-impl OrgState {
-    pub(crate) fn from_parts(
-        wallet: Wallet,
-        grants: Vec<Grant>,
-        holds: Vec<Hold>,
-        unpriced: Vec<Unpriced>,
-        budgets: Vec<(Budget, BudgetUse)>,
-    ) -> Self {
-        let mut org = Self::new(wallet);
-        for grant in &grants {
-            org.put_grant(grant);
-        }
-        for hold in &holds {
-            org.put_hold(hold);
-        }
-        org.unpriced = unpriced
-            .into_iter()
-            .map(|usage| (usage.event, usage))
-            .collect();
-        for (budget, used) in budgets {
-            org.put_budget(budget, used);
-        }
-        org
     }
 }

@@ -22,7 +22,10 @@ impl<'a, F: FnOnce() -> Result<Draft<'a>, WalletRefusal>> Begin<'a> for F {}
 pub(super) struct Draft<'a> {
     pub(super) org: OrgId,
     pub(super) state: &'a OrgState,
-    pub(super) stamp: Stamp,
+    /// The host's clock and the first transaction's id.
+    stamp: Stamp,
+    /// When the command takes effect: never before what the state has seen.
+    now_ms: i64,
     pub(super) wallet: Wallet,
     pub(super) grants: Vec<Grant>,
     pub(super) holds: Vec<HoldChange>,
@@ -90,8 +93,9 @@ pub(super) fn sum(a: Nanos, b: Nanos) -> Result<Nanos, WalletRefusal> {
 
 impl<'a> Draft<'a> {
     /// A draft in which everything that is due has ended, and what that freed has paid what is
-    /// owed. `stamp` is not before what the state has seen.
+    /// owed.
     pub(super) fn begin(state: &'a State, org: OrgId, stamp: Stamp) -> Result<Self, WalletRefusal> {
+        let now_ms = state.latest_ms().max(stamp.now_ms);
         let state = state
             .org(org)
             .ok_or(WalletRefusal::WalletNotFound { org })?;
@@ -99,6 +103,7 @@ impl<'a> Draft<'a> {
             org,
             state,
             stamp,
+            now_ms,
             wallet: *state.wallet(),
             grants: Vec::new(),
             holds: Vec::new(),
@@ -113,7 +118,16 @@ impl<'a> Draft<'a> {
 
     /// When the command takes effect.
     pub(super) const fn now_ms(&self) -> i64 {
-        self.stamp.now_ms
+        self.now_ms
+    }
+
+    /// A time the host chose by its clock, in the ledger's time. Where the clock has jumped back,
+    /// a hold for a minute is still one for a minute.
+    pub(super) fn in_ledger_time(&self, at_ms: i64) -> Result<i64, WalletRefusal> {
+        self.now_ms
+            .checked_sub(self.stamp.now_ms)
+            .and_then(|behind_ms| at_ms.checked_add(behind_ms))
+            .ok_or(WalletRefusal::OutOfRange)
     }
 
     /// What the state says must not be: the ledger stops rather than go on counting.

@@ -21,7 +21,8 @@ pub(super) fn place<'a>(
     if draft.state.hold(hold).is_some() {
         return Err(PlaceHoldRefusal::HoldExists { hold });
     }
-    if command.expires_at_ms <= draft.now_ms() {
+    let expires_at_ms = draft.in_ledger_time(command.expires_at_ms)?;
+    if expires_at_ms <= draft.now_ms() {
         return Err(PlaceHoldRefusal::ExpiryNotAhead);
     }
     let open = draft.wallet.shortfall();
@@ -36,7 +37,7 @@ pub(super) fn place<'a>(
         amount: command.amount,
         reserves,
         captured: Nanos::ZERO,
-        expires_at_ms: command.expires_at_ms,
+        expires_at_ms,
         placed_at_ms: draft.now_ms(),
         unpriced: 0,
         closing: false,
@@ -45,7 +46,7 @@ pub(super) fn place<'a>(
     }));
     Ok(draft.finish(Outcome::Held {
         left: command.amount,
-        expires_at_ms: command.expires_at_ms,
+        expires_at_ms,
     })?)
 }
 
@@ -65,7 +66,8 @@ pub(super) fn renew<'a>(
         Found::Ended(end, _) => return Err(RenewHoldRefusal::HoldEnded { hold: id, end }),
         Found::Unknown => return Err(RenewHoldRefusal::HoldNotFound { hold: id }),
     };
-    if command.expires_at_ms <= draft.now_ms() {
+    let expires_at_ms = draft.in_ledger_time(command.expires_at_ms)?;
+    if expires_at_ms <= draft.now_ms() {
         return Err(RenewHoldRefusal::ExpiryNotAhead);
     }
     if !command.extra.is_zero() {
@@ -80,7 +82,7 @@ pub(super) fn renew<'a>(
         }
         hold.amount = sum(hold.amount, command.extra)?;
     }
-    hold.expires_at_ms = hold.expires_at_ms.max(command.expires_at_ms);
+    hold.expires_at_ms = hold.expires_at_ms.max(expires_at_ms);
     let outcome = Outcome::Held {
         left: hold.left(),
         expires_at_ms: hold.expires_at_ms,

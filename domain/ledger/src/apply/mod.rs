@@ -43,13 +43,9 @@ pub fn apply(
 }
 
 fn decide(state: &State, command: &Command, past: &Past, stamp: Stamp) -> Result<Effect, Refusal> {
-    let stamp = Stamp {
-        now_ms: state.latest_ms().max(stamp.now_ms),
-        ..stamp
-    };
     let draft = || Draft::begin(state, command.org(), stamp);
     Ok(match command {
-        Command::OpenWallet(command) => wallet::open(state, command, stamp.now_ms)?,
+        Command::OpenWallet(command) => wallet::open(state, command, stamp)?,
         Command::SetCreditLimit(command) => wallet::set_credit_limit(draft, command)?,
         Command::GrantCredits(command) => grants::grant(draft, command)?,
         Command::Deduct(command) => grants::deduct(draft, command)?,

@@ -1,7 +1,7 @@
 //! Opening a wallet and setting its credit limit.
 
 use super::draft::{Begin, sum};
-use crate::command::{OpenWallet, SetCreditLimit};
+use crate::command::{OpenWallet, SetCreditLimit, Stamp};
 use crate::effect::{Effect, Outcome};
 use crate::refusal::{OpenWalletRefusal, SetCreditLimitRefusal};
 use crate::state::{State, Wallet};
@@ -9,9 +9,10 @@ use crate::state::{State, Wallet};
 pub(super) fn open(
     state: &State,
     command: &OpenWallet,
-    at_ms: i64,
+    stamp: Stamp,
 ) -> Result<Effect, OpenWalletRefusal> {
     let org = command.org;
+    let at_ms = state.latest_ms().max(stamp.now_ms);
     if state.org(org).is_some() {
         return Err(OpenWalletRefusal::WalletExists { org });
     }

@@ -258,3 +258,31 @@ fn a_lot_for_a_feature_pays_for_nothing_else() {
     let movements = &ledger.journal.last().unwrap().movements;
     assert!(movements.iter().all(|m| m.payer != Payer::Grant(lot)));
 }
+
+#[test]
+fn a_balance_out_of_range_is_refused_never_wrapped() {
+    let mut ledger = Ledger::with(10);
+    ledger.charge(None, i64::MAX);
+    let shortfall = i64::MAX - 10;
+    assert_eq!(ledger.balance(Account::Shortfall), -shortfall);
+    let command = Command::Capture(ledger.capturing(None, 1, true));
+    assert_eq!(
+        ledger.refused(command),
+        CaptureRefusal::from(WalletRefusal::OutOfRange).into()
+    );
+    let command = GrantCredits {
+        amount: Nanos::MAX,
+        ..ledger.granting(1)
+    };
+    assert_eq!(
+        ledger.refused(Command::GrantCredits(command)),
+        GrantCreditsRefusal::from(WalletRefusal::OutOfRange).into()
+    );
+    let hold = Command::RenewHold(RenewHold {
+        org: ORG,
+        hold: HoldId::new(1),
+        expires_at_ms: i64::MAX,
+        extra: Nanos::MAX,
+    });
+    assert!(ledger.apply(hold).is_err());
+}

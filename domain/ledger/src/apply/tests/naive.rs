@@ -136,15 +136,15 @@ impl Naive {
         &mut self,
         id: HoldId,
         amount: i64,
-        expires_at_ms: i64,
+        ttl_ms: i64,
         feature: Option<String>,
     ) -> bool {
-        if self.shortfall > 0 || expires_at_ms <= self.now_ms {
+        if self.shortfall > 0 {
             return false;
         }
         let hold = Hold {
             aside: Vec::new(),
-            expires_at_ms,
+            expires_at_ms: self.now_ms + ttl_ms,
             feature,
             unpriced: 0,
             closing: false,
@@ -157,15 +157,15 @@ impl Naive {
         placed
     }
 
-    pub(super) fn renew(&mut self, id: HoldId, expires_at_ms: i64, extra: i64) -> bool {
+    pub(super) fn renew(&mut self, id: HoldId, ttl_ms: i64, extra: i64) -> bool {
         let open = self.holds.get(&id).is_some_and(|hold| !hold.closing);
-        if !open || expires_at_ms <= self.now_ms || extra > 0 && self.shortfall > 0 {
+        if !open || extra > 0 && self.shortfall > 0 {
             return false;
         }
         let renewed = self.put_aside(id, extra);
         if renewed {
             let hold = self.holds.get_mut(&id).unwrap();
-            hold.expires_at_ms = hold.expires_at_ms.max(expires_at_ms);
+            hold.expires_at_ms = hold.expires_at_ms.max(self.now_ms + ttl_ms);
         }
         renewed
     }

@@ -170,13 +170,13 @@ impl Pair {
                     .ledger
                     .placing(amount, name.map_or_else(Dimensions::default, feature));
                 command.expires_at_ms = now_ms + minutes * MINUTE_MS;
-                let (hold, expires_at_ms) = (command.hold, command.expires_at_ms);
+                let hold = command.hold;
                 let done = self.apply(Command::PlaceHold(command)).is_some();
                 if done {
                     self.holds.push(hold);
                 }
                 self.expect(done, |naive| {
-                    naive.place(hold, amount, expires_at_ms, name.map(String::from))
+                    naive.place(hold, amount, minutes * MINUTE_MS, name.map(String::from))
                 })
             }
             Step::Renew(pick, minutes, extra) => {
@@ -191,7 +191,7 @@ impl Pair {
                     extra: n(extra),
                 }));
                 self.expect(done.is_some(), |naive| {
-                    naive.renew(hold, expires_at_ms, extra)
+                    naive.renew(hold, minutes * MINUTE_MS, extra)
                 })
             }
             Step::Release(pick) => {

@@ -14,8 +14,23 @@ fn a_clock_that_jumps_back_brings_nothing_back_to_life() {
     let command = ledger.capturing(None, 10, true);
     let effect = ledger.ok(Command::Capture(command));
     assert_eq!(effect.at_ms, START_MS + HOUR_MS);
-    // A hold that would already have expired by what the ledger has seen is refused.
-    assert!(ledger.try_hold(1, Dimensions::default()).is_err());
+    // A hold for an hour lasts for an hour of the ledger's time.
+    let hold = ledger.hold(1);
+    let expires_at_ms = START_MS + 2 * HOUR_MS;
+    assert_eq!(
+        ledger.org().hold(hold).unwrap().expires_at_ms,
+        expires_at_ms
+    );
+    let renewed = ledger.renew(hold, 2 * HOUR_MS, 0).unwrap();
+    let expires_at_ms = START_MS + 3 * HOUR_MS;
+    let left = n(1);
+    assert_eq!(
+        renewed.outcome,
+        Outcome::Held {
+            left,
+            expires_at_ms
+        }
+    );
     let times: Vec<i64> = ledger.journal.iter().map(|t| t.at_ms).collect();
     assert!(times.is_sorted());
 }
