@@ -5,9 +5,9 @@ use crate::canonical::{BookView, encode};
 use crate::event::{Deployment, Facts, KeySource, QuoteRequest, UsageEvent};
 use crate::meter::{Attribute, Meter, Pool, Quantity};
 use crate::money::Rounding;
-use proptest::option::of;
+use proptest::option::{of, weighted};
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{Index, select};
 use rust_decimal::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -374,8 +374,27 @@ pub fn book() -> impl Strategy<Value = Book> {
     })
 }
 
+/// A book and a call that it usually can price.
+pub fn book_and_call() -> impl Strategy<Value = (Book, UsageEvent, Facts)> {
+    let known = weighted(0.9, any::<Index>());
+    (book(), call(), known).prop_map(|(book, (mut event, facts), known)| {
+        if let Some(known) = known {
+            let model = &book.models[known.index(book.models.len())];
+            event.provider = model.provider.clone();
+            event.model_asked = Some(model.name.clone());
+            let tables = || model.periods.iter().flat_map(|period| &period.tables);
+            event.pools.retain(|pool| {
+                let falls_back = book.meter_fallbacks.iter().any(|f| f.meter == pool.meter);
+                let mut rates = tables().flat_map(|table| &table.rates);
+                falls_back || rates.any(|rate| rate.meter == pool.meter)
+            });
+        }
+        (book, event, facts)
+    })
+}
+
 /// A call that a generated book may know.
-pub fn call() -> impl Strategy<Value = (UsageEvent, Facts)> {
+fn call() -> impl Strategy<Value = (UsageEvent, Facts)> {
     let pool = ((meter(), attributes()), 0_u32..3000);
     let pools = prop::collection::btree_map(pool.0, pool.1, 0..5).prop_map(|pools| {
         pools
@@ -394,7 +413,7 @@ pub fn call() -> impl Strategy<Value = (UsageEvent, Facts)> {
         of(text(&REGIONS)),
         of(text(&["f", "g"])),
         pools,
-        of(price()),
+        weighted(0.2, price()),
     )
         .prop_map(
             |(provider, model_asked, service_tier, region, feature, pools, provider_cost_usd)| {

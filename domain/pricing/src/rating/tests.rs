@@ -7,7 +7,7 @@ use crate::book::{
 };
 use crate::event::KeySource::{Managed, Own};
 use crate::exact;
-use crate::generated::{book, call, event, facts, request_for, small_book, view};
+use crate::generated::{book_and_call, event, facts, request_for, small_book, view};
 use crate::meter::{Meter, Quantity};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -397,11 +397,11 @@ fn the_rate_card_shows_selling_and_list_price_in_pages() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(ProptestConfig::with_cases(3072))]
 
     #[test]
-    fn lines_are_exact_add_up_and_keep_the_floor(book in book(), call in call()) {
-        let (event, facts) = call;
+    fn lines_are_exact_add_up_and_keep_the_floor(generated in book_and_call()) {
+        let (book, event, facts) = generated;
         let view = view(&book);
         if let Ok(rating) = rate(&view, &event, &facts) {
             for line in &rating.lines {
@@ -417,11 +417,10 @@ proptest! {
     }
     #[test]
     fn a_quote_bounds_every_event_within_it(
-        book in book(),
-        call in call(),
+        generated in book_and_call(),
         open in any::<(bool, bool, bool)>(),
     ) {
-        let (event, facts) = call;
+        let (book, event, facts) = generated;
         let (any_tier, any_region, without_cost) = open;
         let view = view(&book);
         let mut request = request_for(&event, any_tier, any_region);

@@ -4,7 +4,7 @@ use super::*;
 use crate::answer::Reason;
 use crate::book::{Charge, ChargeRule, FeeCap, Scope};
 use crate::event::KeySource::{Managed, Own};
-use crate::generated::{book, call, event, facts, request_for, small_book, view};
+use crate::generated::{book_and_call, event, facts, request_for, small_book, view};
 use crate::meter::Meter;
 use crate::{answer, rating as standard};
 use proptest::prelude::*;
@@ -210,8 +210,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn the_standard_answers_pass(book in book(), call in call()) {
-        let (event, facts) = call;
+    fn the_standard_answers_pass(generated in book_and_call()) {
+        let (book, event, facts) = generated;
         let view = view(&book);
         if let Ok(answer) = standard::rate(&view, &event, &facts) {
             let checked = rating(&view, &event, &facts, &answer).unwrap();
@@ -224,8 +224,8 @@ proptest! {
     }
 
     #[test]
-    fn a_total_that_is_off_by_the_least_is_caught(book in book(), call in call(), down in any::<bool>()) {
-        let (event, facts) = call;
+    fn a_total_that_is_off_by_the_least_is_caught(generated in book_and_call(), down in any::<bool>()) {
+        let (book, event, facts) = generated;
         let view = view(&book);
         if let Ok(mut answer) = standard::rate(&view, &event, &facts) {
             let off = if down { d("-0.000000000000000001") } else { d("0.000000000000000001") };
