@@ -22,6 +22,13 @@ impl<P: Policy> wit::Guest for Exported<P> {
 /// The policy `P` with its book loaded: the resource behind the handle that the host holds.
 pub struct Loaded<P>(P);
 
+impl<P> Loaded<P> {
+    /// A policy behind the bindings, for who adds to what the adapter answers.
+    pub const fn new(policy: P) -> Self {
+        Self(policy)
+    }
+}
+
 impl<P: Policy> wit::GuestPolicy for Loaded<P> {
     fn load(canonical_book: Vec<u8>) -> Result<wit::Policy, wit::ConfigError> {
         P::load(canonical_book)

@@ -1,0 +1,95 @@
+//! One guest that misbehaves on demand: its book's name says how. It is written on the raw
+//! bindings, because the SDK's types cannot even say much of what it answers.
+#![cfg(target_family = "wasm")]
+#![allow(
+    missing_docs,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "breaks every rule on purpose, and ships to nobody"
+)]
+
+mod honest;
+mod lie;
+mod modes;
+mod strain;
+
+use farebox_sdk::component::v1_0_0::{Loaded, bindings};
+use farebox_sdk::pricing::canonical::BookView;
+use honest::Honest;
+use std::cell::Cell;
+
+use bindings::exports::farebox::policy::policy as wit;
+
+struct Component;
+
+impl wit::Guest for Component {
+    type Policy = Hostile;
+}
+
+bindings::export!(Component with_types_in bindings);
+
+struct Hostile {
+    mode: String,
+    honest: Loaded<Honest>,
+    calls: Cell<u64>,
+}
+
+impl wit::GuestPolicy for Hostile {
+    fn load(canonical_book: Vec<u8>) -> Result<wit::Policy, wit::ConfigError> {
+        let book = BookView::open(canonical_book)
+            .map_err(|error| wit::ConfigError::Malformed(error.to_string()))?;
+        let mode = book.terms().name.to_string();
+        match mode.as_str() {
+            modes::SPIN_IN_LOAD => strain::spin(),
+            modes::ALLOCATE_IN_LOAD => strain::allocate(),
+            _ => {}
+        }
+        Ok(wit::Policy::new(Self {
+            mode,
+            honest: Loaded::new(Honest::new(book)),
+            calls: Cell::new(0),
+        }))
+    }
+
+    fn quote(&self, request: wit::QuoteRequest) -> Result<wit::Quote, wit::Refusal> {
+        let mut quote = self.honest.quote(request)?;
+        if self.mode == modes::LOW_QUOTE {
+            (quote.lines, quote.total_usd) = lie::one_nano(wit::LineKind::ProviderCost);
+        }
+        Ok(quote)
+    }
+
+    fn rate(&self, request: wit::RateRequest) -> Result<wit::Rating, wit::Refusal> {
+        self.calls.set(self.calls.get() + 1);
+        strain::perhaps(&self.mode, &request);
+        if self.mode == modes::LONG_REFUSAL {
+            return Err(wit::Refusal::OutOfRange("x".repeat(4 << 20)));
+        }
+        let mut rating = self.honest.rate(request)?;
+        lie::perhaps(&self.mode, self.calls.get(), &mut rating);
+        Ok(rating)
+    }
+
+    fn rate_batch(
+        &self,
+        requests: Vec<wit::RateRequest>,
+    ) -> Vec<Result<wit::Rating, wit::Refusal>> {
+        let mut answers: Vec<_> = requests
+            .into_iter()
+            .map(|request| self.rate(request))
+            .collect();
+        if self.mode == modes::SHORT_BATCH {
+            answers.pop();
+        }
+        answers
+    }
+
+    fn rate_card(&self, request: wit::RateCardRequest) -> Result<wit::RateCardPage, wit::Refusal> {
+        self.honest.rate_card(request)
+    }
+
+    fn describe(&self) -> wit::Description {
+        self.honest.describe()
+    }
+}

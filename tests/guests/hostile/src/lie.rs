@@ -1,0 +1,147 @@
+//! Answers that break the contract.
+
+use crate::modes;
+use crate::wit::{Attribute, CustomReason, Decimal, Line, LineKind, Meter, Rating, Reason};
+use rust_decimal::Decimal as Plain;
+use std::mem::ManuallyDrop;
+
+const ZERO: Decimal = decimal(false, 0, 0);
+const ONE: Decimal = decimal(false, 1, 0);
+const NANO: Decimal = decimal(false, 1, 9);
+
+const fn decimal(negative: bool, coefficient_low: u64, scale: u8) -> Decimal {
+    Decimal {
+        negative,
+        coefficient_high: 0,
+        coefficient_low,
+        scale,
+    }
+}
+
+fn line(kind: LineKind, amount_usd: Decimal) -> Line {
+    Line {
+        kind,
+        meter: None,
+        quantity: ONE,
+        unit_price_usd: amount_usd,
+        amount_usd,
+        reason: Reason::ProviderCost,
+    }
+}
+
+/// A single line of one nano-dollar, and its total.
+pub fn one_nano(kind: LineKind) -> (Vec<Line>, Decimal) {
+    (vec![line(kind, NANO)], NANO)
+}
+
+/// Spoils an honest rating, where the mode is one that does.
+pub fn perhaps(mode: &str, calls: u64, rating: &mut Rating) {
+    match mode {
+        modes::TOTAL_OFF_BY_A_NANO => add(&mut rating.total_usd, 1),
+        modes::LINE_OFF_BY_A_NANO => {
+            add(&mut rating.lines[0].amount_usd, 1);
+            add(&mut rating.total_usd, 1);
+        }
+        modes::NEGATIVE_TOTAL => append(rating, line(LineKind::Discount, minus_dollars(1_000_000))),
+        modes::NEGATIVE_MARKUP => append(rating, line(LineKind::Markup, minus_dollars(1))),
+        modes::UNDER_COST => {
+            // Half of the whole, so that the total stays positive.
+            let half = negated_half(rating.total_usd);
+            append(rating, line(LineKind::Discount, half));
+        }
+        modes::LIE_ABOUT_COST => {
+            (rating.lines, rating.total_usd) = one_nano(LineKind::ProviderCost);
+        }
+        modes::GREEDY => append(rating, line(LineKind::Minimum, decimal(false, 1000, 0))),
+        modes::REMEMBER => {
+            append(rating, line(LineKind::Markup, decimal(false, calls, 0)));
+        }
+        modes::TOO_MANY_LINES => {
+            rating
+                .lines
+                .extend((0..1000).map(|_| line(LineKind::Markup, ZERO)));
+        }
+        modes::SCALE_200 => rating.total_usd.scale = 200,
+        modes::MINUS_ZERO => rating
+            .lines
+            .push(line(LineKind::Markup, decimal(true, 0, 0))),
+        modes::UNSORTED => rating.lines[0].reason = custom(&["b", "a"]),
+        modes::BAD_METER => rating.lines[0].meter = Some(Meter::Other("Not A Meter".to_owned())),
+        modes::FLOOD => flood(rating),
+        modes::POINT_OUTSIDE => rating.lines[0].reason = Reason::Markup(alien(64 << 20, 16)),
+        _ => {}
+    }
+}
+
+fn append(rating: &mut Rating, line: Line) {
+    add_decimal(&mut rating.total_usd, line.amount_usd);
+    rating.lines.push(line);
+}
+
+fn custom(names: &[&str]) -> Reason {
+    let parameters = names.iter().map(|name| Attribute {
+        name: (*name).to_owned(),
+        value: String::new(),
+    });
+    Reason::Custom(CustomReason {
+        code: "unsorted".to_owned(),
+        parameters: parameters.collect(),
+    })
+}
+
+/// A hundred lines that all refer to one text of 1 MiB.
+fn flood(rating: &mut Rating) {
+    let text = ManuallyDrop::new("x".repeat(1 << 20));
+    let address = text.as_ptr() as usize;
+    rating.lines = (0..100)
+        .map(|_| Line {
+            reason: Reason::Markup(alien(address, text.len())),
+            ..line(LineKind::Markup, ZERO)
+        })
+        .collect();
+}
+
+/// A text at any address. The host stops reading before anybody frees it.
+fn alien(address: usize, len: usize) -> String {
+    let pointer = std::ptr::with_exposed_provenance_mut(address);
+    // SAFETY: none is claimed: this guest attacks, and its sandbox is all it can hurt.
+    unsafe { String::from_raw_parts(pointer, len, len) }
+}
+
+/// Adds nano-dollars.
+fn add(to: &mut Decimal, nanos: u64) {
+    add_decimal(to, decimal(false, nanos, 9));
+}
+
+fn minus_dollars(dollars: u64) -> Decimal {
+    decimal(true, dollars, 0)
+}
+
+fn negated_half(of: Decimal) -> Decimal {
+    back(plain(of) * Plain::new(-5, 1))
+}
+
+fn add_decimal(to: &mut Decimal, amount: Decimal) {
+    *to = back(plain(*to) + plain(amount));
+}
+
+fn plain(decimal: Decimal) -> Plain {
+    let low = decimal.coefficient_low;
+    Plain::from_parts(
+        low as u32,
+        (low >> 32) as u32,
+        decimal.coefficient_high,
+        decimal.negative,
+        decimal.scale.into(),
+    )
+}
+
+fn back(plain: Plain) -> Decimal {
+    let parts = plain.unpack();
+    Decimal {
+        negative: parts.negative,
+        coefficient_high: parts.hi,
+        coefficient_low: u64::from(parts.mid) << 32 | u64::from(parts.lo),
+        scale: parts.scale as u8,
+    }
+}

@@ -1,0 +1,61 @@
+//! The ways to break the contract. The guest finds its mode in the name of its book; the tests
+//! include this file too, so a mode without a test does not compile.
+
+/// Keeps the contract.
+#[cfg_attr(
+    target_family = "wasm",
+    expect(dead_code, reason = "what the guest does in any mode it does not know")
+)]
+pub const HONEST: &str = "honest";
+/// Loops for ever while it loads its book.
+pub const SPIN_IN_LOAD: &str = "spin_in_load";
+/// Allocates without end while it loads its book.
+pub const ALLOCATE_IN_LOAD: &str = "allocate_in_load";
+/// Loops for ever.
+pub const SPIN: &str = "spin";
+/// Spends time that costs next to no fuel.
+pub const STALL: &str = "stall";
+/// Calls itself for ever.
+pub const RECURSE: &str = "recurse";
+/// Allocates without end.
+pub const ALLOCATE: &str = "allocate";
+/// Executes `unreachable`.
+pub const TRAP: &str = "trap";
+/// Returns lines that refer to 100 MB of text.
+pub const FLOOD: &str = "flood";
+/// Refuses with a text of 4 MiB.
+pub const LONG_REFUSAL: &str = "long_refusal";
+/// Answers with a text outside its memory.
+pub const POINT_OUTSIDE: &str = "point_outside";
+/// A total one nano-dollar above the sum of its lines.
+pub const TOTAL_OFF_BY_A_NANO: &str = "total_off_by_a_nano";
+/// A line whose amount is one nano-dollar above quantity × unit price.
+pub const LINE_OFF_BY_A_NANO: &str = "line_off_by_a_nano";
+/// A discount larger than everything else.
+pub const NEGATIVE_TOTAL: &str = "negative_total";
+/// A negative amount on a line that is no discount.
+pub const NEGATIVE_MARKUP: &str = "negative_markup";
+/// A discount that leaves less than the provider cost.
+pub const UNDER_COST: &str = "under_cost";
+/// Says that the provider cost was one nano-dollar, and charges that.
+pub const LIE_ABOUT_COST: &str = "lie_about_cost";
+/// A fee of 1,000 dollars per call, called a minimum.
+pub const GREEDY: &str = "greedy";
+/// More lines than an answer may have.
+pub const TOO_MANY_LINES: &str = "too_many_lines";
+/// Quotes one nano-dollar for everything.
+pub const LOW_QUOTE: &str = "low_quote";
+/// A decimal of scale 200.
+pub const SCALE_200: &str = "scale_200";
+/// Zero with a sign.
+pub const MINUS_ZERO: &str = "minus_zero";
+/// Attributes in the wrong order.
+pub const UNSORTED: &str = "unsorted";
+/// A meter whose name is not well formed.
+pub const BAD_METER: &str = "bad_meter";
+/// One answer less than it was asked for.
+pub const SHORT_BATCH: &str = "short_batch";
+/// Charges more with every call: it remembers.
+pub const REMEMBER: &str = "remember";
+/// Traps when it meets the model `gpt-4o-mini`, else honest.
+pub const TRAP_ON_MINI: &str = "trap_on_mini";
