@@ -1,1 +1,255 @@
-//! Placeholder: `engine`.
+//! The policy engine: runs policies in a sandbox, and lets no answer out that was not checked.
+//!
+//! The only module that names wasmtime. It must not know what an answer is used for.
+//!
+//! - [`limits`]: how much a policy may use, by class, as data.
+//! - `sandbox`: one wasmtime engine per limit class, with the clock that stops endless loops.
+//! - [`admission`]: bytes → a component that may be loaded, or a typed reason why not.
+//! - `compiled`: compiled components on disk, so that a restart compiles nothing.
+//! - `release`: a component and a book that belong together, ready to be instantiated.
+//! - `instance`: one sandbox with its book loaded. After any fault it is thrown away.
+//! - `v1_0_0`: contract version 1.0.0, the only place that knows its bindings.
+
+pub mod admission;
+mod compiled;
+mod fault;
+mod instance;
+pub mod limits;
+mod release;
+mod sandbox;
+mod v1_0_0;
+mod warm;
+
+use crate::service::policy::{Digest, Fault, PolicyEngine, PolicyError, Priced, ReleaseId};
+use admission::AdmissionError;
+use compiled::CompiledCache;
+use farebox_pricing::answer::{Quote, Rating, Refusal};
+use farebox_pricing::canonical::{BookView, CanonicalError};
+use farebox_pricing::card::{RateCardPage, RateCardRequest};
+use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
+use farebox_pricing::load::{ConfigError, Description};
+use farebox_pricing::verify::{self, Violation};
+use instance::Instance;
+use limits::{LimitClass, Trust};
+use release::Release;
+use sandbox::Sandboxes;
+use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Why a release cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The component is not admitted.
+    #[error("the component is not admitted")]
+    Component(#[from] AdmissionError),
+    /// The book's bytes are not a canonical book.
+    #[error("the book is not a canonical book")]
+    Book(#[from] CanonicalError),
+    /// The policy says that it cannot use the book.
+    #[error("the policy does not take the book")]
+    Config(#[from] ConfigError),
+    /// The policy broke the contract while it loaded the book.
+    #[error("the policy failed while loading the book")]
+    Fault(#[from] Fault),
+}
+
+/// Why the engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// wasmtime refuses the configuration on this machine.
+    #[error("the sandbox cannot start on this machine: {0}")]
+    Sandbox(String),
+    /// The clock thread cannot be started.
+    #[error("the sandbox's clock thread cannot be started")]
+    Clock(#[source] std::io::Error),
+    /// The folder for compiled components cannot be made.
+    #[error("the folder for compiled components cannot be made")]
+    Cache(#[source] std::io::Error),
+}
+
+/// Loads releases and prices calls under them. Cheap to share; calls may come from any thread.
+pub struct Engine {
+    sandboxes: Sandboxes,
+    cache: CompiledCache,
+    releases: RwLock<HashMap<ReleaseId, Arc<Release>>>,
+}
+
+impl Engine {
+    /// An engine that keeps compiled components in `cache_dir`.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn new(cache_dir: PathBuf) -> Result<Self, StartError> {
+        Ok(Self {
+            sandboxes: Sandboxes::new()?,
+            cache: CompiledCache::new(cache_dir).map_err(StartError::Cache)?,
+            releases: RwLock::default(),
+        })
+    }
+
+    /// Admits a component, gives it its book once as a trial, and keeps both for calls. Loading the
+    /// same bytes again is free of effect.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load_release(
+        &self,
+        component: &[u8],
+        canonical_book: Vec<u8>,
+        class: LimitClass,
+        trust: Trust,
+    ) -> Result<ReleaseId, LoadError> {
+        let id = ReleaseId {
+            component: digest(component),
+            book: digest(&canonical_book),
+        };
+        if self.release(&id).is_ok() {
+            return Ok(id);
+        }
+        let book = BookView::open(canonical_book)?;
+        book.check_all()?;
+        let sandbox = self.sandboxes.of(class);
+        let component = self.cache.component(sandbox, &id.component, component)?;
+        let release = Release::new(id, sandbox.clone(), &component, book, trust)?;
+        Instance::new(&release)?;
+        self.releases
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, Arc::new(release));
+        Ok(id)
+    }
+
+    /// What the policy of a release says of itself.
+    ///
+    /// # Errors
+    /// See [`PolicyError`].
+    pub fn describe(&self, release: &ReleaseId) -> Result<Description, PolicyError> {
+        self.call(release, 1, Instance::describe)
+    }
+
+    /// Calls that ended in a policy fault since start, by release.
+    pub fn faults(&self) -> Vec<(ReleaseId, u64)> {
+        let releases = self.releases.read().unwrap_or_else(PoisonError::into_inner);
+        releases
+            .values()
+            .map(|release| (release.id, release.faults()))
+            .collect()
+    }
+
+    fn release(&self, id: &ReleaseId) -> Result<Arc<Release>, PolicyError> {
+        self.releases
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(id)
+            .cloned()
+            .ok_or(PolicyError::NotLoaded)
+    }
+
+    /// One call on an instance: the worker's warm one where the policy is trusted, else a new one.
+    fn call<T>(
+        &self,
+        id: &ReleaseId,
+        events: usize,
+        ask: impl FnOnce(&mut Instance) -> Result<T, Fault>,
+    ) -> Result<T, PolicyError> {
+        let release = self.release(id)?;
+        release.within_batch(events)?;
+        let answer = match release.trust {
+            Trust::Trusted => warm::with(&release, ask),
+            Trust::Untrusted => Instance::new(&release)
+                .map_err(release::after_load)
+                .and_then(|mut instance| ask(&mut instance)),
+        };
+        answer.map_err(|fault| release.blame(fault))
+    }
+
+    fn price(
+        release: &Release,
+        event: &UsageEvent,
+        facts: &Facts,
+        answer: Result<Rating, Refusal>,
+    ) -> Result<Priced, PolicyError> {
+        let rating = answer.map_err(PolicyError::Refused)?;
+        let checked = verify::rating(&release.book, event, facts, &rating)
+            .map_err(|violation| release.blame(broken(&violation)))?;
+        Ok(Priced {
+            lines: rating.lines,
+            price_usd: checked.price_usd,
+            provider_cost_usd: checked.provider_cost_usd,
+            market_usd: checked.market_usd,
+            rounding: release.book.terms().rounding,
+            below_cost: checked.below_cost,
+        })
+    }
+}
+
+impl PolicyEngine for Engine {
+    fn quote(
+        &self,
+        release: &ReleaseId,
+        request: &QuoteRequest,
+        facts: &Facts,
+    ) -> Result<Quote, PolicyError> {
+        let answer = self.call(release, 1, |instance| instance.quote(request, facts))?;
+        let quote = answer.map_err(PolicyError::Refused)?;
+        let release = self.release(release)?;
+        verify::quote(&release.book, request, facts, &quote)
+            .map_err(|violation| release.blame(broken(&violation)))?;
+        Ok(quote)
+    }
+
+    fn rate(
+        &self,
+        release: &ReleaseId,
+        event: &UsageEvent,
+        facts: &Facts,
+    ) -> Result<Priced, PolicyError> {
+        let answer = self.call(release, 1, |instance| instance.rate(event, facts))?;
+        Self::price(&*self.release(release)?, event, facts, answer)
+    }
+
+    fn rate_batch(
+        &self,
+        release: &ReleaseId,
+        requests: &[(UsageEvent, Facts)],
+    ) -> Vec<Result<Priced, PolicyError>> {
+        let all = |error: PolicyError| vec![Err(error); requests.len()];
+        let found = match self.release(release) {
+            Ok(found) => found,
+            Err(error) => return all(error),
+        };
+        let answers = self.call(release, requests.len(), |instance| {
+            instance.rate_batch(requests)
+        });
+        match answers {
+            Err(error) => all(error),
+            Ok(answers) => answers
+                .into_iter()
+                .zip(requests)
+                .map(|(answer, (event, facts))| Self::price(&found, event, facts, answer))
+                .collect(),
+        }
+    }
+
+    fn rate_card(
+        &self,
+        release: &ReleaseId,
+        request: &RateCardRequest,
+        facts: &Facts,
+    ) -> Result<RateCardPage, PolicyError> {
+        self.call(release, limits::RATE_CARD_EVENTS, |instance| {
+            instance.rate_card(request, facts)
+        })?
+        .map_err(PolicyError::Refused)
+    }
+}
+
+fn broken(violation: &Violation) -> Fault {
+    Fault::Check(violation.to_string())
+}
+
+fn digest(bytes: &[u8]) -> Digest {
+    Digest(Sha256::digest(bytes).into())
+}

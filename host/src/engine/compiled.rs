@@ -1,0 +1,96 @@
+//! Compiled components on disk, keyed by the component's digest and by everything in the engine
+//! that decides the machine code. A restart compiles nothing.
+//!
+//! Loading compiled code is unsafe by nature: the file *is* machine code. So only files that this
+//! host wrote are loaded: they carry a digest of their content, made with the write, and whatever
+//! does not match is compiled anew. The folder is private to the user the host runs as; whoever
+//! can write there can already replace the host.
+
+use super::admission::{self, AdmissionError};
+use super::sandbox::Sandbox;
+use crate::service::policy::Digest;
+use sha2::{Digest as _, Sha256};
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use wasmtime::component::Component;
+
+const SEAL_BYTES: usize = 32;
+
+/// The folder of compiled components.
+pub struct CompiledCache {
+    folder: PathBuf,
+}
+
+impl CompiledCache {
+    /// Makes the folder where it is missing, readable by nobody else.
+    pub fn new(folder: PathBuf) -> io::Result<Self> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)?;
+        Ok(Self { folder })
+    }
+
+    /// The compiled component of these bytes, from disk where it is there.
+    pub fn component(
+        &self,
+        sandbox: &Sandbox,
+        digest: &Digest,
+        bytes: &[u8],
+    ) -> Result<Component, AdmissionError> {
+        let path = self.path(sandbox, digest);
+        if let Some(component) = load(sandbox, &path) {
+            admission::check_world(&sandbox.engine, &component)?;
+            return Ok(component);
+        }
+        let component = admission::admit(&sandbox.engine, sandbox.limits, bytes)?;
+        if let Err(error) = store(&component, &path) {
+            // The cache only saves time; the component is there.
+            tracing::warn!(path = %path.display(), %error, "compiled component not kept");
+        }
+        Ok(component)
+    }
+
+    fn path(&self, sandbox: &Sandbox, digest: &Digest) -> PathBuf {
+        let mut hasher = DefaultHasher::new();
+        sandbox
+            .engine
+            .precompile_compatibility_hash()
+            .hash(&mut hasher);
+        let name = format!("{}-{:016x}.cwasm", hex::encode(digest.0), hasher.finish());
+        self.folder.join(name)
+    }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "deserialising machine code that this host wrote and sealed"
+)]
+fn load(sandbox: &Sandbox, path: &Path) -> Option<Component> {
+    let file = fs::read(path).ok()?;
+    let (seal, code) = file.split_at_checked(SEAL_BYTES)?;
+    if seal != Sha256::digest(code).as_slice() {
+        return None;
+    }
+    // SAFETY: the bytes are those that `store` wrote after compiling with a compatible engine (the
+    // key says so, and wasmtime checks its own header); the seal shows that they are whole.
+    unsafe { Component::deserialize(&sandbox.engine, code) }.ok()
+}
+
+fn store(component: &Component, path: &Path) -> io::Result<()> {
+    let code = component.serialize().map_err(io::Error::other)?;
+    let partial = path.with_extension(format!("{}.partial", std::process::id()));
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&partial)?;
+    file.write_all(&Sha256::digest(&code))?;
+    file.write_all(&code)?;
+    file.sync_all()?;
+    fs::rename(&partial, path)
+}

@@ -1,0 +1,178 @@
+//! One sandbox with its book loaded: a store, the guest's functions, and the policy inside.
+//!
+//! Every call gets its own fuel, time and output limit. After an error the store is unusable and
+//! the instance must be dropped; the callers in this module's siblings do.
+
+use super::LoadError;
+use super::fault;
+use super::release::Release;
+use super::sandbox::Sandbox;
+use super::v1_0_0;
+use crate::service::policy::Fault;
+use farebox_pricing::answer::{Quote, Rating, Refusal};
+use farebox_pricing::card::{RateCardPage, RateCardRequest};
+use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
+use farebox_pricing::load::Description;
+use std::time::Duration;
+use wasmtime::{ResourceLimiter, Store};
+
+/// Holds a guest's memory to its limit, and remembers whether it asked for more.
+#[derive(Debug)]
+pub struct Guard {
+    memory_bytes_max: usize,
+    denied: bool,
+}
+
+impl ResourceLimiter for Guard {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let allowed =
+            desired <= self.memory_bytes_max && maximum.is_none_or(|maximum| desired <= maximum);
+        self.denied |= !allowed;
+        Ok(allowed)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= 20_000 && maximum.is_none_or(|maximum| desired <= maximum))
+    }
+}
+
+/// A sandbox with its book loaded.
+pub struct Instance {
+    store: Store<Guard>,
+    policy: v1_0_0::Policy,
+    sandbox: Sandbox,
+}
+
+impl Instance {
+    /// Instantiates the component and gives it the book.
+    pub fn new(release: &Release) -> Result<Self, LoadError> {
+        let sandbox = release.sandbox.clone();
+        let limits = sandbox.limits;
+        let guard = Guard {
+            memory_bytes_max: limits.memory_bytes_max,
+            denied: false,
+        };
+        let mut store = Store::new(&sandbox.engine, guard);
+        store.limiter(|guard| guard);
+        arm(
+            &mut store,
+            limits.load_fuel_max,
+            limits.load_time_max,
+            limits.output_bytes_max,
+        )?;
+        let policy = v1_0_0::Policy::load(&mut store, &release.pre, release.book.bytes());
+        let policy = policy.map_err(|error| fault::of(&error, store.data().denied))??;
+        Ok(Self {
+            store,
+            policy,
+            sandbox,
+        })
+    }
+
+    /// See [`crate::service::policy::PolicyEngine::quote`]; unchecked.
+    pub fn quote(
+        &mut self,
+        request: &QuoteRequest,
+        facts: &Facts,
+    ) -> Result<Result<Quote, Refusal>, Fault> {
+        self.call(1, |policy, store| policy.quote(store, request, facts))
+    }
+
+    /// See [`crate::service::policy::PolicyEngine::rate`]; unchecked.
+    pub fn rate(
+        &mut self,
+        event: &UsageEvent,
+        facts: &Facts,
+    ) -> Result<Result<Rating, Refusal>, Fault> {
+        self.call(1, |policy, store| policy.rate(store, event, facts))
+    }
+
+    /// As many answers as requests; unchecked.
+    pub fn rate_batch(
+        &mut self,
+        requests: &[(UsageEvent, Facts)],
+    ) -> Result<Vec<Result<Rating, Refusal>>, Fault> {
+        let answers = self.call(requests.len(), |policy, store| {
+            policy.rate_batch(store, requests)
+        })?;
+        if answers.len() == requests.len() {
+            Ok(answers)
+        } else {
+            let (got, asked) = (answers.len(), requests.len());
+            Err(Fault::Malformed(format!(
+                "{got} answers to {asked} requests"
+            )))
+        }
+    }
+
+    /// See [`crate::service::policy::PolicyEngine::rate_card`].
+    pub fn rate_card(
+        &mut self,
+        request: &RateCardRequest,
+        facts: &Facts,
+    ) -> Result<Result<RateCardPage, Refusal>, Fault> {
+        let events = self.sandbox.limits.batch_events_max;
+        self.call(events, |policy, store| {
+            policy.rate_card(store, request, facts)
+        })
+    }
+
+    /// What the policy says of itself.
+    pub fn describe(&mut self) -> Result<Description, Fault> {
+        self.call(1, v1_0_0::Policy::describe)
+    }
+
+    fn call<T>(
+        &mut self,
+        events: usize,
+        ask: impl FnOnce(&v1_0_0::Policy, &mut Store<Guard>) -> wasmtime::Result<Result<T, Malformed>>,
+    ) -> Result<T, Fault> {
+        let limits = self.sandbox.limits;
+        arm(
+            &mut self.store,
+            limits.call_fuel(events),
+            limits.call_time_max,
+            limits.output_bytes_max,
+        )?;
+        match ask(&self.policy, &mut self.store) {
+            Ok(answer) => answer.map_err(|malformed| Fault::Malformed(malformed.to_string())),
+            Err(error) => Err(fault::of(&error, self.store.data().denied)),
+        }
+    }
+}
+
+/// An answer that is no value of the contract, though it has its types.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// A decimal's scale is above 28.
+    #[error("a decimal has the scale {0}")]
+    Scale(u8),
+    /// A decimal is minus zero.
+    #[error("a decimal is minus zero")]
+    MinusZero,
+    /// A meter's name is not well formed.
+    #[error("`{0}` is not the name of a meter")]
+    Meter(String),
+    /// Attributes are not sorted by name, or a name stands twice.
+    #[error("attributes are not sorted by name, or one stands twice")]
+    Attributes,
+}
+
+fn arm(store: &mut Store<Guard>, fuel: u64, time: Duration, output: usize) -> Result<(), Fault> {
+    store
+        .set_fuel(fuel)
+        .map_err(|error| Fault::Malformed(format!("{error:#}")))?;
+    store.set_epoch_deadline(Sandbox::ticks(time));
+    store.set_hostcall_fuel(output);
+    Ok(())
+}

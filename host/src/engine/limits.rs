@@ -1,0 +1,105 @@
+//! How much a policy may use. One class is one wasmtime engine, because fuel, stack and pooling
+//! are settings of an engine.
+
+use std::time::Duration;
+
+/// Fuel of a rate card page, in events: a page prices at most 500 models.
+pub const RATE_CARD_EVENTS: usize = 256;
+
+/// Which limits a policy runs under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LimitClass {
+    /// Compiled languages: Rust, C.
+    Native,
+    /// Languages that bring their interpreter: JavaScript, Python.
+    Scripted,
+}
+
+impl LimitClass {
+    /// Every class.
+    pub const ALL: [Self; 2] = [Self::Native, Self::Scripted];
+
+    /// The class's limits.
+    pub const fn limits(self) -> &'static Limits {
+        match self {
+            Self::Native => &NATIVE,
+            Self::Scripted => &SCRIPTED,
+        }
+    }
+}
+
+/// Whether a policy may keep its instance from one call to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trust {
+    /// The operator's own: one warm instance per worker.
+    Trusted,
+    /// A third party's: a fresh instance per batch, so that nothing survives in it.
+    Untrusted,
+}
+
+/// The limits of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the component.
+    pub component_bytes_max: usize,
+    /// Bytes of linear memory, book included.
+    pub memory_bytes_max: usize,
+    /// Bytes of wasm stack.
+    pub stack_bytes_max: usize,
+    /// Events in one call.
+    pub batch_events_max: usize,
+    /// Bytes that are lifted out of one call.
+    pub output_bytes_max: usize,
+    /// Instances alive at once, over all workers.
+    pub instances_max: u32,
+    /// Fuel of one call, whatever it is.
+    pub fuel_per_call: u64,
+    /// Fuel of each event on top.
+    pub fuel_per_event: u64,
+    /// Wall-clock backstop of one call.
+    pub call_time_max: Duration,
+    /// Fuel of loading a book.
+    pub load_fuel_max: u64,
+    /// Wall-clock backstop of loading a book.
+    pub load_time_max: Duration,
+}
+
+const MIB: usize = 1 << 20;
+const KIB: usize = 1 << 10;
+
+const NATIVE: Limits = Limits {
+    component_bytes_max: MIB,
+    memory_bytes_max: 32 * MIB,
+    stack_bytes_max: 256 * KIB,
+    batch_events_max: 256,
+    output_bytes_max: 256 * KIB,
+    instances_max: 64,
+    fuel_per_call: 100_000,
+    fuel_per_event: 10_000,
+    call_time_max: Duration::from_millis(20),
+    load_fuel_max: 500_000_000,
+    load_time_max: Duration::from_secs(1),
+};
+
+const SCRIPTED: Limits = Limits {
+    component_bytes_max: 24 * MIB,
+    memory_bytes_max: 96 * MIB,
+    stack_bytes_max: 512 * KIB,
+    batch_events_max: 256,
+    output_bytes_max: 256 * KIB,
+    instances_max: 16,
+    fuel_per_call: 10_000_000,
+    fuel_per_event: 500_000,
+    call_time_max: Duration::from_millis(250),
+    load_fuel_max: 20_000_000_000,
+    load_time_max: Duration::from_secs(10),
+};
+
+impl Limits {
+    /// Fuel of a call about `events` events.
+    pub const fn call_fuel(&self, events: usize) -> u64 {
+        self.fuel_per_event
+            .saturating_mul(events as u64)
+            .saturating_add(self.fuel_per_call)
+    }
+}

@@ -1,0 +1,86 @@
+//! A component and a book that belong together, ready to be instantiated.
+
+use super::LoadError;
+use super::admission::AdmissionError;
+use super::instance::Guard;
+use super::limits::Trust;
+use super::sandbox::Sandbox;
+use super::v1_0_0;
+use crate::service::policy::{Fault, PolicyError, ReleaseId};
+use farebox_pricing::canonical::BookView;
+use std::sync::atomic::{AtomicU64, Ordering};
+use wasmtime::component::{Component, Linker};
+
+/// A loaded release.
+pub struct Release {
+    /// Which.
+    pub id: ReleaseId,
+    /// Where it runs.
+    pub sandbox: Sandbox,
+    /// Ready to be instantiated.
+    pub pre: v1_0_0::Pre<Guard>,
+    /// The host's own view of the book: what the provider cost is computed from.
+    pub book: BookView,
+    /// Whether its instances may be kept.
+    pub trust: Trust,
+    faults: AtomicU64,
+}
+
+impl Release {
+    /// Links a component, which imports nothing.
+    pub fn new(
+        id: ReleaseId,
+        sandbox: Sandbox,
+        component: &Component,
+        book: BookView,
+        trust: Trust,
+    ) -> Result<Self, AdmissionError> {
+        let wrong = |error: wasmtime::Error| AdmissionError::WrongInterface {
+            interface: v1_0_0::INTERFACE,
+            reason: format!("{error:#}"),
+        };
+        let linker = Linker::new(&sandbox.engine);
+        let pre = linker.instantiate_pre(component).map_err(wrong)?;
+        let pre = v1_0_0::Pre::new(pre).map_err(wrong)?;
+        Ok(Self {
+            id,
+            sandbox,
+            pre,
+            book,
+            trust,
+            faults: AtomicU64::new(0),
+        })
+    }
+
+    /// Counts a fault against the release.
+    pub fn blame(&self, fault: Fault) -> PolicyError {
+        self.faults.fetch_add(1, Ordering::Relaxed);
+        PolicyError::Fault(fault)
+    }
+
+    /// Faults since the release was loaded.
+    pub fn faults(&self) -> u64 {
+        self.faults.load(Ordering::Relaxed)
+    }
+
+    /// Refuses more events than a call may hold. The host's own mistake, so nobody is blamed.
+    pub fn within_batch(&self, events: usize) -> Result<(), PolicyError> {
+        if events <= self.sandbox.limits.batch_events_max {
+            return Ok(());
+        }
+        Err(PolicyError::Refused(
+            farebox_pricing::answer::Refusal::OutOfRange {
+                what: format!("a batch of {events} events").into(),
+            },
+        ))
+    }
+}
+
+/// A release whose trial loaded and whose later instance does not breaks the contract: equal input
+/// must give equal output.
+pub fn after_load(error: LoadError) -> Fault {
+    match error {
+        LoadError::Fault(fault) => fault,
+        error => Fault::Malformed(format!("loading the same book again failed: {error}")),
+    }
+}

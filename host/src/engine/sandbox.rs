@@ -1,0 +1,119 @@
+//! One wasmtime engine per limit class, and the clock that stops what runs too long.
+//!
+//! Fuel is the limit that counts: it is the same on every machine. The clock (epochs) is the
+//! backstop for what fuel does not see.
+
+use super::StartError;
+use super::limits::{LimitClass, Limits};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+/// How often the clock ticks. A call stops within one tick after its time.
+const TICK: Duration = Duration::from_millis(5);
+
+/// A wasmtime engine with the limits it was made for.
+#[derive(Clone)]
+pub struct Sandbox {
+    /// The engine.
+    pub engine: Engine,
+    /// Its limits.
+    pub limits: &'static Limits,
+}
+
+impl Sandbox {
+    fn new(class: LimitClass) -> Result<Self, StartError> {
+        let limits = class.limits();
+        let engine = Engine::new(&config(limits))
+            .map_err(|error| StartError::Sandbox(format!("{error:#}")))?;
+        Ok(Self { engine, limits })
+    }
+
+    /// Ticks that a call of at most `time` may live: one more than fit, since the first is cut.
+    pub fn ticks(time: Duration) -> u64 {
+        let ticks = time
+            .as_millis()
+            .checked_div(TICK.as_millis())
+            .unwrap_or_default();
+        u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1)
+    }
+}
+
+fn config(limits: &Limits) -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(limits.instances_max)
+        .total_core_instances(limits.instances_max.saturating_mul(4))
+        .total_memories(limits.instances_max)
+        .total_tables(limits.instances_max.saturating_mul(4))
+        .max_memories_per_component(1)
+        .max_core_instances_per_component(8)
+        .max_tables_per_component(8)
+        .max_memory_size(limits.memory_bytes_max)
+        .linear_memory_keep_resident(1 << 20);
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .concurrency_support(false)
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(limits.stack_bytes_max)
+        .memory_reservation(limits.memory_bytes_max as u64)
+        .cranelift_opt_level(OptLevel::Speed)
+        .cranelift_nan_canonicalization(true);
+    config
+}
+
+/// The sandboxes of every class, and their clock.
+pub struct Sandboxes {
+    native: Sandbox,
+    scripted: Sandbox,
+    stop: Arc<AtomicBool>,
+    clock: Option<JoinHandle<()>>,
+}
+
+impl Sandboxes {
+    /// Makes the sandboxes and starts the clock.
+    pub fn new() -> Result<Self, StartError> {
+        let native = Sandbox::new(LimitClass::Native)?;
+        let scripted = Sandbox::new(LimitClass::Scripted)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let engines = [native.engine.clone(), scripted.engine.clone()];
+        let stopped = Arc::clone(&stop);
+        let clock = std::thread::Builder::new()
+            .name("policy-clock".to_owned())
+            .spawn(move || {
+                while !stopped.load(Ordering::Relaxed) {
+                    std::thread::park_timeout(TICK);
+                    engines.iter().for_each(Engine::increment_epoch);
+                }
+            })
+            .map_err(StartError::Clock)?;
+        Ok(Self {
+            native,
+            scripted,
+            stop,
+            clock: Some(clock),
+        })
+    }
+
+    /// The sandbox of a class.
+    pub const fn of(&self, class: LimitClass) -> &Sandbox {
+        match class {
+            LimitClass::Native => &self.native,
+            LimitClass::Scripted => &self.scripted,
+        }
+    }
+}
+
+impl Drop for Sandboxes {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(clock) = self.clock.take() {
+            clock.thread().unpark();
+            // A panic of the clock has nothing left to stop.
+            let _ = clock.join();
+        }
+    }
+}
