@@ -1,1 +1,3 @@
 //! Placeholder: `app`.
+pub mod offline;
+pub mod shipped;

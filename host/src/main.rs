@@ -1,3 +1,7 @@
-//! The `farebox` binary.
+//! The `farebox` binary: parse, run, end.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    farebox::cli::main().into()
+}

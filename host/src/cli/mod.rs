@@ -1,1 +1,102 @@
-//! Placeholder: `cli`.
+//! The command line: parse, run, and end with a code that means something.
+//!
+//! Each command is a module. Results go to standard output, everything else to standard error, so
+//! that output can be piped. Must not price, store or serve anything itself.
+
+mod exit;
+mod failure;
+mod price_book;
+mod rate;
+mod style;
+
+pub use exit::Exit;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use failure::Failure;
+use std::error::Error;
+use std::io::Write;
+
+/// Prices AI calls and keeps the prepaid credit ledger that pays for them.
+#[derive(Debug, Parser)]
+#[command(name = "farebox", version, after_help = Exit::MEANINGS, styles = style::HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Price recorded calls, offline: JSON lines in, JSON lines out.
+    Rate(rate::Rate),
+    /// Import, check and show price books.
+    #[command(subcommand)]
+    PriceBook(price_book::PriceBook),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> Exit {
+    let cli = Cli::parse();
+    let mut out = std::io::stdout().lock();
+    let result = cli.command.run(&mut out).and_then(|()| Ok(out.flush()?));
+    match result {
+        Ok(()) => Exit::Done,
+        Err(Failure::Stream(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
+        Err(failure) => {
+            report(&failure);
+            failure.exit()
+        }
+    }
+}
+
+impl Command {
+    fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        match self {
+            Self::Rate(rate) => rate.run(out),
+            Self::PriceBook(command) => command.run(out),
+        }
+    }
+}
+
+/// The reference page of the command line (docs/cli.md), made from the definitions above.
+pub fn reference() -> String {
+    let mut page = String::from(
+        "# Command line\n\n<!-- Made from host/src/cli by `farebox` itself; a test compares. -->\n",
+    );
+    let mut command = Cli::command()
+        .term_width(96)
+        .styles(clap::builder::Styles::plain());
+    command.build();
+    describe(&mut command, &mut page);
+    page
+}
+
+fn describe(command: &mut clap::Command, page: &mut String) {
+    let name = command
+        .get_bin_name()
+        .unwrap_or_else(|| command.get_name())
+        .to_owned();
+    let help = command.render_long_help().to_string();
+    let help: Vec<_> = help.lines().map(str::trim_end).collect();
+    page.push_str(&format!(
+        "\n## `{name}`\n\n```text\n{}\n```\n",
+        help.join("\n").trim_end()
+    ));
+    for sub in command
+        .get_subcommands_mut()
+        .filter(|sub| sub.get_name() != "help")
+    {
+        describe(sub, page);
+    }
+}
+
+fn report(failure: &Failure) {
+    let mut text = failure.to_string();
+    let mut source = failure.source();
+    while let Some(cause) = source {
+        text.push_str("\n  because ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    // Nothing is left to tell anyone when standard error itself is gone.
+    let _ = writeln!(std::io::stderr(), "{} {text}", style::error_word());
+}

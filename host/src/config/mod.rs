@@ -296,3 +296,17 @@ fn peg(given: Option<String>) -> Result<Peg, ConfigError> {
 
 #[cfg(test)]
 mod tests;
+
+/// Where commands without a data directory keep compiled components: `$XDG_CACHE_HOME/farebox`,
+/// `$HOME/.cache/farebox`, or a folder among the temporary files.
+pub fn user_cache_dir() -> PathBuf {
+    let folder = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    folder("XDG_CACHE_HOME")
+        .or_else(|| folder("HOME").map(|home| home.join(".cache")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("farebox")
+}

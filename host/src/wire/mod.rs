@@ -4,9 +4,11 @@
 //! Knows the domain's types and serde. Must not know HTTP, clap, SQL or wasmtime.
 
 mod line;
+mod number;
 mod reason;
 
 pub use line::LineJson;
+pub use number::{AmountText, PoolsText};
 pub use reason::ReasonJson;
 
 use rust_decimal::Decimal;

@@ -1,0 +1,100 @@
+//! Pricing without a server: the same engine and checks, no ledger. For `farebox rate` and for
+//! whoever wants to price recorded calls from their own program.
+
+use super::shipped;
+use crate::clock::SystemClock;
+use crate::engine::limits::{LimitClass, Trust};
+use crate::engine::{Engine, LoadError, StartError};
+use crate::service::policy::{PolicyEngine, PolicyError, Priced, ReleaseId};
+use crate::service::time::Clock;
+use farebox_pricing::event::{Facts, UsageEvent};
+use std::path::PathBuf;
+
+/// An engine with one release.
+pub struct Offline {
+    engine: Engine,
+    release: ReleaseId,
+    clock: SystemClock,
+}
+
+/// Why nothing can be priced.
+#[derive(Debug, thiserror::Error)]
+pub enum OfflineError {
+    /// The sandbox cannot start.
+    #[error("the policy engine cannot start")]
+    Start(#[from] StartError),
+    /// The component or the book is not taken.
+    #[error("the release cannot be loaded")]
+    Load(#[from] LoadError),
+    /// The shipped book does not compile.
+    #[error("the shipped price book is damaged: {0}")]
+    ShippedBook(String),
+}
+
+impl Offline {
+    /// Opens a component with a canonical book; absent: the shipped ones. Compiled code is kept in
+    /// `cache_dir`.
+    ///
+    /// # Errors
+    /// See [`OfflineError`].
+    pub fn open(
+        component: Option<Vec<u8>>,
+        canonical_book: Option<Vec<u8>>,
+        cache_dir: PathBuf,
+    ) -> Result<Self, OfflineError> {
+        let book = match canonical_book {
+            Some(book) => book,
+            None => {
+                shipped::default_book()
+                    .map_err(|errors| {
+                        let first = errors.first().map(ToString::to_string);
+                        OfflineError::ShippedBook(first.unwrap_or_default())
+                    })?
+                    .canonical
+            }
+        };
+        let trust = if component.is_some() {
+            Trust::Untrusted
+        } else {
+            Trust::Trusted
+        };
+        let component = component.as_deref().unwrap_or(shipped::STANDARD_COMPONENT);
+        // A component too large for the native class brings its interpreter.
+        let native = component.len() <= LimitClass::Native.limits().component_bytes_max;
+        let class = if native {
+            LimitClass::Native
+        } else {
+            LimitClass::Scripted
+        };
+        let engine = Engine::new(cache_dir)?;
+        let release = engine.load_release(component, book, class, trust)?;
+        Ok(Self {
+            engine,
+            release,
+            clock: SystemClock::new(),
+        })
+    }
+
+    /// The release that prices.
+    pub const fn release(&self) -> ReleaseId {
+        self.release
+    }
+
+    /// The engine, for more than one call at a time.
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The checked price of one event.
+    ///
+    /// # Errors
+    /// See [`PolicyError`].
+    pub fn rate(&self, event: &UsageEvent, facts: &Facts) -> Result<Priced, PolicyError> {
+        self.engine.rate(&self.release, event, facts)
+    }
+
+    /// Now, in milliseconds since the Unix epoch.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+}

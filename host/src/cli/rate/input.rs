@@ -1,0 +1,102 @@
+//! One line of `farebox rate`'s input. Fields it does not know are passed over, because recorded
+//! lines carry notes of their own (`source`); the HTTP API refuses them.
+
+use crate::service::intake::{self, Intake, IntakeError, Report};
+use crate::wire::{AmountText, PoolsText};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// A call as it was recorded, in any of three forms.
+#[derive(Debug, Deserialize)]
+struct Recorded<'a> {
+    #[serde(borrow)]
+    provider: Cow<'a, str>,
+    #[serde(borrow)]
+    api: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    model: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    request: Option<&'a RawValue>,
+    #[serde(borrow)]
+    response: Option<&'a RawValue>,
+    #[serde(borrow)]
+    sse: Option<Cow<'a, str>>,
+    usage: Option<PoolsText>,
+    provider_cost_usd: Option<AmountText>,
+    #[serde(borrow)]
+    service_tier: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    region: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    feature: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    occurred_at: Option<Cow<'a, str>>,
+}
+
+/// A line, understood.
+#[derive(Debug)]
+pub struct Call {
+    /// What was used.
+    pub intake: Intake,
+    /// When, in milliseconds since the Unix epoch; absent: now.
+    pub occurred_at_ms: Option<i64>,
+}
+
+/// Why a line cannot be priced at all.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// Not a JSON object with these fields.
+    #[error("the line is not a recorded call: {reason}")]
+    Malformed {
+        /// What the JSON reader says, with the column.
+        reason: String,
+    },
+    /// Not a time.
+    #[error("`occurred_at` is `{text}`: give a time such as 2026-11-21T09:30:00Z")]
+    Time {
+        /// As given, cut to 64 characters.
+        text: String,
+    },
+    /// The call cannot be understood.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+}
+
+/// Understands one line.
+///
+/// # Errors
+/// See [`LineError`].
+pub fn read(line: &[u8]) -> Result<Call, LineError> {
+    let recorded: Recorded<'_> =
+        serde_json::from_slice(line).map_err(|error| LineError::Malformed {
+            reason: error.to_string(),
+        })?;
+    let intake = intake::read(&Report {
+        provider: &recorded.provider,
+        api: recorded.api.as_deref(),
+        model: recorded.model.as_deref(),
+        request: recorded.request.map(|request| request.get().as_bytes()),
+        response: recorded.response.map(|response| response.get().as_bytes()),
+        sse: recorded.sse.as_deref().map(str::as_bytes),
+        usage: recorded.usage.as_ref().map(|usage| usage.iter().collect()),
+        provider_cost_usd: recorded.provider_cost_usd.as_ref().map(AmountText::as_str),
+        service_tier: recorded.service_tier.as_deref(),
+        region: recorded.region.as_deref(),
+        feature: recorded.feature.as_deref(),
+    })?;
+    let occurred_at_ms = recorded.occurred_at.as_deref().map(time).transpose()?;
+    Ok(Call {
+        intake,
+        occurred_at_ms,
+    })
+}
+
+fn time(text: &str) -> Result<i64, LineError> {
+    text.parse::<Timestamp>()
+        .map(Timestamp::as_millisecond)
+        .map_err(|_| LineError::Time {
+            text: text.chars().take(64).collect(),
+        })
+}

@@ -1,0 +1,149 @@
+//! `farebox rate`: price recorded calls offline, through the same engine and checks as the server.
+
+mod input;
+mod output;
+
+use super::failure::{self, Failure};
+use super::price_book;
+use crate::app::offline::Offline;
+use crate::config::{self, DeploymentOption};
+use clap::{Args, ValueEnum};
+use farebox_pricing::event::{Deployment, Facts, KeySource};
+use farebox_pricing::money::Peg;
+use output::{ErrorLine, PricedLine};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+/// Price recorded calls, offline: JSON lines in, one JSON line out for each, in the same order.
+///
+/// A line is one of
+///   {"provider","model","usage":{POOL: NUMBER,…},"service_tier"?,"feature"?,"occurred_at"?}
+///   {"provider","api","status"?,"request":{…},"response":{…}}  (or "sse": "…")
+///   {"provider","feature","provider_cost_usd"}
+/// and comes out as
+///   {"provider_cost_usd","market_usd","price_usd","credits","lines":[…]}
+/// or, when it has no price, as {"error":{"type","detail"}}. Amounts are decimal strings.
+///
+/// Lines without a price are answers, not failures: the command still ends with 0.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct Rate {
+    /// A price book (TOML or JSON) instead of the shipped one.
+    #[arg(long, value_name = "FILE")]
+    price_book: Option<PathBuf>,
+    /// A policy component instead of the shipped standard policy.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Where the calls ran.
+    #[arg(long, value_enum, default_value = "hosted")]
+    deployment: DeploymentOption,
+    /// Whose provider key served them.
+    #[arg(long, value_enum, default_value = "managed")]
+    key_source: KeySourceOption,
+    /// The customer's plan.
+    #[arg(long, value_name = "NAME")]
+    plan: Option<Box<str>>,
+    /// What one credit is worth, in USD.
+    #[arg(long, value_name = "USD", default_value = "0.10")]
+    credit_usd: Decimal,
+    /// The calls; `-` or nothing: standard input.
+    file: Option<PathBuf>,
+}
+
+/// Whose provider key served a call.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum KeySourceOption {
+    /// The operator's.
+    Managed,
+    /// The customer's own.
+    Own,
+}
+
+impl Rate {
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        let peg = Peg::new(self.credit_usd).ok_or_else(|| {
+            Failure::Usage(format!("`--credit-usd {}` is not a peg: above 0, at most 1000000, at most nine decimal places", self.credit_usd))
+        })?;
+        let offline = self.open()?;
+        let mut input = self.input()?;
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            if input.read_until(b'\n', &mut line)? == 0 {
+                return Ok(());
+            }
+            let trimmed = line.trim_ascii();
+            if !trimmed.is_empty() {
+                write_line(out, &self.answer(&offline, peg, trimmed))?;
+            }
+        }
+    }
+
+    fn open(&self) -> Result<Offline, Failure> {
+        let book = self
+            .price_book
+            .as_deref()
+            .map(price_book::load)
+            .transpose()?;
+        let component = self.policy.as_deref().map(failure::read).transpose()?;
+        Offline::open(
+            component,
+            book.map(|compiled| compiled.canonical),
+            config::user_cache_dir(),
+        )
+        .map_err(|error| Failure::unavailable("cannot load the policy", error))
+    }
+
+    fn input(&self) -> Result<Box<dyn BufRead>, Failure> {
+        match self.file.as_deref() {
+            Some(path) if path != Path::new("-") => {
+                let file = File::open(path).map_err(|source| Failure::Read {
+                    path: path.to_owned(),
+                    source,
+                })?;
+                Ok(Box::new(BufReader::new(file)))
+            }
+            _ => Ok(Box::new(std::io::stdin().lock())),
+        }
+    }
+
+    fn answer(&self, offline: &Offline, peg: Peg, line: &[u8]) -> Answer {
+        let call = match input::read(line) {
+            Ok(call) => call,
+            Err(error) => return Answer::Error(ErrorLine::from(&error)),
+        };
+        let key_source = match self.key_source {
+            KeySourceOption::Managed => KeySource::Managed,
+            KeySourceOption::Own => KeySource::Own,
+        };
+        let occurred_at_ms = call.occurred_at_ms.unwrap_or_else(|| offline.now_ms());
+        let mut facts = Facts::new(
+            Deployment::from(self.deployment),
+            key_source,
+            occurred_at_ms,
+        );
+        facts.plan.clone_from(&self.plan);
+        match offline.rate(&call.intake.event, &facts) {
+            Ok(priced) => match PricedLine::new(&priced, peg) {
+                Ok(line) => Answer::Priced(line),
+                Err(error) => Answer::Error(ErrorLine::out_of_range(error)),
+            },
+            Err(error) => Answer::Error(ErrorLine::from(&error)),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer {
+    Priced(PricedLine),
+    Error(ErrorLine),
+}
+
+fn write_line(out: &mut dyn Write, answer: &Answer) -> Result<(), Failure> {
+    serde_json::to_writer(&mut *out, answer).map_err(std::io::Error::from)?;
+    Ok(writeln!(out)?)
+}
