@@ -1,1 +1,35 @@
-//! Placeholder: `store`.
+//! The ledger on SQLite: one data directory, one process that serves from it, one writer.
+//!
+//! Only this module names SQL. [`SqliteStore`] is the adapter of
+//! [`crate::service::ledger::LedgerStore`]; [`backup`] and [`mod@verify`] work on a data directory
+//! without a server. Must not know HTTP, policies, configuration, or what time it is.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`directory`] | the data directory: its files, its lock, its signing key |
+//! | `connection` | how a connection is opened; which failure is which |
+//! | `migrate` | the schema and how an older one becomes it |
+//! | `rows` | values as bytes |
+//! | `prepare` | what of a write can be made before its turn |
+//! | `writer`, `batch`, `apply`, `journal`, `registry` | the single writer, from queue to commit |
+//! | `dedupe` | which idempotency key led to which effect, flat in time and space |
+//! | `load` | the ledger's state out of its rows, at start and after a failed commit |
+//! | `read` | what readers ask |
+//! | [`mod@verify`] | the proof of L1–L8 and L10 on any data directory |
+
+pub mod backup;
+mod connection;
+mod dedupe;
+pub mod directory;
+mod load;
+mod migrate;
+mod read;
+mod rows;
+mod sqlite;
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "tests may overflow loudly")]
+mod tests;
+pub mod verify;
+mod write;
+
+pub use sqlite::{OpenError, SqliteStore, StoreOptions};

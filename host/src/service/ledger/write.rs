@@ -19,9 +19,6 @@ use std::sync::Arc;
 pub struct Write {
     /// The host's time, milliseconds since the Unix epoch.
     pub at_ms: i64,
-    /// A fresh id of [`crate::service::time::Clock::next_id`]: the id of the write and of its
-    /// first transaction.
-    pub id: TransactionId,
     /// Who asks.
     pub actor: Actor,
     /// The request, as logs know it.
@@ -67,6 +64,8 @@ pub enum Action {
     },
     /// What was used, priced or not.
     Usage(Box<UsageWrite>),
+    /// A price for usage that waits for one.
+    Settle(Box<SettleWrite>),
     /// A new org with its wallet.
     CreateOrg {
         /// The org.
@@ -108,6 +107,19 @@ pub struct UsageWrite {
     pub unpriced_reason: Option<Box<str>>,
 }
 
+/// A price for usage that was recorded without one.
+#[derive(Clone, Debug)]
+pub struct SettleWrite {
+    /// Whose.
+    pub org: OrgId,
+    /// What was used.
+    pub event_id: EventId,
+    /// A fresh id.
+    pub charge: ChargeId,
+    /// Its price.
+    pub pricing: Pricing,
+}
+
 /// What operations want to know about a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallAudit {
@@ -144,7 +156,8 @@ impl Personal {
 pub struct Acknowledged {
     /// Whether this is the answer to an earlier, equal write: nothing was done now.
     pub replayed: bool,
-    /// The id of the write that took effect: [`Write::id`], or the first one's.
+    /// The id of the write that took effect, and of its first transaction, if any. The store
+    /// makes it when the write's turn comes, so that ids rise with the order of effects.
     pub id: TransactionId,
     /// When it took effect.
     pub at_ms: i64,

@@ -1,0 +1,88 @@
+//! How a connection is opened, and which failure is which.
+//!
+//! Every connection gets the same settings here and nowhere else. `synchronous=FULL` in WAL mode
+//! syncs each commit before it is acknowledged (L9).
+
+use crate::service::ledger::failure::StorageError;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Which failure of the database is which.
+pub fn failure(error: rusqlite::Error) -> StorageError {
+    let code = error.sqlite_error_code();
+    let damaged = matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..)
+    );
+    let cause = Arc::new(error);
+    match code {
+        Some(ErrorCode::DiskFull) => StorageError::DiskFull(cause),
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
+            StorageError::Io(cause)
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StorageError::Damaged(cause),
+        Some(ErrorCode::ConstraintViolation) => StorageError::Constraint(cause),
+        _ if damaged => StorageError::Damaged(cause),
+        _ => StorageError::Other(cause),
+    }
+}
+
+/// A body that is not what was written.
+pub fn damaged(error: impl std::error::Error + Send + Sync + 'static) -> StorageError {
+    StorageError::Damaged(Arc::new(error))
+}
+
+/// A row that is not what was written.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct DamagedRow(pub String);
+
+/// The one connection that writes. Creates the file.
+pub fn writer(path: &Path) -> Result<Connection, StorageError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failure)?;
+    connection
+        .busy_timeout(Duration::from_secs(5))
+        .map_err(failure)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA foreign_keys = ON;
+             PRAGMA recursive_triggers = ON;
+             PRAGMA trusted_schema = OFF;
+             PRAGMA temp_store = MEMORY;
+             PRAGMA cache_size = -32768;
+             PRAGMA wal_autocheckpoint = 0;
+             PRAGMA journal_size_limit = 67108864;",
+        )
+        .map_err(failure)?;
+    Ok(connection)
+}
+
+/// A connection that cannot write.
+pub fn reader(path: &Path) -> Result<Connection, StorageError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failure)?;
+    connection
+        .busy_timeout(Duration::from_secs(5))
+        .map_err(failure)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection
+        .execute_batch(
+            "PRAGMA query_only = ON;
+             PRAGMA trusted_schema = OFF;
+             PRAGMA temp_store = MEMORY;
+             PRAGMA cache_size = -4096;",
+        )
+        .map_err(failure)?;
+    Ok(connection)
+}

@@ -1,0 +1,93 @@
+//! Usage summed by its dimensions.
+
+use super::usage::{matches, walk};
+use crate::service::ledger::failure::ReadError;
+use crate::service::ledger::view::{GroupBy, UsageFilter, UsageGroup, UsageView};
+use farebox_ledger::ids::OrgId;
+use farebox_pricing::money::Nanos;
+use rusqlite::Connection;
+use rust_decimal::Decimal;
+use std::collections::BTreeMap;
+
+/// The values of what usage is summed by.
+type Values = Vec<Option<Box<str>>>;
+
+#[derive(Debug, Default)]
+struct Sums {
+    events: u64,
+    unpriced: u64,
+    price: Nanos,
+    cost: Nanos,
+    quantities: BTreeMap<Box<str>, Decimal>,
+}
+
+impl Sums {
+    /// `None` when a sum leaves its range.
+    fn add(&mut self, view: &UsageView) -> Option<()> {
+        self.events = self.events.checked_add(1)?;
+        match &view.charge {
+            None => self.unpriced = self.unpriced.checked_add(1)?,
+            Some(charge) => {
+                self.price = self.price.checked_add(charge.price)?;
+                self.cost = self.cost.checked_add(charge.cost)?;
+            }
+        }
+        for pool in &view.event.pools {
+            let sum = self.quantities.entry(pool.meter.name().into()).or_default();
+            // Nine places and 10¹⁵ each leave room for more events than there will be.
+            *sum = sum.checked_add(pool.quantity.get())?;
+        }
+        Some(())
+    }
+}
+
+/// An org's usage summed by `by`, in the order of the groups' values.
+pub fn groups(
+    connection: &Connection,
+    org: OrgId,
+    filter: &UsageFilter,
+    by: &[GroupBy],
+) -> Result<Vec<UsageGroup>, ReadError> {
+    let mut groups: BTreeMap<Values, Sums> = BTreeMap::new();
+    let mut in_range = true;
+    walk(connection, org, filter, None, |view| {
+        if matches(filter, &view) {
+            let values = by.iter().map(|by| value(*by, &view)).collect();
+            in_range = groups.entry(values).or_default().add(&view).is_some();
+        }
+        in_range
+    })?;
+    if !in_range {
+        return Err(ReadError::OutOfRange);
+    }
+    Ok(groups
+        .into_iter()
+        .map(|(values, sums)| UsageGroup {
+            values,
+            events: sums.events,
+            unpriced: sums.unpriced,
+            price: sums.price,
+            cost: sums.cost,
+            quantities: sums.quantities.into_iter().collect(),
+        })
+        .collect())
+}
+
+fn value(by: GroupBy, view: &UsageView) -> Option<Box<str>> {
+    let dimensions = &view.dimensions;
+    match by {
+        GroupBy::Day => jiff::Timestamp::from_millisecond(view.recorded_at_ms)
+            .ok()
+            .map(|at| {
+                let day = at.to_zoned(jiff::tz::TimeZone::UTC).date();
+                day.to_string().into()
+            }),
+        GroupBy::Model => view.event.model().map(Box::from),
+        GroupBy::Provider => Some(view.event.provider.clone()),
+        GroupBy::Feature => dimensions.feature.clone(),
+        GroupBy::Key => dimensions.key.map(|key| key.to_string().into()),
+        GroupBy::Project => dimensions.project.clone(),
+        GroupBy::User => dimensions.user.clone(),
+        GroupBy::Agent => dimensions.agent.clone(),
+    }
+}

@@ -1,0 +1,282 @@
+//! Events, facts and lines in rows.
+
+use super::cbor::{Cbor, In, Out};
+use farebox_pricing::answer::{Line, LineKind, RateReason, Reason};
+use farebox_pricing::event::{Deployment, Facts, KeySource, QuoteRequest, UsageEvent};
+use farebox_pricing::meter::{Attribute, Meter, Pool, Quantity};
+use farebox_pricing::money::{Nanos, Peg, Rounding};
+use minicbor::decode::Error;
+
+fn unknown<T>(what: &'static str) -> Result<T, Error> {
+    Err(Error::message(what))
+}
+
+/// Enums as numbers that are never reused.
+macro_rules! coded {
+    ($type:ty { $($variant:ident = $code:literal),* $(,)? }) => {
+        impl Cbor for $type {
+            fn put(&self, out: &mut Out) {
+                out.uint(match self { $(Self::$variant => $code),* });
+            }
+
+            fn get(input: &mut In<'_>) -> Result<Self, Error> {
+                match input.uint()? {
+                    $($code => Ok(Self::$variant),)*
+                    _ => unknown(concat!("unknown ", stringify!($type), " in a row")),
+                }
+            }
+        }
+    };
+}
+
+coded!(Deployment { Hosted = 0, SelfHosted = 1 });
+coded!(KeySource { Managed = 0, Own = 1 });
+coded!(Rounding { AwayFromZero = 0, HalfEven = 1, TowardZero = 2 });
+coded!(LineKind {
+    Usage = 0,
+    ProviderCost = 1,
+    Markup = 2,
+    PlatformFee = 3,
+    Minimum = 4,
+    Discount = 5,
+});
+
+impl Cbor for Nanos {
+    fn put(&self, out: &mut Out) {
+        out.int(self.get());
+    }
+
+    fn get(input: &mut In<'_>) -> Result<Self, Error> {
+        Self::new(input.int()?).ok_or_else(|| Error::message("a stored amount is negative"))
+    }
+}
+
+impl Cbor for Peg {
+    fn put(&self, out: &mut Out) {
+        out.put(&self.usd_per_credit());
+    }
+
+    fn get(input: &mut In<'_>) -> Result<Self, Error> {
+        Self::new(input.get()?).ok_or_else(|| Error::message("a stored peg is out of range"))
+    }
+}
+
+impl Cbor for Meter {
+    /// Named meters are their place in [`Meter::NAMED`], which only ever grows at its end.
+    fn put(&self, out: &mut Out) {
+        match Self::NAMED.iter().position(|named| named == self) {
+            Some(place) => {
+                out.uint(u64::try_from(place).unwrap_or(u64::MAX));
+                out.null();
+            }
+            None => {
+                out.uint(u64::from(u8::MAX));
+                out.text(self.name());
+            }
+        }
+    }
+
+    fn get(input: &mut In<'_>) -> Result<Self, Error> {
+        let place = input.uint()?;
+        let name: Option<Box<str>> = input.get()?;
+        match name {
+            Some(name) => Self::from_name(&name),
+            None => usize::try_from(place)
+                .ok()
+                .and_then(|place| Self::NAMED.get(place))
+                .cloned(),
+        }
+        .ok_or_else(|| Error::message("unknown meter in a row"))
+    }
+}
+
+impl Cbor for Attribute {
+    fn put(&self, out: &mut Out) {
+        out.put(&self.name).put(&self.value);
+    }
+
+    fn get(input: &mut In<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            name: input.get()?,
+            value: input.get()?,
+        })
+    }
+}
+
+impl Cbor for Pool {
+    fn put(&self, out: &mut Out) {
+        out.put(&self.meter)
+            .put(&self.quantity.get())
+            .list(&self.attributes);
+    }
+
+    fn get(input: &mut In<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            meter: input.get()?,
+            quantity: Quantity::new(input.get()?)
+                .map_err(|_| Error::message("a stored quantity is out of range"))?,
+            attributes: input.list()?,
+        })
+    }
+}
+
+impl Cbor for UsageEvent {
+    fn put(&self, out: &mut Out) {
+        out.put(&self.provider)
+            .put(&self.model_asked)
+            .put(&self.model_served)
+            .put(&self.service_tier)
+            .put(&self.region)
+            .put(&self.feature)
+            .list(&self.pools)
+            .put(&self.provider_cost_usd);
+    }
+
+    fn get(input: &mut In<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            provider: input.get()?,
+            model_asked: input.get()?,
+            model_served: input.get()?,
+            service_tier: input.get()?,
+            region: input.get()?,
+            feature: input.get()?,
+            pools: input.list()?,
+            provider_cost_usd: input.get()?,
+        })
+    }
+}
+
+impl Cbor for QuoteRequest {
+    fn put(&self, out: &mut Out) {
+        out.put(&self.provider)
+            .put(&self.model)
+            .put(&self.service_tier)
+            .put(&self.region)
+            .put(&self.feature)
+            .put(&self.body_bytes)
+            .put(&self.max_output_tokens)
+            .list(&self.declared)
+            .put(&self.provider_cost_max_usd);
+    }
+
+    fn get(input: &mut In<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            provider: input.get()?,
+            model: input.get()?,
+            service_tier: input.get()?,
+            region: input.get()?,
+            feature: input.get()?,
+            body_bytes: input.get()?,
+            max_output_tokens: input.get()?,
+            declared: input.list()?,
+            provider_cost_max_usd: input.get()?,
+        })
+    }
+}
+
+impl Cbor for Facts {
+    fn put(&self, out: &mut Out) {
+        out.put(&self.deployment)
+            .put(&self.key_source)
+            .put(&self.occurred_at_ms)
+            .put(&self.plan)
+            .put(&self.org)
+            .put(&self.project)
+            .put(&self.user)
+            .put(&self.agent)
+            .put(&self.month_to_date_usd)
+            .list(&self.other);
+    }
+
+    fn get(input: &mut In<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            deployment: input.get()?,
+            key_source: input.get()?,
+            occurred_at_ms: input.get()?,
+            plan: input.get()?,
+            org: input.get()?,
+            project: input.get()?,
+            user: input.get()?,
+            agent: input.get()?,
+            month_to_date_usd: input.get()?,
+            other: input.list()?,
+        })
+    }
+}
+
+impl Cbor for Reason {
+    fn put(&self, out: &mut Out) {
+        match self {
+            Self::Rate(rate) => {
+                out.uint(0);
+                out.put(&rate.model)
+                    .put(&rate.service_tier)
+                    .put(&rate.context_above)
+                    .put(&rate.fallback);
+            }
+            Self::ProviderCost => out.uint(1),
+            Self::Markup { rule } => {
+                out.uint(2);
+                out.put(rule);
+            }
+            Self::PlatformFeeFixed => out.uint(3),
+            Self::PlatformFeeShare => out.uint(4),
+            Self::Minimum { rule } => {
+                out.uint(5);
+                out.put(rule);
+            }
+            Self::Discount { rule } => {
+                out.uint(6);
+                out.put(rule);
+            }
+            Self::Custom { code, parameters } => {
+                out.uint(7);
+                out.put(code).list(parameters);
+            }
+        }
+    }
+
+    fn get(input: &mut In<'_>) -> Result<Self, Error> {
+        Ok(match input.uint()? {
+            0 => Self::Rate(RateReason {
+                model: input.get()?,
+                service_tier: input.get()?,
+                context_above: input.get()?,
+                fallback: input.get()?,
+            }),
+            1 => Self::ProviderCost,
+            2 => Self::Markup { rule: input.get()? },
+            3 => Self::PlatformFeeFixed,
+            4 => Self::PlatformFeeShare,
+            5 => Self::Minimum { rule: input.get()? },
+            6 => Self::Discount { rule: input.get()? },
+            7 => Self::Custom {
+                code: input.get()?,
+                parameters: input.list()?,
+            },
+            _ => return unknown("unknown reason in a row"),
+        })
+    }
+}
+
+impl Cbor for Line {
+    fn put(&self, out: &mut Out) {
+        out.put(&self.kind)
+            .put(&self.meter)
+            .put(&self.quantity)
+            .put(&self.unit_price_usd)
+            .put(&self.amount_usd)
+            .put(&self.reason);
+    }
+
+    fn get(input: &mut In<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            kind: input.get()?,
+            meter: input.get()?,
+            quantity: input.get()?,
+            unit_price_usd: input.get()?,
+            amount_usd: input.get()?,
+            reason: input.get()?,
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! Usage events, receipts and first effects in rows.
+//!
+//! What reports filter and sum by stands in columns; the rest is here. The hash chain covers all
+//! of it through [`detail_digest`].
+
+use super::cbor::{Cbor, In, Out};
+use crate::service::ledger::receipt::Pricing;
+use crate::service::ledger::write::{CallAudit, Made};
+use crate::service::policy::{Digest, ReleaseId};
+use farebox_ledger::effect::Outcome;
+use farebox_pricing::event::UsageEvent;
+use minicbor::decode::Error;
+use rust_decimal::Decimal;
+use sha2::{Digest as _, Sha256};
+
+const VERSION: u8 = 1;
+
+impl Cbor for CallAudit {
+    fn put(&self, out: &mut Out) {
+        out.put(&self.latency_ms)
+            .put(&self.status)
+            .put(&self.streaming)
+            .put(&self.response_id)
+            .put(&self.external_id);
+    }
+
+    fn get(input: &mut In<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            latency_ms: input.get()?,
+            status: input.get()?,
+            streaming: input.get()?,
+            response_id: input.get()?,
+            external_id: input.get()?,
+        })
+    }
+}
+
+impl Cbor for ReleaseId {
+    fn put(&self, out: &mut Out) {
+        out.put(&self.component.0).put(&self.book.0);
+    }
+
+    fn get(input: &mut In<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            component: Digest(input.get()?),
+            book: Digest(input.get()?),
+        })
+    }
+}
+
+/// What of a usage event stands in no column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UsageBody {
+    /// What was used.
+    pub event: UsageEvent,
+    /// Whether the report said that nothing more comes under the hold.
+    pub last: bool,
+    /// What operations want to know.
+    pub audit: CallAudit,
+    /// Why it had no price at first.
+    pub unpriced_reason: Option<Box<str>>,
+    /// The list price, where known.
+    pub market_usd: Option<Decimal>,
+}
+
+/// The bytes of a usage event's body.
+pub fn usage_body(
+    event: &UsageEvent,
+    last: bool,
+    audit: &CallAudit,
+    unpriced_reason: &Option<Box<str>>,
+    market_usd: &Option<Decimal>,
+) -> Vec<u8> {
+    let mut out = Out::new(VERSION);
+    out.put(event)
+        .put(&last)
+        .put(audit)
+        .put(unpriced_reason)
+        .put(market_usd);
+    out.into_bytes()
+}
+
+/// A usage event's body.
+///
+/// # Errors
+/// The bytes are not such a body.
+pub fn usage(body: &[u8]) -> Result<UsageBody, Error> {
+    let mut input = In::new(body, VERSION)?;
+    let usage = UsageBody {
+        event: input.get()?,
+        last: input.get()?,
+        audit: input.get()?,
+        unpriced_reason: input.get()?,
+        market_usd: input.get()?,
+    };
+    input.end()?;
+    Ok(usage)
+}
+
+impl Cbor for Pricing {
+    fn put(&self, out: &mut Out) {
+        out.put(&self.release)
+            .put(&self.facts)
+            .list(&self.lines)
+            .put(&self.price_usd)
+            .put(&self.provider_cost_usd)
+            .put(&self.market_usd)
+            .put(&self.rounding)
+            .put(&self.below_cost)
+            .put(&self.commodity)
+            .put(&self.peg)
+            .put(&self.price)
+            .put(&self.cost);
+    }
+
+    fn get(input: &mut In<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            release: input.get()?,
+            facts: input.get()?,
+            lines: input.list()?,
+            price_usd: input.get()?,
+            provider_cost_usd: input.get()?,
+            market_usd: input.get()?,
+            rounding: input.get()?,
+            below_cost: input.get()?,
+            commodity: input.get()?,
+            peg: input.get()?,
+            price: input.get()?,
+            cost: input.get()?,
+        })
+    }
+}
+
+/// The bytes of a receipt's body.
+pub fn receipt_body(pricing: &Pricing) -> Vec<u8> {
+    let mut out = Out::new(VERSION);
+    out.put(pricing);
+    out.into_bytes()
+}
+
+/// A receipt's body.
+///
+/// # Errors
+/// The bytes are not such a body.
+pub fn receipt(body: &[u8]) -> Result<Pricing, Error> {
+    let mut input = In::new(body, VERSION)?;
+    let pricing = input.get()?;
+    input.end()?;
+    Ok(pricing)
+}
+
+/// What a charge's transaction says of the rows beside it: SHA-256 over the lengths (8 bytes,
+/// big-endian) and bytes of the usage body, the raw usage object and the receipt.
+pub fn detail_digest(usage: &[u8], raw: Option<&[u8]>, receipt: &[u8]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in [usage, raw.unwrap_or_default(), receipt] {
+        let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+        hasher.update(length.to_be_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+/// SHA-256 of a note; zeros where there is none.
+pub fn note_digest(note: Option<&str>) -> [u8; 32] {
+    note.map_or([0; 32], |note| Sha256::digest(note).into())
+}
+
+impl Cbor for Made {
+    fn put(&self, out: &mut Out) {
+        match self {
+            Self::Nothing => out.uint(0),
+            Self::Hold(hold) => {
+                out.uint(1);
+                out.put(hold);
+            }
+            Self::Usage(event, charge) => {
+                out.uint(2);
+                out.put(event).put(charge);
+            }
+            Self::Other(number) => {
+                out.uint(3);
+                out.put(&number.to_be_bytes());
+            }
+        }
+    }
+
+    fn get(input: &mut In<'_>) -> Result<Self, Error> {
+        Ok(match input.uint()? {
+            0 => Self::Nothing,
+            1 => Self::Hold(input.get()?),
+            2 => Self::Usage(input.get()?, input.get()?),
+            3 => Self::Other(u128::from_be_bytes(input.get()?)),
+            _ => return Err(Error::message("unknown effect in a row")),
+        })
+    }
+}
+
+/// The bytes of a first effect: what a retry is answered with.
+pub fn effect_body(made: &Made, outcome: &Outcome) -> Vec<u8> {
+    let mut out = Out::new(VERSION);
+    out.put(made).put(outcome);
+    out.into_bytes()
+}
+
+/// A first effect.
+///
+/// # Errors
+/// The bytes are not such a body.
+pub fn effect(body: &[u8]) -> Result<(Made, Outcome), Error> {
+    let mut input = In::new(body, VERSION)?;
+    let effect = (input.get()?, input.get()?);
+    input.end()?;
+    Ok(effect)
+}

@@ -1,0 +1,146 @@
+-- The first schema. Ids are 16 bytes and sort by time; amounts are nano-credits; times are
+-- milliseconds since the Unix epoch; bodies are the CBOR of `store/rows`.
+
+-- Who there is -----------------------------------------------------------------------------------
+CREATE TABLE commodities (
+    id BLOB PRIMARY KEY, name TEXT NOT NULL, usd_per_credit TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE orgs (
+    id BLOB PRIMARY KEY, name TEXT NOT NULL UNIQUE, plan TEXT, created_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE api_keys (
+    id BLOB PRIMARY KEY, org BLOB NOT NULL REFERENCES orgs, name TEXT NOT NULL,
+    prefix TEXT NOT NULL, hash BLOB NOT NULL UNIQUE, scopes TEXT NOT NULL,
+    created_at_ms INTEGER NOT NULL, expires_at_ms INTEGER, revoked_at_ms INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX api_keys_of_org ON api_keys (org, id);
+
+CREATE TABLE contents (digest BLOB NOT NULL PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+
+CREATE TABLE releases (
+    component BLOB NOT NULL REFERENCES contents, book BLOB NOT NULL REFERENCES contents,
+    book_source BLOB REFERENCES contents, name TEXT NOT NULL, admitted_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (component, book)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE bindings (
+    scope TEXT PRIMARY KEY, component BLOB NOT NULL, book BLOB NOT NULL,
+    since_ms INTEGER NOT NULL, FOREIGN KEY (component, book) REFERENCES releases
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE quotes (
+    id BLOB PRIMARY KEY, org BLOB NOT NULL, body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE data_queries (
+    id BLOB PRIMARY KEY, org BLOB NOT NULL, at_ms INTEGER NOT NULL, body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX data_queries_of_org ON data_queries (org, id);
+
+CREATE TABLE audit (
+    id BLOB PRIMARY KEY, org BLOB NOT NULL, at_ms INTEGER NOT NULL, actor TEXT NOT NULL,
+    verb TEXT NOT NULL, subject TEXT, request_id TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX audit_of_org ON audit (org, id);
+
+-- Personal data stands apart so that it can be erased (L4).
+CREATE TABLE personal (
+    subject BLOB PRIMARY KEY, org BLOB NOT NULL, client_ip TEXT, user_agent TEXT
+) STRICT, WITHOUT ROWID;
+
+-- The journal: append-only ------------------------------------------------------------------------
+-- A transaction and its postings are one fact, so they are one row. `previous` links the rows of
+-- an org: an index by org would write one page per org and commit.
+CREATE TABLE transactions (
+    id BLOB PRIMARY KEY, org BLOB NOT NULL, seq INTEGER NOT NULL, previous BLOB,
+    at_ms INTEGER NOT NULL, commodity BLOB NOT NULL, kind INTEGER NOT NULL,
+    subject BLOB, second BLOB, third BLOB,
+    postings BLOB NOT NULL, movements BLOB NOT NULL, detail_digest BLOB, hash BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE notes ("transaction" BLOB PRIMARY KEY, note TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE usage_events (
+    id BLOB PRIMARY KEY, org BLOB NOT NULL, seq INTEGER NOT NULL, previous BLOB,
+    occurred_at_ms INTEGER NOT NULL, recorded_at_ms INTEGER NOT NULL, hold BLOB,
+    charge BLOB, price_nanos INTEGER, cost_nanos INTEGER,
+    provider TEXT NOT NULL, model TEXT, "key" BLOB, project TEXT, "user" TEXT, agent TEXT,
+    feature TEXT, plan TEXT, body BLOB NOT NULL, raw BLOB
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE receipts (
+    charge BLOB PRIMARY KEY, org BLOB NOT NULL, event BLOB NOT NULL, "transaction" BLOB NOT NULL,
+    body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The charge of usage that was recorded without a price.
+CREATE TABLE settlements (
+    event BLOB PRIMARY KEY, charge BLOB NOT NULL, price_nanos INTEGER NOT NULL,
+    cost_nanos INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE refunds (
+    charge BLOB NOT NULL, refund BLOB NOT NULL, amount_nanos INTEGER NOT NULL,
+    PRIMARY KEY (charge, refund)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE holds_ended (
+    id BLOB PRIMARY KEY, org BLOB NOT NULL, "end" INTEGER NOT NULL, ended_at_ms INTEGER NOT NULL,
+    captured_nanos INTEGER NOT NULL, returned_nanos INTEGER NOT NULL, body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE grants (
+    id BLOB PRIMARY KEY, org BLOB NOT NULL, source TEXT NOT NULL, amount_nanos INTEGER NOT NULL,
+    cash_currency TEXT, cash_minor_units INTEGER, priority INTEGER NOT NULL,
+    expires_at_ms INTEGER, features TEXT NOT NULL, granted_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Every so many rows of an org's lists, one is marked, so that a reader can begin in the middle.
+CREATE TABLE marks (
+    org BLOB NOT NULL, list INTEGER NOT NULL, at_ms INTEGER NOT NULL, id BLOB NOT NULL,
+    PRIMARY KEY (org, list, at_ms, id)
+) STRICT, WITHOUT ROWID;
+
+-- First effects, for retries (L6). Which key led to which stands in the dedupe tables.
+CREATE TABLE effects (
+    id BLOB PRIMARY KEY, org BLOB NOT NULL, request_digest BLOB, at_ms INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE dedupe_recent (
+    generation INTEGER NOT NULL, "commit" INTEGER NOT NULL, entries BLOB NOT NULL,
+    PRIMARY KEY (generation, "commit")
+) STRICT, WITHOUT ROWID;
+CREATE TABLE dedupe_entries (
+    generation INTEGER NOT NULL, "key" BLOB NOT NULL, effect BLOB NOT NULL,
+    PRIMARY KEY (generation, "key")
+) STRICT, WITHOUT ROWID;
+CREATE TABLE dedupe_filters (generation INTEGER PRIMARY KEY, bits BLOB NOT NULL) STRICT;
+
+-- What is alive: derived from the journal, checked against it by `verify` --------------------------
+CREATE TABLE wallets (
+    org BLOB PRIMARY KEY, commodity BLOB NOT NULL, credit_limit_nanos INTEGER NOT NULL,
+    overdraft_nanos INTEGER NOT NULL, balances BLOB NOT NULL, seq INTEGER NOT NULL,
+    head_hash BLOB NOT NULL, head BLOB, usage_seq INTEGER NOT NULL, usage_head BLOB,
+    month INTEGER NOT NULL, month_nanos INTEGER NOT NULL, at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE lots (
+    id BLOB PRIMARY KEY, org BLOB NOT NULL, remaining_nanos INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE holds_active (
+    id BLOB PRIMARY KEY, org BLOB NOT NULL, body BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE unpriced (
+    event BLOB PRIMARY KEY, org BLOB NOT NULL, hold BLOB, dimensions BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE budgets (
+    id BLOB PRIMARY KEY, org BLOB NOT NULL, scope TEXT NOT NULL, scope_value TEXT,
+    kind TEXT NOT NULL, window TEXT NOT NULL, zone TEXT NOT NULL, limit_nanos INTEGER NOT NULL,
+    window_start_ms INTEGER NOT NULL, window_end_ms INTEGER NOT NULL, spent_nanos INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

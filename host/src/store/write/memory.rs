@@ -1,0 +1,131 @@
+//! What the writer knows without asking the database, and what it lets readers see of it.
+
+use super::super::dedupe::Dedupe;
+use farebox_ledger::commodity::Commodity;
+use farebox_ledger::ids::{CommodityId, EventId, GrantId, OrgId, TransactionId};
+use farebox_ledger::state::{State, Wallet};
+use farebox_pricing::money::Nanos;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{PoisonError, RwLock};
+
+/// Where an org's lists end, and what it was charged this month.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// The journal's last transaction.
+    pub head: Option<TransactionId>,
+    /// How many usage events there are.
+    pub usage_seq: u64,
+    /// The last usage event.
+    pub usage_head: Option<EventId>,
+    /// UTC months since year 0 of the latest charge.
+    pub month: i64,
+    /// What was charged in that month.
+    pub month_nanos: Nanos,
+}
+
+/// The ledger in memory. Discarded and loaded again after a commit that failed.
+#[derive(Debug)]
+pub struct Memory {
+    pub state: State,
+    pub tails: HashMap<OrgId, Tail>,
+    pub dedupe: Dedupe,
+    pub dirty: Dirty,
+}
+
+/// What of the derived rows a batch has changed.
+#[derive(Debug, Default)]
+pub struct Dirty {
+    /// Orgs whose wallet row changed.
+    pub wallets: BTreeSet<OrgId>,
+    /// Orgs of which readers see something new.
+    pub seen: BTreeSet<OrgId>,
+    /// What is left of lots.
+    pub lots: HashMap<GrantId, (OrgId, Nanos)>,
+    /// New kinds of credit.
+    pub commodities: Vec<Commodity>,
+}
+
+/// What readers see without asking the database: as of the last commit.
+#[derive(Debug, Default)]
+pub struct Published {
+    wallets: RwLock<HashMap<OrgId, (Wallet, Tail)>>,
+    commodities: RwLock<HashMap<CommodityId, Commodity>>,
+}
+
+impl Published {
+    /// An org's wallet and tail.
+    pub fn wallet(&self, org: OrgId) -> Option<(Wallet, Tail)> {
+        let wallets = self.wallets.read().unwrap_or_else(PoisonError::into_inner);
+        wallets.get(&org).copied()
+    }
+
+    /// How many orgs have a wallet.
+    pub fn count(&self) -> usize {
+        let wallets = self.wallets.read().unwrap_or_else(PoisonError::into_inner);
+        wallets.len()
+    }
+
+    /// A kind of credit.
+    pub fn commodity(&self, id: CommodityId) -> Option<Commodity> {
+        let commodities = self
+            .commodities
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        commodities.get(&id).cloned()
+    }
+
+    /// Every kind of credit, oldest first.
+    pub fn commodities(&self) -> Vec<Commodity> {
+        let commodities = self
+            .commodities
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = commodities.values().cloned().collect();
+        all.sort_unstable_by_key(|commodity| commodity.id);
+        all
+    }
+
+    /// Shows what a commit changed.
+    pub fn show(&self, memory: &Memory, dirty: Dirty) {
+        self.show_commodities(dirty.commodities);
+        let mut wallets = self.wallets.write().unwrap_or_else(PoisonError::into_inner);
+        for org in dirty.seen {
+            if let Some(state) = memory.state.org(org) {
+                let tail = memory.tails.get(&org).copied().unwrap_or_default();
+                wallets.insert(org, (*state.wallet(), tail));
+            }
+        }
+    }
+
+    /// Shows everything, after loading.
+    pub fn show_all(&self, memory: &Memory, commodities: Vec<Commodity>) {
+        self.show_commodities(commodities);
+        let mut wallets = self.wallets.write().unwrap_or_else(PoisonError::into_inner);
+        wallets.clear();
+        wallets.extend(memory.state.orgs().map(|(org, state)| {
+            let tail = memory.tails.get(&org).copied().unwrap_or_default();
+            (org, (*state.wallet(), tail))
+        }));
+    }
+
+    fn show_commodities(&self, new: Vec<Commodity>) {
+        if new.is_empty() {
+            return;
+        }
+        let mut commodities = self
+            .commodities
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        commodities.extend(new.into_iter().map(|commodity| (commodity.id, commodity)));
+    }
+}
+
+/// UTC months since year 0: what month-to-date counts in.
+pub fn month_of(at_ms: i64) -> i64 {
+    jiff::Timestamp::from_millisecond(at_ms).map_or(0, |at| {
+        let date = at.to_zoned(jiff::tz::TimeZone::UTC).date();
+        i64::from(date.year())
+            .saturating_mul(12)
+            .saturating_add(i64::from(date.month()))
+    })
+}

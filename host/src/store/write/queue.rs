@@ -1,0 +1,153 @@
+//! The bounded queue before the writer, and the writer's thread.
+//!
+//! Full means full: the caller gets [`WriteError::Busy`] at once instead of an unbounded wait.
+
+use super::batch::{Counters, Writer};
+use super::memory::{Memory, Published};
+use super::prepare::{Prepared, prepare};
+use crate::service::ledger::failure::StorageError;
+use crate::service::ledger::write::{Acknowledged, Write, WriteError};
+use crate::service::time::SharedClock;
+use rusqlite::Connection;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// The most writes in one commit.
+pub const BATCH_MAX: usize = 1_024;
+/// How often the writer looks for what is due when nobody writes.
+const IDLE: Duration = Duration::from_millis(250);
+
+type Answer = oneshot::Receiver<Result<Acknowledged, WriteError>>;
+
+#[derive(Debug)]
+struct Job {
+    write: Prepared,
+    reply: oneshot::Sender<Result<Acknowledged, WriteError>>,
+}
+
+#[derive(Debug)]
+enum Message {
+    // Boxed: the queue is as long as its bound, whatever is in it.
+    Write(Box<Job>),
+    Stop,
+}
+
+/// The sending end of the queue, and the thread behind it.
+#[derive(Debug)]
+pub struct Queue {
+    sender: SyncSender<Message>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    counters: Arc<Counters>,
+}
+
+impl Queue {
+    /// Starts the writer's thread. Returns when it is ready, or why it is not.
+    pub fn start(
+        connection: Connection,
+        memory: Memory,
+        clock: SharedClock,
+        published: Arc<Published>,
+        counters: Arc<Counters>,
+        bound: usize,
+    ) -> Result<Self, StorageError> {
+        let (sender, receiver) = sync_channel(bound);
+        let (ready, started) = sync_channel(1);
+        let counts = Arc::clone(&counters);
+        let thread = std::thread::Builder::new()
+            .name("ledger-writer".into())
+            .spawn(move || {
+                match Writer::new(&connection, memory, clock, published, Arc::clone(&counts)) {
+                    Ok(mut writer) => {
+                        let _ = ready.send(Ok(()));
+                        run(&mut writer, &receiver, &counts);
+                    }
+                    Err(error) => {
+                        let _ = ready.send(Err(error));
+                    }
+                }
+            })
+            .map_err(|error| StorageError::Other(Arc::new(error)))?;
+        started
+            .recv()
+            .map_err(|error| StorageError::Other(Arc::new(error)))??;
+        Ok(Self {
+            sender,
+            thread: Mutex::new(Some(thread)),
+            counters,
+        })
+    }
+
+    /// Puts a write into the queue.
+    pub fn submit(&self, write: Write) -> Result<Answer, WriteError> {
+        let write = prepare(write)?;
+        let (reply, answer) = oneshot::channel();
+        let message = Message::Write(Box::new(Job { write, reply }));
+        self.counters.queue.fetch_add(1, Ordering::Relaxed);
+        self.sender.try_send(message).map_err(|error| {
+            self.counters.queue.fetch_sub(1, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(_) => WriteError::Busy,
+                TrySendError::Disconnected(_) => WriteError::ShuttingDown,
+            }
+        })?;
+        Ok(answer)
+    }
+
+    /// Lets the writer finish what waits, and ends its thread.
+    pub fn stop(&self) {
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            let _ = self.sender.send(Message::Stop);
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn run(writer: &mut Writer<'_>, receiver: &Receiver<Message>, counters: &Counters) {
+    let mut jobs: Vec<Box<Job>> = Vec::with_capacity(BATCH_MAX);
+    let mut running = true;
+    while running {
+        match receiver.recv_timeout(IDLE) {
+            Ok(Message::Write(job)) => jobs.push(job),
+            Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => running = false,
+            Err(RecvTimeoutError::Timeout) => {
+                writer.idle();
+                continue;
+            }
+        }
+        while jobs.len() < BATCH_MAX {
+            match receiver.try_recv() {
+                Ok(Message::Write(job)) => jobs.push(job),
+                Ok(Message::Stop) => running = false,
+                Err(_) => break,
+            }
+        }
+        if jobs.is_empty() {
+            continue;
+        }
+        let writes: Vec<&Prepared> = jobs.iter().map(|job| &job.write).collect();
+        let verdicts = writer.write(&writes);
+        let answered = u64::try_from(jobs.len()).unwrap_or_default();
+        counters.queue.fetch_sub(answered, Ordering::Relaxed);
+        for (job, verdict) in jobs.drain(..).zip(verdicts) {
+            // Nobody may be waiting any more; the write stands all the same.
+            let _ = job.reply.send(verdict);
+        }
+        writer.after_answers();
+    }
+    writer.checkpoint();
+}

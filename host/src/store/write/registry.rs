@@ -1,0 +1,365 @@
+//! The directory's rows: orgs, keys, releases, bindings, quotes, queries; and the audit trail.
+
+use super::super::connection::failure;
+use super::super::read::directory::scope_text;
+use super::super::rows::quote::{query_body, quote_body};
+use super::memory::Memory;
+use super::prepare::{Prepared, Ready};
+use crate::service::ledger::directory::{
+    BindingRecord, BindingScope, DirectoryRefusal, DirectoryWrite, KeyRecord, OrgRecord,
+    QueryRecord, QuoteRecord, ReleaseParts, ReleaseRecord,
+};
+use crate::service::ledger::failure::StorageError;
+use crate::service::ledger::write::{Actor, Personal};
+use crate::service::policy::{Digest, ReleaseId};
+use farebox_ledger::command::Command;
+use farebox_ledger::commodity::Commodity;
+use farebox_ledger::ids::{KeyId, OrgId, TransactionId};
+use rusqlite::{Connection, Params, params};
+
+type Done = Result<Result<(), DirectoryRefusal>, StorageError>;
+
+fn exists(connection: &Connection, sql: &str, params: impl Params) -> Result<bool, StorageError> {
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.exists(params))
+        .map_err(failure)
+}
+
+fn run(connection: &Connection, sql: &str, params: impl Params) -> Result<usize, StorageError> {
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.execute(params))
+        .map_err(failure)
+}
+
+/// Applies a change of the directory, or says why not. A refusal writes nothing.
+pub fn apply(
+    connection: &Connection,
+    memory: &mut Memory,
+    write: &DirectoryWrite,
+    at_ms: i64,
+) -> Done {
+    match write {
+        DirectoryWrite::CreateCommodity(commodity) => {
+            create_commodity(connection, memory, commodity)
+        }
+        DirectoryWrite::SetPlan { org, plan } => {
+            let sql = "UPDATE orgs SET plan = ?2 WHERE id = ?1";
+            let changed = run(connection, sql, params![org.to_bytes(), plan])?;
+            Ok(found(changed, DirectoryRefusal::OrgNotFound(*org)))
+        }
+        DirectoryWrite::CreateKey(key) => create_key(connection, key),
+        DirectoryWrite::RevokeKey { org, key } => revoke_key(connection, *org, *key, at_ms),
+        DirectoryWrite::AdmitRelease { release, parts } => admit(connection, release, parts),
+        DirectoryWrite::Bind(binding) => bind(connection, binding),
+        DirectoryWrite::Unbind(scope) => unbind(connection, scope),
+        DirectoryWrite::KeepQuote(quote) => keep_quote(connection, quote),
+        DirectoryWrite::RecordQuery(query) => record_query(connection, query),
+        DirectoryWrite::ErasePersonal { org, event } => {
+            run(
+                connection,
+                "DELETE FROM personal WHERE org = ?1 AND (?2 IS NULL OR subject = ?2)",
+                params![org.to_bytes(), event.map(|event| event.to_bytes())],
+            )?;
+            Ok(Ok(()))
+        }
+    }
+}
+
+fn found(changed: usize, refusal: DirectoryRefusal) -> Result<(), DirectoryRefusal> {
+    if changed == 0 { Err(refusal) } else { Ok(()) }
+}
+
+fn create_commodity(connection: &Connection, memory: &mut Memory, new: &Commodity) -> Done {
+    if let Some(known) = memory.state.commodity(new.id) {
+        let same = known == new;
+        return Ok(if same {
+            Ok(())
+        } else {
+            Err(DirectoryRefusal::CommodityExists(new.id))
+        });
+    }
+    run(
+        connection,
+        "INSERT INTO commodities VALUES (?1, ?2, ?3)",
+        params![
+            new.id.to_bytes(),
+            new.name,
+            new.peg.usd_per_credit().to_string()
+        ],
+    )?;
+    memory.state.add_commodity(new.clone());
+    memory.dirty.commodities.push(new.clone());
+    Ok(Ok(()))
+}
+
+/// Writes a new org, without its wallet.
+pub fn create_org(connection: &Connection, org: &OrgRecord) -> Done {
+    let taken = exists(
+        connection,
+        "SELECT 1 FROM orgs WHERE id = ?1 OR name = ?2",
+        params![org.id.to_bytes(), org.name],
+    )?;
+    if taken {
+        return Ok(Err(DirectoryRefusal::OrgExists(org.name.clone())));
+    }
+    run(
+        connection,
+        "INSERT INTO orgs VALUES (?1, ?2, ?3, ?4)",
+        params![org.id.to_bytes(), org.name, org.plan, org.created_at_ms],
+    )?;
+    Ok(Ok(()))
+}
+
+/// Takes back an org whose wallet was refused, in the same database transaction.
+pub fn forget_org(connection: &Connection, org: OrgId) -> Result<(), StorageError> {
+    let sql = "DELETE FROM orgs WHERE id = ?1";
+    run(connection, sql, [org.to_bytes()]).map(drop)
+}
+
+fn create_key(connection: &Connection, key: &KeyRecord) -> Done {
+    let org_known = exists(
+        connection,
+        "SELECT 1 FROM orgs WHERE id = ?1",
+        [key.org.to_bytes()],
+    )?;
+    if !org_known {
+        return Ok(Err(DirectoryRefusal::OrgNotFound(key.org)));
+    }
+    let taken = exists(
+        connection,
+        "SELECT 1 FROM api_keys WHERE id = ?1 OR hash = ?2",
+        params![key.id.to_bytes(), key.hash],
+    )?;
+    if taken {
+        return Ok(Err(DirectoryRefusal::KeyExists(key.id)));
+    }
+    run(
+        connection,
+        "INSERT INTO api_keys VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            key.id.to_bytes(),
+            key.org.to_bytes(),
+            key.name,
+            key.prefix,
+            key.hash,
+            key.scopes.join(" "),
+            key.created_at_ms,
+            key.expires_at_ms,
+            key.revoked_at_ms,
+        ],
+    )?;
+    Ok(Ok(()))
+}
+
+fn revoke_key(connection: &Connection, org: OrgId, key: KeyId, at_ms: i64) -> Done {
+    let changed = run(
+        connection,
+        "UPDATE api_keys SET revoked_at_ms = coalesce(revoked_at_ms, ?3)
+         WHERE id = ?1 AND org = ?2",
+        params![key.to_bytes(), org.to_bytes(), at_ms],
+    )?;
+    Ok(found(changed, DirectoryRefusal::KeyNotFound(key)))
+}
+
+fn keep_content(
+    connection: &Connection,
+    digest: &Digest,
+    bytes: &[u8],
+) -> Result<(), StorageError> {
+    let sql = "INSERT INTO contents (digest, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    run(connection, sql, params![digest.0, bytes]).map(drop)
+}
+
+fn admit(connection: &Connection, release: &ReleaseRecord, parts: &ReleaseParts) -> Done {
+    let ReleaseId { component, book } = &release.id;
+    keep_content(connection, component, &parts.component)?;
+    keep_content(connection, book, &parts.book)?;
+    let source = parts.book_source.as_deref().map(|source| {
+        let digest = <sha2::Sha256 as sha2::Digest>::digest(source).into();
+        (Digest(digest), source)
+    });
+    if let Some((digest, source)) = &source {
+        keep_content(connection, digest, source)?;
+    }
+    run(
+        connection,
+        "INSERT INTO releases VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+        params![
+            component.0,
+            book.0,
+            source.map(|(digest, _)| digest.0),
+            release.name,
+            release.admitted_at_ms,
+        ],
+    )?;
+    Ok(Ok(()))
+}
+
+fn bind(connection: &Connection, binding: &BindingRecord) -> Done {
+    let ReleaseId { component, book } = &binding.release;
+    let known = exists(
+        connection,
+        "SELECT 1 FROM releases WHERE component = ?1 AND book = ?2",
+        params![component.0, book.0],
+    )?;
+    if !known {
+        return Ok(Err(DirectoryRefusal::ReleaseNotFound));
+    }
+    run(
+        connection,
+        "INSERT INTO bindings VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET component = ?2, book = ?3, since_ms = ?4",
+        params![
+            scope_text(&binding.scope),
+            component.0,
+            book.0,
+            binding.since_ms
+        ],
+    )?;
+    Ok(Ok(()))
+}
+
+fn unbind(connection: &Connection, scope: &BindingScope) -> Done {
+    let sql = "DELETE FROM bindings WHERE scope = ?1";
+    run(connection, sql, [scope_text(scope)])?;
+    Ok(Ok(()))
+}
+
+fn keep_quote(connection: &Connection, quote: &QuoteRecord) -> Done {
+    let id = quote.id.to_bytes();
+    if exists(connection, "SELECT 1 FROM quotes WHERE id = ?1", [id])? {
+        return Ok(Err(DirectoryRefusal::QuoteExists(quote.id)));
+    }
+    run(
+        connection,
+        "INSERT INTO quotes VALUES (?1, ?2, ?3)",
+        params![id, quote.org.to_bytes(), quote_body(quote)],
+    )?;
+    Ok(Ok(()))
+}
+
+fn record_query(connection: &Connection, query: &QueryRecord) -> Done {
+    run(
+        connection,
+        "INSERT INTO data_queries VALUES (?1, ?2, ?3, ?4)",
+        params![
+            query.id.to_bytes(),
+            query.org.to_bytes(),
+            query.at_ms,
+            query_body(query)
+        ],
+    )?;
+    keep_personal(connection, query.id.to_bytes(), query.org, &query.personal)?;
+    Ok(Ok(()))
+}
+
+/// Keeps who made a call, apart from the call.
+pub fn keep_personal(
+    connection: &Connection,
+    subject: [u8; 16],
+    org: OrgId,
+    personal: &Personal,
+) -> Result<(), StorageError> {
+    if personal.is_empty() {
+        return Ok(());
+    }
+    run(
+        connection,
+        "INSERT INTO personal VALUES (?1, ?2, ?3, ?4)",
+        params![
+            subject,
+            org.to_bytes(),
+            personal.client_ip,
+            personal.user_agent
+        ],
+    )
+    .map(drop)
+}
+
+/// Records who did what. Holds and usage are their own record; everything else leaves a row.
+pub fn audit(
+    connection: &Connection,
+    id: TransactionId,
+    at_ms: i64,
+    write: &Prepared,
+) -> Result<(), StorageError> {
+    let Some((verb, subject)) = audited(write) else {
+        return Ok(());
+    };
+    let actor = match &write.actor {
+        Actor::Key(key) => key.to_string(),
+        Actor::Admin(name) => format!("admin:{name}"),
+        Actor::Host => "host".to_owned(),
+    };
+    let sql = "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let org = write.org.map_or([0; 16], OrgId::to_bytes);
+    let row = params![
+        id.to_bytes(),
+        org,
+        at_ms,
+        actor,
+        verb,
+        subject,
+        write.request_id
+    ];
+    run(connection, sql, row).map(drop)
+}
+
+fn audited(write: &Prepared) -> Option<(&'static str, Option<String>)> {
+    let (verb, subject) = match &write.action {
+        Ready::Ledger { command, .. } => audited_command(command)?,
+        Ready::Usage { .. } => return None,
+        Ready::Settle { write, .. } => ("settle_unpriced", Some(write.event_id.to_string())),
+        Ready::CreateOrg { org, .. } => ("create_org", Some(org.id.to_string())),
+        Ready::Directory(directory) => audited_directory(directory)?,
+    };
+    Some((verb, subject))
+}
+
+fn audited_command(command: &Command) -> Option<(&'static str, Option<String>)> {
+    Some(match command {
+        Command::OpenWallet(_) => ("open_wallet", None),
+        Command::SetCreditLimit(_) => ("set_credit_limit", None),
+        Command::GrantCredits(command) => ("grant_credits", Some(command.grant.to_string())),
+        Command::Deduct(_) => ("deduct", None),
+        Command::RefundCharge(command) => ("refund_charge", Some(command.charge.to_string())),
+        Command::RefundGrant(command) => ("refund_grant", Some(command.grant.to_string())),
+        Command::AbsorbShortfall(_) => ("absorb_shortfall", None),
+        Command::PutBudget(command) => ("put_budget", Some(command.budget.id.to_string())),
+        Command::RemoveBudget(command) => ("remove_budget", Some(command.budget.to_string())),
+        Command::SettleUnpriced(command) => ("settle_unpriced", Some(command.event.to_string())),
+        Command::PlaceHold(_)
+        | Command::RenewHold(_)
+        | Command::ReleaseHold(_)
+        | Command::Capture(_)
+        | Command::RecordUnpriced(_)
+        | Command::ExpireDue(_) => return None,
+    })
+}
+
+fn audited_directory(write: &DirectoryWrite) -> Option<(&'static str, Option<String>)> {
+    Some(match write {
+        DirectoryWrite::CreateCommodity(new) => ("create_commodity", Some(new.id.to_string())),
+        DirectoryWrite::SetPlan { plan, .. } => {
+            ("set_plan", plan.as_ref().map(ToString::to_string))
+        }
+        DirectoryWrite::CreateKey(key) => ("create_key", Some(key.id.to_string())),
+        DirectoryWrite::RevokeKey { key, .. } => ("revoke_key", Some(key.to_string())),
+        DirectoryWrite::AdmitRelease { release, .. } => {
+            ("admit_release", Some(release_text(&release.id)))
+        }
+        DirectoryWrite::Bind(binding) => ("bind", Some(release_text(&binding.release))),
+        DirectoryWrite::Unbind(scope) => ("unbind", Some(scope_text(scope))),
+        DirectoryWrite::ErasePersonal { event, .. } => {
+            ("erase_personal", event.map(|event| event.to_string()))
+        }
+        DirectoryWrite::KeepQuote(_) | DirectoryWrite::RecordQuery(_) => return None,
+    })
+}
+
+fn release_text(release: &ReleaseId) -> String {
+    let ReleaseId { component, book } = release;
+    format!("{}+{}", hex::encode(component.0), hex::encode(book.0))
+}
