@@ -5,6 +5,7 @@
 
 mod exit;
 mod failure;
+mod policy;
 mod price_book;
 mod rate;
 mod style;
@@ -31,6 +32,9 @@ enum Command {
     /// Import, check and show price books.
     #[command(subcommand)]
     PriceBook(price_book::PriceBook),
+    /// Build and inspect policies.
+    #[command(subcommand)]
+    Policy(policy::Policy),
 }
 
 /// Runs the command line of this process.
@@ -53,6 +57,7 @@ impl Command {
         match self {
             Self::Rate(rate) => rate.run(out),
             Self::PriceBook(command) => command.run(out),
+            Self::Policy(command) => command.run(out),
         }
     }
 }

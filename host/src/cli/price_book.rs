@@ -1,5 +1,7 @@
 //! `farebox price-book`: import, check and show price books.
 
+mod import;
+
 use super::failure::{self, Failure};
 use crate::wire::plain;
 use clap::Subcommand;
@@ -13,6 +15,15 @@ use std::path::{Path, PathBuf};
 /// Commands on price books.
 #[derive(Debug, Subcommand)]
 pub enum PriceBook {
+    /// Make a price book of another project's price file.
+    ///
+    /// Prints what was imported, and by name and reason what was not. With `--over`, the models and
+    /// terms of an existing book come first: they are believed where both know a price. Repeat the
+    /// command with the result as `--over` to merge several sources.
+    ///
+    /// The imported book has no terms of sale of its own: calls on managed keys sell at cost, calls
+    /// on own keys are refused, until you add them (docs/price-book.md).
+    Import(import::Import),
     /// Check a price book: contradictions, absurd rates, anything that would be refused.
     ///
     /// Prints each finding with its place. Ends with 1 when the book would be refused, and with
@@ -38,6 +49,7 @@ pub enum PriceBook {
 impl PriceBook {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
         match self {
+            Self::Import(import) => import.run(out),
             Self::Check { file, strict } => check(file, *strict, out),
             Self::Show { file, model: None } => show(&load(file)?, out),
             Self::Show {
