@@ -28,7 +28,7 @@ pub mod usage;
 use access::Directory;
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::idempotency::Idempotency;
-use farebox_ledger::ids::{Digest, KeyId, OrgId, TransactionId};
+use farebox_ledger::ids::{Digest, KeyId, OrgId};
 use farebox_pricing::event::Deployment;
 use ledger::write::{Action, Actor, Once, Write};
 use ledger::{SharedStore, WriteFuture};
@@ -114,7 +114,6 @@ impl Service {
     fn write(&self, context: &Context, once: Option<Once>, action: Action) -> WriteFuture {
         self.store.submit(Write {
             at_ms: self.clock.now_ms(),
-            id: TransactionId::new(self.clock.next_id()),
             actor: context.actor.clone(),
             request_id: context.request_id.clone(),
             idempotency: context.idempotency,
