@@ -1,3 +1,8 @@
-//! Placeholder: `app`.
+//! Puts the parts together: a server, or an engine without one.
+//!
+//! The only module that knows every adapter. It decides nothing that a request or a command line
+//! asks: it reads a configuration and wires.
+
 pub mod offline;
+pub mod server;
 pub mod shipped;

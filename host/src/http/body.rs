@@ -142,3 +142,27 @@ impl<S: Send + Sync, T: std::str::FromStr> FromRequestParts<S> for Id<T> {
         text.parse().map(Self).map_err(|_| not_found())
     }
 }
+
+/// Two ids in the path.
+pub struct Pair<A, B>(pub A, pub B);
+
+impl<S, A, B> FromRequestParts<S> for Pair<A, B>
+where
+    S: Send + Sync,
+    A: std::str::FromStr,
+    B: std::str::FromStr,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let not_found = || Problem::new(Kind::NotFound, "there is nothing with these ids");
+        let axum::extract::Path((first, second)) =
+            axum::extract::Path::<(String, String)>::from_request_parts(parts, state)
+                .await
+                .map_err(|_| not_found())?;
+        match (first.parse(), second.parse()) {
+            (Ok(first), Ok(second)) => Ok(Self(first, second)),
+            _ => Err(not_found()),
+        }
+    }
+}

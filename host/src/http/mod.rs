@@ -1,4 +1,88 @@
-//! Placeholder.
-pub mod amount;
-pub mod body;
-pub mod problem;
+//! The HTTP edge: JSON in, JSON out, problems where something is wrong.
+//!
+//! The only module that names axum. It turns requests into calls of [`crate::service`] and answers
+//! into JSON; it decides nothing about prices or credits. The description at `/openapi.json` is
+//! made from the same list as the router, so no route is without one.
+
+mod amount;
+mod auth;
+mod body;
+mod export;
+mod failure;
+mod metrics;
+mod observe;
+mod paging;
+mod problem;
+mod routes;
+mod show;
+mod time;
+
+pub use problem::Kind;
+pub use routes::openapi;
+
+use crate::service::Service;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use metrics::Metrics;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// Limits of the edge.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The largest request body, in bytes.
+    pub body_bytes_max: usize,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+}
+
+/// What handlers share.
+pub(crate) struct Api {
+    service: Arc<Service>,
+    metrics: Metrics,
+    limits: Limits,
+    openapi: axum::body::Bytes,
+}
+
+type State = axum::extract::State<Arc<Api>>;
+
+/// The whole API as a router.
+pub fn router(service: Arc<Service>, limits: Limits) -> Router {
+    let (router, description) = routes::router().split_for_parts();
+    let text = description.to_pretty_json().unwrap_or_default();
+    let api = Arc::new(Api {
+        service,
+        metrics: Metrics::default(),
+        limits,
+        openapi: text.into(),
+    });
+    router
+        .fallback(routes::operations::unknown_path)
+        .method_not_allowed_fallback(routes::operations::wrong_method)
+        .layer(DefaultBodyLimit::max(limits.body_bytes_max))
+        .layer(axum::middleware::from_fn_with_state(
+            Arc::clone(&api),
+            observe::observe,
+        ))
+        .with_state(api)
+}
+
+/// Serves until `stop` is done, then lets open requests end.
+///
+/// # Errors
+/// The listener failed.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    // Answers are small: waiting for more to send with them only costs time.
+    let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop)
+        .await
+}

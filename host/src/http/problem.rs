@@ -178,6 +178,7 @@ impl Problem {
     }
 
     /// Its kind.
+    #[cfg(test)]
     pub const fn kind(&self) -> Kind {
         self.kind
     }

@@ -36,6 +36,14 @@ pub struct Labels {
     pub feature: Option<Box<str>>,
 }
 
+impl Labels {
+    /// The same labels for this feature.
+    #[must_use]
+    pub fn with_feature(self, feature: Option<Box<str>>) -> Self {
+        Self { feature, ..self }
+    }
+}
+
 /// A call's worst case.
 #[derive(Clone, Debug)]
 pub struct WorstCase {

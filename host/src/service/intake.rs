@@ -104,8 +104,10 @@ pub enum IntakeError {
         fault: NumberError,
     },
     /// The vouched cost is below zero.
-    #[error("`provider_cost_usd` is `{value}`: a cost cannot be negative")]
+    #[error("`{field}` is `{value}`: a cost cannot be negative")]
     NegativeCost {
+        /// The field.
+        field: String,
         /// As given.
         value: String,
     },
@@ -137,7 +139,10 @@ pub fn read(report: &Report<'_>) -> Result<Intake, IntakeError> {
             .as_ref()
             .and_then(|request| request.model.as_deref())
     });
-    let vouched = report.provider_cost_usd.map(cost).transpose()?;
+    let vouched = report
+        .provider_cost_usd
+        .map(|text| cost("provider_cost_usd", text))
+        .transpose()?;
     let mut intake = match only_source(report)? {
         Source::Response(body) => answered(
             farebox_usage::normalise_response(&provider, report.api, body)?,
@@ -263,10 +268,17 @@ pub fn pools(stated: &[(&str, &str)]) -> Result<Vec<Pool>, IntakeError> {
     Ok(pools)
 }
 
-fn cost(text: &str) -> Result<Decimal, IntakeError> {
-    let cost = number("provider_cost_usd", text)?;
+/// A cost in USD that `field` states, exact and not negative.
+///
+/// # Errors
+/// `Number` or `NegativeCost`.
+pub fn cost(field: &str, text: &str) -> Result<Decimal, IntakeError> {
+    let cost = number(field, text)?;
     if cost.is_sign_negative() && !cost.is_zero() {
-        return Err(IntakeError::NegativeCost { value: cut(text) });
+        return Err(IntakeError::NegativeCost {
+            field: cut(field),
+            value: cut(text),
+        });
     }
     Ok(cost)
 }
@@ -387,6 +399,7 @@ mod tests {
         assert_eq!(
             with("-0.1"),
             Err(IntakeError::NegativeCost {
+                field: "provider_cost_usd".to_owned(),
                 value: "-0.1".to_owned()
             })
         );

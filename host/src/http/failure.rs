@@ -1,0 +1,446 @@
+//! Every way a use-case fails, as a problem. The one place where errors become HTTP.
+//!
+//! What the client may know stands in the problem; what only operators may know is logged.
+
+use super::problem::{Kind, Problem};
+use super::show::credits;
+use super::time;
+use crate::service::access::{AccessError, Denied};
+use crate::service::calls::CallError;
+use crate::service::data_queries::DataQueryError;
+use crate::service::history::HistoryError;
+use crate::service::holds::{HoldError, NotEnough};
+use crate::service::intake::IntakeError;
+use crate::service::keys::KeyError;
+use crate::service::ledger::directory::DirectoryRefusal;
+use crate::service::ledger::failure::{ReadError, StorageError};
+use crate::service::ledger::write::WriteError;
+use crate::service::orgs::OrgError;
+use crate::service::policy::PolicyError;
+use crate::service::quotes::QuoteError;
+use crate::service::receipts::ReceiptError;
+use crate::service::usage::UsageError;
+use farebox_ledger::refusal::{
+    AbsorbShortfallRefusal, CaptureRefusal, DeductRefusal, ExceedsBudget, ExceedsCredits,
+    ExpireDueRefusal, GrantCreditsRefusal, OpenWalletRefusal, PlaceHoldRefusal, PutBudgetRefusal,
+    RecordUnpricedRefusal, RefundChargeRefusal, RefundGrantRefusal, Refusal, ReleaseHoldRefusal,
+    RemoveBudgetRefusal, RenewHoldRefusal, SetCreditLimitRefusal, SettleUnpricedRefusal,
+    WalletRefusal,
+};
+use farebox_pricing::answer::Refusal as PriceRefusal;
+use std::error::Error;
+
+/// The text of an error and of all its causes, for logs.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Text(_) | AccessError::Unknown => Self::new(Kind::Unauthenticated, error),
+            AccessError::Revoked | AccessError::Expired => Self::new(Kind::KeyEnded, error),
+            AccessError::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(error: Denied) -> Self {
+        let kind = match error {
+            Denied::Scope { .. } => Kind::Forbidden,
+            Denied::OrgNotFound => Kind::NotFound,
+            Denied::OrgMissing => Kind::InvalidRequest,
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        tracing::error!(error = chain(&error), "storage failed");
+        Self::new(Kind::Unavailable, error).retry_after(5)
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Storage(error) => error.into(),
+            ReadError::Cursor => Self::new(Kind::InvalidCursor, error),
+            ReadError::OutOfRange => Self::new(Kind::OutOfRange, error),
+        }
+    }
+}
+
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Refused(refusal) => refusal.into(),
+            WriteError::Directory(refusal) => refusal.into(),
+            WriteError::IdempotencyConflict => Self::new(Kind::IdempotencyConflict, error),
+            WriteError::Busy | WriteError::ShuttingDown => {
+                Self::new(Kind::Busy, error).retry_after(1)
+            }
+            WriteError::TooLarge { .. } => Self::new(Kind::InvalidRequest, error),
+            WriteError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<DirectoryRefusal> for Problem {
+    fn from(refusal: DirectoryRefusal) -> Self {
+        let kind = match refusal {
+            DirectoryRefusal::OrgNotFound(_)
+            | DirectoryRefusal::KeyNotFound(_)
+            | DirectoryRefusal::ReleaseNotFound => Kind::NotFound,
+            DirectoryRefusal::OrgExists(_)
+            | DirectoryRefusal::KeyExists(_)
+            | DirectoryRefusal::CommodityExists(_)
+            | DirectoryRefusal::QuoteExists(_) => Kind::Conflict,
+        };
+        Self::new(kind, refusal)
+    }
+}
+
+impl From<PriceRefusal> for Problem {
+    fn from(refusal: PriceRefusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            PriceRefusal::UnknownModel { provider, model } => Self::new(Kind::UnknownModel, detail)
+                .with("provider", &*provider)
+                .with("model", &*model),
+            PriceRefusal::NotPriced { model, meter } => Self::new(Kind::NotPriced, detail)
+                .with("model", &*model)
+                .with("meter", &*meter),
+            PriceRefusal::NotAllowed { rule } => {
+                Self::new(Kind::NotAllowed, detail).with("rule", &*rule)
+            }
+            PriceRefusal::OutOfRange { .. } => Self::new(Kind::OutOfRange, detail),
+        }
+    }
+}
+
+fn policy_fault(error: &PolicyError) -> Problem {
+    tracing::error!(error = chain(error), "policy fault");
+    Problem::new(
+        Kind::PolicyFault,
+        "the price policy gave no valid answer; nothing was held or charged",
+    )
+    .retry_after(5)
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::OrgNotFound(_) => Self::new(Kind::NotFound, error),
+            CallError::Refused(refusal) => refusal.into(),
+            CallError::Fault(error) => policy_fault(&error),
+            CallError::OutOfRange(_) => Self::new(Kind::OutOfRange, error),
+            CallError::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<QuoteError> for Problem {
+    fn from(error: QuoteError) -> Self {
+        match error {
+            QuoteError::Call(error) => error.into(),
+            QuoteError::Write(error) => error.into(),
+        }
+    }
+}
+
+impl From<HoldError> for Problem {
+    fn from(error: HoldError) -> Self {
+        let detail = error.to_string();
+        match error {
+            HoldError::Call(error) => error.into(),
+            HoldError::TtlOutOfRange { .. } => Self::new(Kind::InvalidRequest, detail),
+            HoldError::QuoteNotFound(_) | HoldError::NotFound(_) => {
+                Self::new(Kind::NotFound, detail)
+            }
+            HoldError::QuoteExpired(_) | HoldError::QuoteExceeded(_) => {
+                Self::new(Kind::Conflict, detail)
+            }
+            HoldError::NotEnough(not_enough) => (*not_enough).into(),
+            HoldError::Write(error) => error.into(),
+            HoldError::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<NotEnough> for Problem {
+    fn from(error: NotEnough) -> Self {
+        Self::from(Refusal::from(error.refusal))
+            .with("needed_credits", credits(error.needed))
+            .with_some("max_output_tokens_affordable", error.max_output_tokens)
+    }
+}
+
+impl From<UsageError> for Problem {
+    fn from(error: UsageError) -> Self {
+        let detail = error.to_string();
+        match error {
+            UsageError::Intake(error) => error.into(),
+            UsageError::Time { .. } => Self::new(Kind::TimeOutOfRange, detail),
+            UsageError::HoldNotFound(_) => Self::new(Kind::NotFound, detail),
+            UsageError::KeySource(_) => Self::new(Kind::Conflict, detail),
+            UsageError::Call(error) => error.into(),
+            UsageError::Read(error) => error.into(),
+            UsageError::Write(error) => error.into(),
+        }
+    }
+}
+
+impl From<IntakeError> for Problem {
+    fn from(error: IntakeError) -> Self {
+        let detail = error.to_string();
+        match error {
+            IntakeError::Usage(cause) => Self::new(Kind::UnreadableUsage, &cause)
+                .with("reason", cause.kind())
+                .with_some("path", cause.path()),
+            IntakeError::Request(cause) => Self::new(Kind::UnreadableUsage, &cause)
+                .with("reason", "request")
+                .with("path", "request"),
+            IntakeError::Quantity { .. } | IntakeError::Meter { .. } => {
+                Self::new(Kind::InvalidQuantity, detail)
+            }
+            IntakeError::Number { .. } | IntakeError::NegativeCost { .. } => {
+                Self::new(Kind::InvalidAmount, detail)
+            }
+            IntakeError::Cost(_) => Self::new(Kind::OutOfRange, detail),
+            _ => Self::new(Kind::InvalidRequest, detail),
+        }
+    }
+}
+
+impl From<DataQueryError> for Problem {
+    fn from(error: DataQueryError) -> Self {
+        match error {
+            DataQueryError::Call(error) => error.into(),
+            DataQueryError::Write(error) => error.into(),
+        }
+    }
+}
+
+impl From<HistoryError> for Problem {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::NotFound { .. } => Self::new(Kind::NotFound, error),
+            HistoryError::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReceiptError> for Problem {
+    fn from(error: ReceiptError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ReceiptError::NotFound(_) => Self::new(Kind::NotFound, detail),
+            ReceiptError::WithoutPolicy(_) => Self::new(Kind::Conflict, detail),
+            ReceiptError::Policy(error) => policy_fault(&error),
+            ReceiptError::OutOfRange(_) => Self::new(Kind::OutOfRange, detail),
+            ReceiptError::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<OrgError> for Problem {
+    fn from(error: OrgError) -> Self {
+        match error {
+            OrgError::Call(error) => error.into(),
+            OrgError::Write(error) => error.into(),
+            OrgError::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        let detail = error.to_string();
+        match error {
+            KeyError::Call(error) => error.into(),
+            KeyError::Randomness(_) => Self::new(Kind::Unavailable, detail),
+            KeyError::ExpiryNotAhead | KeyError::NoScope => Self::new(Kind::InvalidRequest, detail),
+            KeyError::NotFound(_) => Self::new(Kind::NotFound, detail),
+            KeyError::ShownBefore(_) => Self::new(Kind::Conflict, detail),
+            KeyError::Write(error) => error.into(),
+            KeyError::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<ExceedsCredits> for Problem {
+    fn from(error: ExceedsCredits) -> Self {
+        Self::new(
+            Kind::InsufficientCredits,
+            format!(
+                "{} more credits are needed than the {} that are available",
+                credits(error.missing),
+                credits(error.available)
+            ),
+        )
+        .with("available_credits", credits(error.available))
+        .with("missing_credits", credits(error.missing))
+    }
+}
+
+impl From<ExceedsBudget> for Problem {
+    fn from(error: ExceedsBudget) -> Self {
+        Self::new(
+            Kind::BudgetExceeded,
+            format!(
+                "budget `{}` has {} credits left, {} fewer than are needed",
+                error.budget,
+                credits(error.available),
+                credits(error.missing)
+            ),
+        )
+        .with("budget_id", error.budget.to_string())
+        .with("limit_credits", credits(error.limit))
+        .with("available_credits", credits(error.available))
+        .with("missing_credits", credits(error.missing))
+        .with_some("renews_at", error.renews_at_ms.map(time::show))
+    }
+}
+
+fn shortfall(open: farebox_pricing::money::Nanos) -> Problem {
+    Problem::new(
+        Kind::ShortfallOpen,
+        format!("a shortfall of {} credits is open", credits(open)),
+    )
+    .with("shortfall_credits", credits(open))
+}
+
+fn ended(detail: impl ToString, end: &str) -> Problem {
+    Problem::new(Kind::HoldEnded, detail).with("end", end)
+}
+
+fn left(detail: &str, left: farebox_pricing::money::Nanos) -> Problem {
+    Problem::new(
+        Kind::Conflict,
+        format!("{detail}: {} credits", credits(left)),
+    )
+    .with("left_credits", credits(left))
+}
+
+impl From<WalletRefusal> for Problem {
+    fn from(refusal: WalletRefusal) -> Self {
+        match refusal {
+            WalletRefusal::WalletNotFound { .. } => {
+                Self::new(Kind::NotFound, "there is no such org")
+            }
+            WalletRefusal::OutOfRange => Self::new(Kind::OutOfRange, refusal),
+            WalletRefusal::Inconsistent { .. } => {
+                tracing::error!(error = chain(&refusal), "ledger contradicts itself");
+                Self::new(Kind::Internal, "the ledger must be verified")
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::OpenWallet(OpenWalletRefusal::WalletExists { .. })
+            | Refusal::OpenWallet(OpenWalletRefusal::CommodityNotFound { .. }) => {
+                Self::new(Kind::Conflict, detail)
+            }
+            Refusal::SetCreditLimit(refusal) => match refusal {
+                SetCreditLimitRefusal::Wallet(refusal) => refusal.into(),
+                SetCreditLimitRefusal::BelowUsedCredit { used } => {
+                    Self::new(Kind::Conflict, "more than that is spent or held on credit")
+                        .with("used_credits", credits(used))
+                }
+            },
+            Refusal::GrantCredits(refusal) => match refusal {
+                GrantCreditsRefusal::Wallet(refusal) => refusal.into(),
+                GrantCreditsRefusal::GrantExists { .. } => Self::new(Kind::Conflict, detail),
+                GrantCreditsRefusal::SourceRefund
+                | GrantCreditsRefusal::AmountZero
+                | GrantCreditsRefusal::ExpiryNotAhead => Self::new(Kind::InvalidRequest, detail),
+            },
+            Refusal::Deduct(refusal) => match refusal {
+                DeductRefusal::Wallet(refusal) => refusal.into(),
+                DeductRefusal::AmountZero => Self::new(Kind::InvalidRequest, detail),
+                DeductRefusal::ExceedsCredits(exceeds) => exceeds.into(),
+            },
+            Refusal::PlaceHold(refusal) => match refusal {
+                PlaceHoldRefusal::Wallet(refusal) => refusal.into(),
+                PlaceHoldRefusal::HoldExists { .. } => Self::new(Kind::Conflict, detail),
+                PlaceHoldRefusal::ExpiryNotAhead => Self::new(Kind::InvalidRequest, detail),
+                PlaceHoldRefusal::ShortfallOpen { open } => shortfall(open),
+                PlaceHoldRefusal::ExceedsCredits(exceeds) => exceeds.into(),
+                PlaceHoldRefusal::ExceedsBudget(exceeds) => exceeds.into(),
+            },
+            Refusal::RenewHold(refusal) => match refusal {
+                RenewHoldRefusal::Wallet(refusal) => refusal.into(),
+                RenewHoldRefusal::HoldNotFound { .. } => Self::new(Kind::NotFound, detail),
+                RenewHoldRefusal::HoldEnded { end, .. } => ended(detail, end.name()),
+                RenewHoldRefusal::ExpiryNotAhead => Self::new(Kind::InvalidRequest, detail),
+                RenewHoldRefusal::ShortfallOpen { open } => shortfall(open),
+                RenewHoldRefusal::ExceedsCredits(exceeds) => exceeds.into(),
+                RenewHoldRefusal::ExceedsBudget(exceeds) => exceeds.into(),
+            },
+            Refusal::ReleaseHold(refusal) => match refusal {
+                ReleaseHoldRefusal::Wallet(refusal) => refusal.into(),
+                ReleaseHoldRefusal::HoldNotFound { .. } => Self::new(Kind::NotFound, detail),
+                ReleaseHoldRefusal::HoldEnded { end, .. } => ended(detail, end.name()),
+                ReleaseHoldRefusal::UsageUnpriced { .. } => Self::new(Kind::Conflict, detail),
+            },
+            Refusal::Capture(refusal) => match refusal {
+                CaptureRefusal::Wallet(refusal) => refusal.into(),
+                CaptureRefusal::HoldNotFound { .. } => Self::new(Kind::NotFound, detail),
+                CaptureRefusal::AlreadyCaptured { .. } => ended(detail, "captured"),
+            },
+            Refusal::RecordUnpriced(refusal) => match refusal {
+                RecordUnpricedRefusal::Wallet(refusal) => refusal.into(),
+                RecordUnpricedRefusal::EventExists { .. } => Self::new(Kind::Conflict, detail),
+                RecordUnpricedRefusal::HoldNotFound { .. } => Self::new(Kind::NotFound, detail),
+                RecordUnpricedRefusal::AlreadyCaptured { .. } => ended(detail, "captured"),
+            },
+            Refusal::SettleUnpriced(refusal) => match refusal {
+                SettleUnpricedRefusal::Wallet(refusal) => refusal.into(),
+                SettleUnpricedRefusal::EventNotUnpriced { .. } => Self::new(Kind::Conflict, detail),
+            },
+            Refusal::RefundCharge(refusal) => match refusal {
+                RefundChargeRefusal::Wallet(refusal) => refusal.into(),
+                RefundChargeRefusal::ChargeNotFound { .. } => Self::new(Kind::NotFound, detail),
+                RefundChargeRefusal::AmountZero => Self::new(Kind::InvalidRequest, detail),
+                RefundChargeRefusal::ExceedsCharge { left: rest } => {
+                    left("less of the charge is left to refund", rest)
+                }
+            },
+            Refusal::RefundGrant(refusal) => match refusal {
+                RefundGrantRefusal::Wallet(refusal) => refusal.into(),
+                RefundGrantRefusal::GrantNotFound { .. } => Self::new(Kind::NotFound, detail),
+                RefundGrantRefusal::AmountZero => Self::new(Kind::InvalidRequest, detail),
+                RefundGrantRefusal::ExceedsGrant { left: rest } => {
+                    left("less of the grant is left to refund", rest)
+                }
+            },
+            Refusal::AbsorbShortfall(refusal) => match refusal {
+                AbsorbShortfallRefusal::Wallet(refusal) => refusal.into(),
+                AbsorbShortfallRefusal::AmountZero => Self::new(Kind::InvalidRequest, detail),
+                AbsorbShortfallRefusal::ExceedsShortfall { open } => {
+                    left("a smaller shortfall is open", open)
+                }
+            },
+            Refusal::PutBudget(PutBudgetRefusal::Wallet(refusal))
+            | Refusal::RemoveBudget(RemoveBudgetRefusal::Wallet(refusal))
+            | Refusal::ExpireDue(ExpireDueRefusal::Wallet(refusal)) => refusal.into(),
+            Refusal::RemoveBudget(RemoveBudgetRefusal::BudgetNotFound { .. }) => {
+                Self::new(Kind::NotFound, detail)
+            }
+        }
+    }
+}

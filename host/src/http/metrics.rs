@@ -1,0 +1,152 @@
+//! Counts for Prometheus. No label ever holds an org, a key or a model: their number is unbounded.
+
+use crate::service::ledger::view::Gauges;
+use axum::http::Method;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Request {
+    method: String,
+    route: Arc<str>,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+/// What is counted by this process.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Request, Counter>,
+    duration: Histogram,
+    usage: Family<Outcome, Counter>,
+    ledger: LedgerGauges,
+}
+
+#[derive(Default)]
+struct LedgerGauges {
+    orgs: Gauge,
+    holds_active: Gauge,
+    unpriced: Gauge,
+    queue: Gauge,
+    commits: Gauge,
+    writes: Gauge,
+    failed_commits: Gauge,
+    database_bytes: Gauge,
+}
+
+/// Upper bounds of the latency buckets, in seconds.
+const BUCKETS_SECONDS: [f64; 12] = [
+    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
+];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("farebox");
+        let requests = Family::default();
+        let duration = Histogram::new(BUCKETS_SECONDS);
+        let usage = Family::default();
+        let ledger = LedgerGauges::default();
+        registry.register("http_requests", "Requests answered", requests.clone());
+        registry.register_with_unit(
+            "http_request_duration",
+            "Time from the head of a request to its answer",
+            Unit::Seconds,
+            duration.clone(),
+        );
+        registry.register(
+            "usage_reports",
+            "Usage reports by what became of them",
+            usage.clone(),
+        );
+        for (name, help, gauge) in ledger.all() {
+            registry.register(name, help, gauge.clone());
+        }
+        Self {
+            registry,
+            requests,
+            duration,
+            usage,
+            ledger,
+        }
+    }
+}
+
+impl LedgerGauges {
+    fn all(&self) -> [(&'static str, &'static str, &Gauge); 8] {
+        [
+            ("orgs", "Orgs with a wallet", &self.orgs),
+            ("holds_active", "Active holds", &self.holds_active),
+            (
+                "usage_unpriced",
+                "Usage that waits for a price",
+                &self.unpriced,
+            ),
+            ("ledger_queue", "Writes that wait", &self.queue),
+            ("ledger_commits", "Commits since the start", &self.commits),
+            (
+                "ledger_writes",
+                "Durable writes since the start",
+                &self.writes,
+            ),
+            (
+                "ledger_failed_commits",
+                "Commits that failed since the start",
+                &self.failed_commits,
+            ),
+            (
+                "database_bytes",
+                "Size of the database file",
+                &self.database_bytes,
+            ),
+        ]
+    }
+}
+
+impl Metrics {
+    /// A request was answered.
+    pub fn answered(&self, method: &Method, route: &Arc<str>, status: u16, took: Duration) {
+        self.requests
+            .get_or_create(&Request {
+                method: method.as_str().to_owned(),
+                route: Arc::clone(route),
+                status,
+            })
+            .inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    /// A usage report was `charged`, `replayed`, left `unpriced` or `refused`.
+    pub fn usage(&self, outcome: &'static str) {
+        self.usage.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// All counts as Prometheus reads them.
+    pub fn encode(&self, gauges: &Gauges) -> Result<String, std::fmt::Error> {
+        let ledger = &self.ledger;
+        for (gauge, value) in [
+            (&ledger.orgs, gauges.orgs),
+            (&ledger.holds_active, gauges.holds_active),
+            (&ledger.unpriced, gauges.unpriced),
+            (&ledger.queue, gauges.queue),
+            (&ledger.commits, gauges.commits),
+            (&ledger.writes, gauges.writes),
+            (&ledger.failed_commits, gauges.failed_commits),
+            (&ledger.database_bytes, gauges.database_bytes),
+        ] {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        let mut page = String::new();
+        text::encode(&mut page, &self.registry)?;
+        Ok(page)
+    }
+}

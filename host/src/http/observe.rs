@@ -1,0 +1,75 @@
+//! What surrounds every request: an id, a span, a time limit, a count.
+//!
+//! Bodies, queries and keys are never logged: a span has the method, the route and the id.
+
+use super::Api;
+use super::problem::{Kind, Problem};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+use tracing::Instrument as _;
+
+static HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id of a request: the caller's, where it sent a sane one, else made here.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub Box<str>);
+
+/// The longest request id that is taken over, in bytes.
+const ID_BYTES_MAX: usize = 64;
+
+fn given(headers: &HeaderMap) -> Option<Box<str>> {
+    headers
+        .get(&HEADER)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| {
+            (1..=ID_BYTES_MAX).contains(&id.len())
+                && id
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+        })
+        .map(Into::into)
+}
+
+/// Wraps every request.
+pub async fn observe(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    let clock = api.service.clock();
+    let started = clock.elapsed();
+    let id = given(request.headers()).unwrap_or_else(|| format!("{:032x}", clock.next_id()).into());
+    let route: Arc<str> = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unknown".into(), |path| path.as_str().into());
+    let method = request.method().clone();
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let span = tracing::info_span!("request", %method, %route, %id);
+    let limit = api.limits.request_timeout;
+    let mut response = async {
+        match tokio::time::timeout(limit, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => Problem::new(
+                Kind::Timeout,
+                "retry with the same idempotency key to learn whether it took effect",
+            )
+            .into_response(),
+        }
+    }
+    .instrument(span.clone())
+    .await;
+    let status = response.status();
+    let took = clock.elapsed().saturating_sub(started);
+    span.in_scope(|| {
+        if status.is_server_error() {
+            tracing::warn!(status = status.as_u16(), ?took, "answered");
+        } else {
+            tracing::debug!(status = status.as_u16(), ?took, "answered");
+        }
+    });
+    api.metrics.answered(&method, &route, status.as_u16(), took);
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(HEADER.clone(), value);
+    }
+    response
+}

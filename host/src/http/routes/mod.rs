@@ -1,0 +1,164 @@
+//! The routes, and the description made from them.
+
+mod admin_budgets;
+mod admin_keys;
+mod admin_money;
+mod admin_orgs;
+mod calls;
+mod data_queries;
+mod history;
+pub(super) mod operations;
+mod rate_card;
+mod receipts;
+mod reports;
+mod usage;
+mod wallet;
+
+use super::Api;
+use super::problem::{Kind, Problem};
+use crate::service::Service;
+use std::sync::Arc;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+const DESCRIPTION: &str = "\
+Prices AI calls and keeps the prepaid credit ledger that pays for them.
+
+Amounts are decimals as text, in plain notation; times are RFC 3339. What a request says that is \
+not described here is refused. Every `POST` with an effect takes an `Idempotency-Key`: the same key \
+with the same request returns the first effect, with another request it is a conflict. Errors are \
+RFC 9457 problems; `GET /problems` lists them all.
+
+The org a call concerns is the key's own. An admin key may name another in the header \
+`Farebox-Org`.";
+
+/// Every route, with its description.
+pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::with_openapi(description())
+        .routes(routes!(calls::quote))
+        .routes(routes!(calls::hold))
+        .routes(routes!(calls::show_hold))
+        .routes(routes!(calls::renew))
+        .routes(routes!(calls::release))
+        .routes(routes!(usage::report, history::usage))
+        .routes(routes!(usage::batch))
+        .routes(routes!(usage::show))
+        .routes(routes!(data_queries::record, data_queries::list))
+        .routes(routes!(wallet::wallet))
+        .routes(routes!(wallet::wallet_alias))
+        .routes(routes!(rate_card::rate_card))
+        .routes(routes!(rate_card::rate_card_alias))
+        .routes(routes!(history::transactions))
+        .routes(routes!(history::key_usage))
+        .routes(routes!(history::audit))
+        .routes(routes!(receipts::receipt))
+        .routes(routes!(receipts::replay))
+        .routes(routes!(admin_orgs::create, admin_orgs::list))
+        .routes(routes!(admin_orgs::show))
+        .routes(routes!(admin_orgs::set_plan))
+        .routes(routes!(admin_orgs::set_credit_limit))
+        .routes(routes!(admin_orgs::erase_personal))
+        .routes(routes!(admin_keys::create, admin_keys::list))
+        .routes(routes!(admin_keys::revoke))
+        .routes(routes!(admin_money::grant))
+        .routes(routes!(admin_money::adjust))
+        .routes(routes!(admin_money::refund))
+        .routes(routes!(admin_money::absorb))
+        .routes(routes!(admin_budgets::create, admin_budgets::list))
+        .routes(routes!(admin_budgets::replace, admin_budgets::remove))
+        .routes(routes!(operations::heads))
+        .routes(routes!(operations::healthz))
+        .routes(routes!(operations::readyz))
+        .routes(routes!(operations::metrics))
+        .routes(routes!(operations::description))
+        .routes(routes!(operations::problems))
+        .routes(routes!(operations::problem))
+}
+
+/// The description of the API (OpenAPI 3.1).
+pub fn openapi() -> OpenApi {
+    router().split_for_parts().1
+}
+
+fn description() -> OpenApi {
+    let license = LicenseBuilder::new()
+        .name("Apache-2.0")
+        .identifier(Some("Apache-2.0"))
+        .build();
+    let info = InfoBuilder::new()
+        .title("Farebox")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(DESCRIPTION))
+        .license(Some(license))
+        .build();
+    let mut api = OpenApiBuilder::new()
+        .info(info)
+        .security(Some([SecurityRequirement::new::<_, [&str; 0], &str>(
+            "key",
+            [],
+        )]))
+        .build();
+    let scheme = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("An API key."))
+        .build();
+    api.components
+        .get_or_insert_default()
+        .add_security_scheme("key", SecurityScheme::Http(scheme));
+    api
+}
+
+/// Runs a read that may take long on a thread that may block.
+async fn blocking<T, E>(
+    api: &Arc<Api>,
+    read: impl FnOnce(&Service) -> Result<T, E> + Send + 'static,
+) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    E: Into<Problem> + Send + 'static,
+{
+    let service = Arc::clone(&api.service);
+    tokio::task::spawn_blocking(move || read(&service))
+        .await
+        .map_err(|_| Problem::new(Kind::Internal, "a read failed"))?
+        .map_err(Into::into)
+}
+
+/// The longest text of a name or label, in bytes.
+const TEXT_BYTES_MAX: usize = 256;
+
+/// A text that people or reports will read: 1 to 256 bytes, without control characters.
+fn text(field: &str, text: Option<String>) -> Result<Option<Box<str>>, Problem> {
+    match text {
+        Some(text)
+            if text.is_empty()
+                || text.len() > TEXT_BYTES_MAX
+                || text.chars().any(char::is_control) =>
+        {
+            Err(Problem::new(
+                Kind::InvalidRequest,
+                format!("`{field}` must be 1 to {TEXT_BYTES_MAX} bytes without control characters"),
+            ))
+        }
+        text => Ok(text.map(Into::into)),
+    }
+}
+
+/// An amount of credits that is not negative.
+fn nanos(
+    field: &str,
+    amount: super::amount::Amount,
+) -> Result<farebox_pricing::money::Nanos, Problem> {
+    farebox_pricing::money::Nanos::from_credits(amount.0).map_err(|_| {
+        Problem::new(
+            Kind::InvalidAmount,
+            format!(
+                "`{field}` is `{}`, but must be at least 0, below 2^63 nano-credits, with at most \
+                 nine decimal places",
+                crate::wire::plain(amount.0)
+            ),
+        )
+    })
+}

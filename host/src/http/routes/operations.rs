@@ -1,0 +1,149 @@
+//! For operators: health, readiness, counts, the API's own description, the list of problems.
+
+use super::super::auth::Auth;
+use super::super::problem::{Kind, Problem, ProblemJson};
+use super::super::{State, time};
+use super::blocking;
+use axum::extract::Path;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// That the server is there.
+#[derive(Serialize, ToSchema)]
+pub struct Health {
+    /// `ok`.
+    status: &'static str,
+    /// Which Farebox.
+    version: &'static str,
+}
+
+const HEALTHY: Health = Health {
+    status: "ok",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+/// Whether the process answers
+#[utoipa::path(get, path = "/healthz", tag = "operations", security(()),
+    responses((status = 200, body = Health)))]
+pub async fn healthz() -> axum::Json<Health> {
+    axum::Json(HEALTHY)
+}
+
+/// Whether calls can be served: the ledger answers
+#[utoipa::path(get, path = "/readyz", tag = "operations", security(()),
+    responses((status = 200, body = Health), (status = 503, body = ProblemJson)))]
+pub async fn readyz(axum::extract::State(api): State) -> Result<axum::Json<Health>, Problem> {
+    blocking(&api, |service| service.store().gauges()).await?;
+    Ok(axum::Json(HEALTHY))
+}
+
+/// Counts in the Prometheus text format
+#[utoipa::path(get, path = "/metrics", tag = "operations", security(()),
+    responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
+pub async fn metrics(axum::extract::State(api): State) -> Result<Response, Problem> {
+    let gauges = blocking(&api, |service| service.store().gauges()).await?;
+    let page = api
+        .metrics
+        .encode(&gauges)
+        .map_err(|_| Problem::new(Kind::Internal, "the counts could not be written"))?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(CONTENT_TYPE, kind)], page).into_response())
+}
+
+/// This description
+#[utoipa::path(get, path = "/openapi.json", tag = "operations", security(()),
+    responses((status = 200, body = serde_json::Value)))]
+pub async fn description(axum::extract::State(api): State) -> Response {
+    ([(CONTENT_TYPE, "application/json")], api.openapi.clone()).into_response()
+}
+
+/// A kind of problem.
+#[derive(Serialize, ToSchema)]
+pub struct KindJson {
+    r#type: &'static str,
+    status: u16,
+    title: &'static str,
+    meaning: String,
+}
+
+impl From<Kind> for KindJson {
+    fn from(kind: Kind) -> Self {
+        let meaning: Vec<_> = kind.meaning().lines().map(str::trim).collect();
+        Self {
+            r#type: kind.uri(),
+            status: kind.status(),
+            title: kind.title(),
+            meaning: meaning.join(" "),
+        }
+    }
+}
+
+/// Every kind of problem the API answers with
+#[utoipa::path(get, path = "/problems", tag = "operations", security(()),
+    responses((status = 200, body = Vec<KindJson>)))]
+pub async fn problems() -> axum::Json<Vec<KindJson>> {
+    axum::Json(Kind::ALL.iter().copied().map(Into::into).collect())
+}
+
+/// What a kind of problem means
+#[utoipa::path(get, path = "/problems/{slug}", tag = "operations", security(()),
+    params(("slug" = String, Path, description = "The last part of a problem's `type`")),
+    responses((status = 200, body = KindJson), (status = 404, body = ProblemJson)))]
+pub async fn problem(Path(slug): Path<String>) -> Result<axum::Json<KindJson>, Problem> {
+    Kind::ALL
+        .iter()
+        .find(|kind| kind.slug() == slug)
+        .map(|kind| axum::Json((*kind).into()))
+        .ok_or_else(|| Problem::new(Kind::NotFound, "there is no such kind of problem"))
+}
+
+/// The end of an org's hash chain, signed.
+#[derive(Serialize, ToSchema)]
+pub struct HeadJson {
+    org_id: String,
+    /// The number of the last transaction.
+    seq: u64,
+    /// Its hash, hex.
+    hash: String,
+    signed_at: String,
+    /// Ed25519 over `farebox/head/1`, a line feed, org (16 bytes), seq (8), hash (32) and the time
+    /// of signing in milliseconds (8), hex.
+    signature: String,
+    /// The key that verifies it, hex.
+    public_key: String,
+}
+
+/// Signed ends of every org's hash chain, to be kept elsewhere
+#[utoipa::path(get, path = "/v1/admin/heads", tag = "admin",
+    responses((status = 200, body = Vec<HeadJson>), (status = "4XX", body = ProblemJson)))]
+pub async fn heads(
+    axum::extract::State(api): State,
+    auth: Auth,
+) -> Result<axum::Json<Vec<HeadJson>>, Problem> {
+    auth.require_admin()?;
+    let heads = blocking(&api, |service| service.store().signed_heads()).await?;
+    let shown = heads.iter().map(|signed| HeadJson {
+        org_id: signed.head.org.to_string(),
+        seq: signed.head.seq,
+        hash: hex::encode(signed.head.hash),
+        signed_at: time::show(signed.signed_at_ms),
+        signature: hex::encode(signed.signature),
+        public_key: hex::encode(signed.public_key),
+    });
+    Ok(axum::Json(shown.collect()))
+}
+
+/// No such path.
+pub async fn unknown_path() -> Problem {
+    Problem::new(Kind::NotFound, "there is no such path")
+}
+
+/// Such a path, but not with this method.
+pub async fn wrong_method() -> Problem {
+    Problem::new(
+        Kind::MethodNotAllowed,
+        "see `/openapi.json` for the methods of this path",
+    )
+}

@@ -1,0 +1,253 @@
+//! Why a charge is what it is.
+
+use super::super::State;
+use super::super::auth::Auth;
+use super::super::body::{Id, Json};
+use super::super::problem::{Problem, ProblemJson};
+use super::super::show::PriceJson;
+use super::super::time;
+use super::reports::KeySourceJson;
+use crate::service::ledger::receipt::Receipt;
+use crate::service::policy::ReleaseId;
+use crate::wire::plain;
+use farebox_ledger::ids::ChargeId;
+use farebox_pricing::event::{Deployment, Facts, UsageEvent};
+use farebox_pricing::meter::{Attribute, Pool};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// A quantity of one meter.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PoolJson {
+    #[schema(example = "input")]
+    meter: String,
+    #[schema(example = "1200")]
+    quantity: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<String, String>,
+}
+
+impl From<&Pool> for PoolJson {
+    fn from(pool: &Pool) -> Self {
+        Self {
+            meter: pool.meter.name().to_owned(),
+            quantity: plain(pool.quantity.get()),
+            attributes: named(&pool.attributes),
+        }
+    }
+}
+
+fn named(attributes: &[Attribute]) -> BTreeMap<String, String> {
+    attributes
+        .iter()
+        .map(|attribute| (attribute.name.to_string(), attribute.value.to_string()))
+        .collect()
+}
+
+/// What was used.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventJson {
+    provider: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_asked: Option<String>,
+    /// The model that answered: the one that is priced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_served: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feature: Option<String>,
+    /// Exclusive pools: a token stands in exactly one.
+    pools: Vec<PoolJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_cost_usd: Option<String>,
+}
+
+impl EventJson {
+    /// The provider.
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    /// The model that is priced.
+    pub fn model(&self) -> Option<&str> {
+        self.model_served.as_deref().or(self.model_asked.as_deref())
+    }
+
+    /// What it was for.
+    pub fn feature(&self) -> Option<&str> {
+        self.feature.as_deref()
+    }
+
+    /// Each pool as `meter=quantity`.
+    pub fn pools(&self) -> impl Iterator<Item = String> {
+        self.pools
+            .iter()
+            .map(|pool| format!("{}={}", pool.meter, pool.quantity))
+    }
+}
+
+impl From<&UsageEvent> for EventJson {
+    fn from(event: &UsageEvent) -> Self {
+        let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
+        Self {
+            provider: event.provider.to_string(),
+            model_asked: text(&event.model_asked),
+            model_served: text(&event.model_served),
+            service_tier: text(&event.service_tier),
+            region: text(&event.region),
+            feature: text(&event.feature),
+            pools: event.pools.iter().map(Into::into).collect(),
+            provider_cost_usd: event.provider_cost_usd.map(plain),
+        }
+    }
+}
+
+/// What the server vouched for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FactsJson {
+    /// `hosted` or `self-hosted`.
+    deployment: &'static str,
+    key_source: KeySourceJson,
+    occurred_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    org: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<String>,
+    /// What the org was charged this month before this event.
+    month_to_date_usd: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    other: BTreeMap<String, String>,
+}
+
+impl From<&Facts> for FactsJson {
+    fn from(facts: &Facts) -> Self {
+        let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
+        Self {
+            deployment: match facts.deployment {
+                Deployment::Hosted => "hosted",
+                Deployment::SelfHosted => "self-hosted",
+            },
+            key_source: facts.key_source.into(),
+            occurred_at: time::show(facts.occurred_at_ms),
+            plan: text(&facts.plan),
+            org: text(&facts.org),
+            project: text(&facts.project),
+            user: text(&facts.user),
+            agent: text(&facts.agent),
+            month_to_date_usd: plain(facts.month_to_date_usd),
+            other: named(&facts.other),
+        }
+    }
+}
+
+/// What priced a charge: both by SHA-256, hex.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReleaseJson {
+    component: String,
+    book: String,
+}
+
+impl From<&ReleaseId> for ReleaseJson {
+    fn from(release: &ReleaseId) -> Self {
+        Self {
+            component: hex::encode(release.component.0),
+            book: hex::encode(release.book.0),
+        }
+    }
+}
+
+/// All that is needed to price a charge again.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReceiptJson {
+    charge_id: String,
+    event_id: String,
+    event: EventJson,
+    facts: FactsJson,
+    /// Absent: the vouched provider cost was charged without a policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release: Option<ReleaseJson>,
+    price: PriceJson,
+    /// What one credit was worth.
+    credit_usd: String,
+    /// How the price became whole nano-credits.
+    rounding: &'static str,
+    /// Whether the release declares that it sells below cost, and this call was.
+    below_cost: bool,
+}
+
+impl From<&Receipt> for ReceiptJson {
+    fn from(receipt: &Receipt) -> Self {
+        let pricing = &receipt.pricing;
+        Self {
+            charge_id: receipt.charge.to_string(),
+            event_id: receipt.event_id.to_string(),
+            event: (&receipt.event).into(),
+            facts: (&pricing.facts).into(),
+            release: pricing.release.as_ref().map(Into::into),
+            price: pricing.into(),
+            credit_usd: plain(pricing.peg.usd_per_credit()),
+            rounding: pricing.rounding.name(),
+            below_cost: pricing.below_cost,
+        }
+    }
+}
+
+/// Why a charge is what it is
+#[utoipa::path(get, path = "/v1/charges/{charge_id}/receipt", tag = "charges",
+    params(("charge_id" = String, Path)),
+    responses((status = 200, body = ReceiptJson), (status = "4XX", body = ProblemJson)))]
+pub async fn receipt(
+    axum::extract::State(api): State,
+    auth: Auth,
+    Id(charge): Id<ChargeId>,
+) -> Result<axum::Json<ReceiptJson>, Problem> {
+    let context = auth.to_read()?;
+    let receipt = api.service.receipt(&context, charge)?;
+    Ok(axum::Json((&receipt).into()))
+}
+
+/// Nothing: everything a replay needs is in the receipt.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayBody {}
+
+/// A charge priced again.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReplayJson {
+    charge_id: String,
+    /// Whether every line and amount is the same, to the digit.
+    same: bool,
+    charged: PriceJson,
+    replayed: PriceJson,
+}
+
+/// Price a charge again from its receipt; nothing is charged by it; send `{}`
+#[utoipa::path(post, path = "/v1/charges/{charge_id}/replay", tag = "charges",
+    params(("charge_id" = String, Path)), request_body = ReplayBody,
+    responses((status = 200, body = ReplayJson), (status = "4XX", body = ProblemJson),
+        (status = "5XX", body = ProblemJson)))]
+pub async fn replay(
+    axum::extract::State(api): State,
+    auth: Auth,
+    Id(charge): Id<ChargeId>,
+    _body: Json<ReplayBody>,
+) -> Result<axum::Json<ReplayJson>, Problem> {
+    let context = auth.to_read()?;
+    let replay = api.service.replay(&context, charge)?;
+    Ok(axum::Json(ReplayJson {
+        charge_id: charge.to_string(),
+        same: replay.is_same(),
+        charged: (&replay.receipt.pricing).into(),
+        replayed: (&replay.again).into(),
+    }))
+}

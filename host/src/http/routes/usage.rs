@@ -1,0 +1,254 @@
+//! After a call: what it used, rated and charged; one report or many.
+
+use super::super::auth::Auth;
+use super::super::body::{Id, Json, parse};
+use super::super::problem::{Kind, Problem, ProblemJson};
+use super::super::show::{AlertJson, BalanceJson, PriceJson, credits};
+use super::super::{Api, State};
+use super::history::UsageJson;
+use super::reports::UsageBody;
+use crate::service::batch::{BATCH_MAX, Item};
+use crate::service::usage::{Recorded, UsageError};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use farebox_ledger::effect::{Charged, Outcome};
+use farebox_ledger::ids::EventId;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
+
+/// What a charge was paid from; the parts sum to the price.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PaidJson {
+    /// Out of the hold.
+    from_hold_credits: String,
+    /// Out of the wallet, beyond the hold.
+    from_wallet_credits: String,
+    /// Out of the credit limit, beyond the hold.
+    from_credit_limit_credits: String,
+    /// What nobody could pay: the org's shortfall. New holds are refused until it is settled.
+    shortfall_credits: String,
+    /// What is still put aside; absent when no hold is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold_left_credits: Option<String>,
+}
+
+impl From<&Charged> for PaidJson {
+    fn from(charged: &Charged) -> Self {
+        Self {
+            from_hold_credits: credits(charged.from_hold),
+            from_wallet_credits: credits(charged.from_wallet),
+            from_credit_limit_credits: credits(charged.from_credit),
+            shortfall_credits: credits(charged.shortfall),
+            hold_left_credits: charged.hold_left.map(credits),
+        }
+    }
+}
+
+/// What became of a usage report.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RecordedJson {
+    /// The usage event.
+    #[schema(example = "evt_0192f0c8b7a67c1e9f3a5d2b4c6e8f01")]
+    event_id: String,
+    /// `charged`, or `unpriced`: recorded, its hold kept, to be rated later.
+    status: &'static str,
+    /// The charge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    charge_id: Option<String>,
+    /// Why it waits for a price: a stable code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Whether this is the answer to an earlier report of the same usage: nothing was charged now.
+    replayed: bool,
+    #[serde(flatten)]
+    price: Option<PriceJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paid: Option<PaidJson>,
+    /// `complete`, `partial` (a stream that was cut) or `failed`.
+    finish: &'static str,
+    /// Usage fields that were stated and not understood.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown_fields: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balance: Option<BalanceJson>,
+    /// Budgets that are now past their limit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    alerts: Vec<AlertJson>,
+}
+
+impl From<&Recorded> for RecordedJson {
+    fn from(recorded: &Recorded) -> Self {
+        let acknowledged = &recorded.acknowledged;
+        let charge = recorded.charge.as_ref();
+        Self {
+            event_id: recorded.event.to_string(),
+            status: if charge.is_some() {
+                "charged"
+            } else {
+                "unpriced"
+            },
+            charge_id: charge.map(|(id, _)| id.to_string()),
+            reason: recorded.unpriced_reason.as_deref().map(Into::into),
+            replayed: acknowledged.replayed,
+            price: charge.map(|(_, pricing)| pricing.into()),
+            paid: match &acknowledged.outcome {
+                Outcome::Charged(charged) => Some(charged.into()),
+                _ => None,
+            },
+            finish: recorded.finish.name(),
+            unknown_fields: recorded.unknown_fields.clone(),
+            balance: acknowledged.wallet.as_ref().map(Into::into),
+            alerts: acknowledged.alerts.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+fn count(api: &Api, result: &Result<Recorded, UsageError>) {
+    api.metrics.usage(match result {
+        Ok(recorded) if recorded.acknowledged.replayed => "replayed",
+        Ok(recorded) if recorded.charge.is_some() => "charged",
+        Ok(_) => "unpriced",
+        Err(_) => "refused",
+    });
+}
+
+const fn status(recorded: &Recorded) -> StatusCode {
+    if recorded.charge.is_some() {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    }
+}
+
+/// Report what a call used, and charge it
+///
+/// With `hold_id` it is captured from that hold. What was used is never dropped: beyond the hold
+/// the wallet pays, and what it cannot pay is the org's shortfall. Without a price: 202, recorded
+/// as `unpriced`.
+#[utoipa::path(post, path = "/v1/usage", tag = "usage", request_body = UsageBody,
+    responses((status = 200, body = RecordedJson), (status = 202, body = RecordedJson),
+        (status = "4XX", body = ProblemJson), (status = "5XX", body = ProblemJson)))]
+pub async fn report(
+    axum::extract::State(api): State,
+    auth: Auth,
+    mut body: Json<UsageBody>,
+) -> Result<Response, Problem> {
+    let context = auth.to_write(body.idempotency)?;
+    let reported = body.value.read()?;
+    let result = api.service.record_usage(&context, reported).await;
+    count(&api, &result);
+    let recorded = result?;
+    let answer = axum::Json(RecordedJson::from(&recorded));
+    Ok((status(&recorded), answer).into_response())
+}
+
+/// Many reports at once.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchBody {
+    /// At most 256 reports, each as for `POST /v1/usage`.
+    #[schema(value_type = Vec<UsageBody>)]
+    items: Vec<Box<RawValue>>,
+}
+
+/// What became of each report, in order.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BatchJson {
+    /// One per report.
+    items: Vec<ItemJson>,
+}
+
+/// What became of one report of a batch.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ItemJson {
+    /// It is recorded.
+    Recorded(Box<RecordedJson>),
+    /// It is refused.
+    Problem {
+        /// Why.
+        problem: ProblemJson,
+    },
+}
+
+/// Report many calls at once; each stands for itself
+#[utoipa::path(post, path = "/v1/usage/batch", tag = "usage", request_body = BatchBody,
+    responses((status = 200, body = BatchJson), (status = "4XX", body = ProblemJson),
+        (status = "5XX", body = ProblemJson)))]
+pub async fn batch(
+    axum::extract::State(api): State,
+    auth: Auth,
+    body: Json<BatchBody>,
+) -> Result<axum::Json<BatchJson>, Problem> {
+    let context = auth.to_write(body.idempotency)?;
+    let texts = body.value.items;
+    if texts.is_empty() || texts.len() > BATCH_MAX {
+        return Err(Problem::new(
+            Kind::InvalidRequest,
+            format!(
+                "`items` has {} reports, but must have 1 to {BATCH_MAX}",
+                texts.len()
+            ),
+        ));
+    }
+    let mut bodies: Vec<Result<UsageBody, Problem>> = texts
+        .iter()
+        .map(|text| parse(text.get().as_bytes()))
+        .collect();
+    // What cannot be read is answered in its place; the rest goes on.
+    let mut refused: Vec<Option<Problem>> = Vec::with_capacity(bodies.len());
+    let mut items = Vec::with_capacity(bodies.len());
+    for (body, text) in bodies.iter_mut().zip(&texts) {
+        let read = match body {
+            Ok(body) => body.read(),
+            Err(problem) => Err(problem.clone()),
+        };
+        match read {
+            Ok(reported) => {
+                refused.push(None);
+                items.push(Item {
+                    reported,
+                    request_digest: Sha256::digest(text.get()).into(),
+                });
+            }
+            Err(problem) => refused.push(Some(problem)),
+        }
+    }
+    let mut results = api.service.record_batch(&context, items).await.into_iter();
+    let mut answers = Vec::with_capacity(refused.len());
+    for problem in refused {
+        let result = match problem {
+            Some(problem) => Err(problem),
+            None => match results.next() {
+                Some(result) => {
+                    count(&api, &result);
+                    result.map_err(Problem::from)
+                }
+                None => Err(Problem::new(Kind::Internal, "the report has no answer")),
+            },
+        };
+        answers.push(match result {
+            Ok(recorded) => ItemJson::Recorded(Box::new((&recorded).into())),
+            Err(problem) => ItemJson::Problem {
+                problem: problem.into_json(),
+            },
+        });
+    }
+    Ok(axum::Json(BatchJson { items: answers }))
+}
+
+/// One usage event
+#[utoipa::path(get, path = "/v1/usage/{event_id}", tag = "usage",
+    params(("event_id" = String, Path)),
+    responses((status = 200, body = UsageJson), (status = "4XX", body = ProblemJson)))]
+pub async fn show(
+    axum::extract::State(api): State,
+    auth: Auth,
+    Id(event): Id<EventId>,
+) -> Result<axum::Json<UsageJson>, Problem> {
+    let context = auth.to_read()?;
+    let usage = api.service.usage_event(&context, event)?;
+    Ok(axum::Json((&usage).into()))
+}
