@@ -1,0 +1,4 @@
+//! The HTTP API end to end: a real server on port 0, a real data directory, the real component.
+
+mod calls;
+mod server;

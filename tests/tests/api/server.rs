@@ -1,0 +1,270 @@
+//! A server of its own for each test, and a client that speaks to it.
+
+use farebox::app::server::{RunningApp, start, start_with};
+use farebox::config::{Config, Options};
+use farebox::service::time::SharedClock;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+/// The bootstrap admin key of every test server.
+pub const ADMIN: &str = "test-admin-key-0123456789";
+
+/// A running server and its data directory.
+pub struct Server {
+    pub app: RunningApp,
+    pub client: Api,
+    folder: tempfile::TempDir,
+}
+
+/// A client of one server.
+#[derive(Clone)]
+pub struct Api {
+    http: Client<HttpConnector, Full<Bytes>>,
+    base: String,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.to_vec()).unwrap()
+    }
+
+    /// The body, when the status is `status`.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(
+            self.status.as_u16(),
+            status,
+            "{}",
+            String::from_utf8_lossy(&self.body)
+        );
+        if self.body.is_empty() {
+            Value::Null
+        } else {
+            self.json()
+        }
+    }
+
+    /// The problem, when it is of this kind.
+    #[track_caller]
+    pub fn problem(self, status: u16, slug: &str) -> Value {
+        assert_eq!(
+            self.headers
+                .get("content-type")
+                .map(|value| value.to_str().unwrap()),
+            Some("application/problem+json"),
+            "{}",
+            String::from_utf8_lossy(&self.body)
+        );
+        let problem = self.expect(status);
+        assert_eq!(problem["type"], format!("/problems/{slug}"), "{problem}");
+        assert_eq!(problem["status"], status);
+        problem
+    }
+}
+
+/// A customer with a key.
+#[derive(Clone)]
+pub struct Customer {
+    pub api: Api,
+    pub org: String,
+    pub key: String,
+    pub key_id: String,
+}
+
+pub fn options(folder: &std::path::Path) -> Options {
+    Options {
+        data_dir: Some(folder.join("data")),
+        listen: Some("127.0.0.1:0".parse().unwrap()),
+        admin_key: Some(ADMIN.to_owned()),
+        ..Options::default()
+    }
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        Self::start_as(|_| {}).await
+    }
+
+    pub async fn start_as(change: impl FnOnce(&mut Options)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = options(folder.path());
+        change(&mut options);
+        let app = start(&Config::load(options).unwrap()).await.unwrap();
+        Self::of(app, folder)
+    }
+
+    pub async fn start_at(clock: SharedClock) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::load(options(folder.path())).unwrap();
+        let app = start_with(&config, clock).await.unwrap();
+        Self::of(app, folder)
+    }
+
+    fn of(app: RunningApp, folder: tempfile::TempDir) -> Self {
+        let client = Api {
+            http: Client::builder(TokioExecutor::new()).build_http(),
+            base: format!("http://{}", app.address()),
+        };
+        Self {
+            app,
+            client,
+            folder,
+        }
+    }
+
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Stops, and starts again on the same data.
+    pub async fn restart(self) -> Self {
+        let folder = self.folder;
+        self.app.stop().await;
+        let app = start(&Config::load(options(folder.path())).unwrap())
+            .await
+            .unwrap();
+        Self::of(app, folder)
+    }
+
+    /// A new org with `credits`, and a key with every right of a customer.
+    pub async fn customer(&self, name: &str, credits: &str) -> Customer {
+        let api = self.client.clone();
+        let org = api
+            .admin(Method::POST, "/v1/admin/orgs", json!({"name": name}))
+            .await
+            .expect(201)["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        if credits != "0" {
+            let grant = json!({"amount_credits": credits, "source": "purchase"});
+            api.admin(Method::POST, &format!("/v1/admin/orgs/{org}/grants"), grant)
+                .await
+                .expect(201);
+        }
+        let body = json!({"name": "gateway", "scopes": ["org:read", "org:write"]});
+        let key = api
+            .admin(Method::POST, &format!("/v1/admin/orgs/{org}/keys"), body)
+            .await
+            .expect(201);
+        Customer {
+            api,
+            org,
+            key: key["key"].as_str().unwrap().to_owned(),
+            key_id: key["id"].as_str().unwrap().to_owned(),
+        }
+    }
+}
+
+impl Api {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into())).unwrap();
+        let response = self.http.request(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.collect().await.unwrap().to_bytes(),
+        }
+    }
+
+    pub async fn with_key(&self, key: &str, method: Method, path: &str, body: Value) -> Answer {
+        self.with_headers(key, method, path, &[], body).await
+    }
+
+    pub async fn with_headers(
+        &self,
+        key: &str,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Value,
+    ) -> Answer {
+        let bearer = format!("Bearer {key}");
+        let mut all = vec![("authorization", bearer.as_str())];
+        all.extend_from_slice(headers);
+        let bytes = if body.is_null() {
+            Bytes::new()
+        } else {
+            all.push(("content-type", "application/json"));
+            body.to_string().into()
+        };
+        self.send(method, path, &all, bytes).await
+    }
+
+    pub async fn admin(&self, method: Method, path: &str, body: Value) -> Answer {
+        self.with_key(ADMIN, method, path, body).await
+    }
+}
+
+impl Customer {
+    pub async fn get(&self, path: &str) -> Answer {
+        self.api
+            .with_key(&self.key, Method::GET, path, Value::Null)
+            .await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.api.with_key(&self.key, Method::POST, path, body).await
+    }
+
+    pub async fn post_once(&self, path: &str, key: &str, body: Value) -> Answer {
+        self.api
+            .with_headers(
+                &self.key,
+                Method::POST,
+                path,
+                &[("idempotency-key", key)],
+                body,
+            )
+            .await
+    }
+
+    /// What new calls can spend.
+    pub async fn available(&self) -> String {
+        self.get("/v1/wallet").await.expect(200)["balance"]["available_credits"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+}
+
+/// A call of a model that the shipped book knows.
+pub fn call() -> Value {
+    json!({"provider": "openai", "model": "gpt-4o-mini", "body_bytes": 1000, "max_output_tokens": 100})
+}
+
+/// What it used.
+pub fn usage() -> Value {
+    json!({"provider": "openai", "model": "gpt-4o-mini", "usage": {"input": 1000, "output": 100}})
+}
