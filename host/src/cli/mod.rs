@@ -8,6 +8,7 @@ mod failure;
 mod policy;
 mod price_book;
 mod rate;
+mod remote;
 mod style;
 
 pub use exit::Exit;
@@ -35,6 +36,12 @@ enum Command {
     /// Build and inspect policies.
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Create and change orgs on a running server.
+    Org(remote::Org),
+    /// Create, list and revoke API keys on a running server.
+    Key(remote::Key),
+    /// Show and change wallets on a running server.
+    Wallet(remote::Wallet),
 }
 
 /// Runs the command line of this process.
@@ -57,6 +64,9 @@ impl Command {
         match self {
             Self::Rate(rate) => rate.run(out),
             Self::PriceBook(command) => command.run(out),
+            Self::Org(org) => org.run(out),
+            Self::Key(key) => key.run(out),
+            Self::Wallet(wallet) => wallet.run(out),
             Self::Policy(command) => command.run(out),
         }
     }

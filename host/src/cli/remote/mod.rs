@@ -1,0 +1,14 @@
+//! Commands that change or read a running server: `farebox org`, `key` and `wallet`.
+//!
+//! A running server owns its data directory, so these go through its API like any other client;
+//! they know paths and bodies, and nothing of what happens behind them.
+
+mod key;
+mod org;
+mod server;
+mod show;
+mod wallet;
+
+pub use key::Key;
+pub use org::Org;
+pub use wallet::Wallet;
