@@ -1,1 +1,23 @@
-//! Placeholder.
+//! What the end-to-end tests share: the recorded calls, the tables of cases, and every way in
+//! which an event is priced.
+//!
+//! All tests of prices go through [`pricer::Pricer`], so that a further way (the HTTP API, the
+//! Envoy filter) is one more implementation and no more tests.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking; only tests use this crate"
+)]
+
+pub mod pricer;
+pub mod recorded;
+
+use std::path::PathBuf;
+
+/// A file of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(path)
+}

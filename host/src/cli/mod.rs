@@ -7,7 +7,7 @@ mod exit;
 mod failure;
 mod policy;
 mod price_book;
-mod rate;
+pub mod rate;
 mod remote;
 mod style;
 

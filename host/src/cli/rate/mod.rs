@@ -1,7 +1,7 @@
 //! `farebox rate`: price recorded calls offline, through the same engine and checks as the server.
 
-mod input;
-mod output;
+pub mod input;
+pub mod output;
 
 use super::failure::{self, Failure};
 use super::price_book;
