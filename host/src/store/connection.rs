@@ -65,6 +65,8 @@ pub fn writer(path: &Path) -> Result<Connection, StorageError> {
              PRAGMA journal_size_limit = 67108864;",
         )
         .map_err(failure)?;
+    #[cfg(test)]
+    tests::limit_pages(&connection);
     Ok(connection)
 }
 
@@ -85,4 +87,25 @@ pub fn reader(path: &Path) -> Result<Connection, StorageError> {
         )
         .map_err(failure)?;
     Ok(connection)
+}
+
+#[cfg(test)]
+pub mod tests {
+    //! A disk with a limit, for the tests of what happens at it.
+
+    use rusqlite::Connection;
+    use std::cell::RefCell;
+
+    thread_local! {
+        /// The most pages of databases that this thread opens to write.
+        pub static PAGES_MAX: RefCell<Option<u32>> = const { RefCell::new(None) };
+    }
+
+    pub fn limit_pages(connection: &Connection) {
+        if let Some(pages) = PAGES_MAX.with_borrow(|limit| *limit) {
+            connection
+                .execute_batch(&format!("PRAGMA max_page_count = {pages}"))
+                .unwrap();
+        }
+    }
 }

@@ -13,7 +13,7 @@ use farebox_ledger::commodity::Commodity;
 use farebox_ledger::effect::Unpriced;
 use farebox_ledger::grant::Grant;
 use farebox_ledger::hold::{Hold, Payer};
-use farebox_ledger::ids::{EventId, HoldId, OrgId};
+use farebox_ledger::ids::{EventId, HoldId, OrgId, TransactionId};
 use farebox_ledger::state::{OrgRows, State};
 use farebox_pricing::money::Nanos;
 use rusqlite::Connection;
@@ -72,8 +72,17 @@ pub fn memory(connection: &Connection) -> Result<(Memory, Vec<Commodity>), Stora
         tails,
         dedupe: Dedupe::load(connection).map_err(failure)?,
         dirty: Dirty::default(),
+        last_id: last_id(connection)?,
     };
     Ok((memory, commodities))
+}
+
+fn last_id(connection: &Connection) -> Result<TransactionId, StorageError> {
+    let sql = "SELECT max(coalesce((SELECT max(id) FROM transactions), zeroblob(16)),
+         coalesce((SELECT max(id) FROM effects), zeroblob(16)),
+         coalesce((SELECT max(id) FROM audit), zeroblob(16)))";
+    let id = super::read::query_one(connection, sql, [], |row| super::read::get(row, 0))?;
+    Ok(TransactionId::from_bytes(id.unwrap_or_default()))
 }
 
 /// What active holds put aside, and the part of it on credit.

@@ -57,28 +57,37 @@ fn version(connection: &Connection) -> Result<i64, StorageError> {
         .map_err(failure)
 }
 
-/// The guards of the append-only tables (L4).
+/// The guards of the append-only tables (L4): a trigger's name and its definition.
 ///
 /// `INSERT OR REPLACE` deletes the old row without asking a DELETE trigger, unless the connection
 /// set `recursive_triggers`; a guard before the insert closes that for every connection.
-fn guards() -> String {
+pub fn guard_triggers() -> Vec<(String, String)> {
+    let guard = |table: &str, rule: &str, when: &str| {
+        let name = format!("{table}_are_never_{rule}");
+        let sql = format!(
+            "CREATE TRIGGER {name} BEFORE {when} \
+             BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END"
+        );
+        (name, sql)
+    };
     APPEND_ONLY
         .iter()
-        .map(|(table, keys)| {
+        .flat_map(|(table, keys)| {
             let same_key = keys
                 .iter()
                 .map(|key| format!("{key} = NEW.{key}"))
                 .collect::<Vec<_>>()
                 .join(" AND ");
-            format!(
-                "CREATE TRIGGER {table}_are_never_updated BEFORE UPDATE ON {table}
-                 BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END;
-                 CREATE TRIGGER {table}_are_never_deleted BEFORE DELETE ON {table}
-                 BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END;
-                 CREATE TRIGGER {table}_are_never_replaced BEFORE INSERT ON {table}
-                 WHEN EXISTS (SELECT 1 FROM {table} WHERE {same_key})
-                 BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END;"
-            )
+            let exists = format!("EXISTS (SELECT 1 FROM {table} WHERE {same_key})");
+            [
+                guard(table, "updated", &format!("UPDATE ON {table}")),
+                guard(table, "deleted", &format!("DELETE ON {table}")),
+                guard(
+                    table,
+                    "replaced",
+                    &format!("INSERT ON {table} WHEN {exists}"),
+                ),
+            ]
         })
         .collect()
 }
@@ -100,7 +109,9 @@ pub fn migrate(connection: &mut Connection) -> Result<(), MigrateError> {
         let transaction = connection.transaction().map_err(failure)?;
         transaction.execute_batch(sql).map_err(failure)?;
         if step == 0 {
-            transaction.execute_batch(&guards()).map_err(failure)?;
+            for (_, sql) in guard_triggers() {
+                transaction.execute_batch(&sql).map_err(failure)?;
+            }
         }
         let version = step.saturating_add(1);
         transaction

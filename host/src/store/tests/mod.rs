@@ -3,6 +3,8 @@
 mod concurrency;
 mod flow;
 mod retries;
+mod trouble;
+mod verifying;
 
 use super::directory::DataDirectory;
 use super::{SqliteStore, StoreOptions};

@@ -9,7 +9,6 @@ use super::prepare::Prepared;
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::write::WriteError;
 use crate::service::time::SharedClock;
-use farebox_ledger::ids::TransactionId;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, DEFAULT_NAME};
 use std::sync::Arc;
@@ -161,21 +160,23 @@ impl<'c> Writer<'c> {
             let Some(org) = memory.state.next_due(now_ms) else {
                 break;
             };
+            let id = memory.rise(self.clock.0.next_id());
             let mut turn = Turn {
                 connection: self.connection,
                 statements: &mut self.statements,
                 memory,
-                id: TransactionId::new(self.clock.0.next_id()),
+                id,
             };
             turn.expire(org, now_ms)?;
         }
         let mut verdicts = Vec::with_capacity(writes.len());
         for write in writes {
+            let id = memory.rise(self.clock.0.next_id());
             let mut turn = Turn {
                 connection: self.connection,
                 statements: &mut self.statements,
                 memory,
-                id: TransactionId::new(self.clock.0.next_id()),
+                id,
             };
             verdicts.push(turn.apply(write)?);
         }

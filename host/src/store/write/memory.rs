@@ -30,6 +30,23 @@ pub struct Memory {
     pub tails: HashMap<OrgId, Tail>,
     pub dedupe: Dedupe,
     pub dirty: Dirty,
+    /// The highest id of a write so far.
+    pub last_id: TransactionId,
+}
+
+/// Further ids that one write may use.
+const IDS_PER_WRITE: u32 = 1 << 16;
+
+impl Memory {
+    /// The id of the next write: `fresh`, unless the clock was set back since the last start.
+    /// The journal is read in the order of ids, so they rise whatever the clock does.
+    pub fn rise(&mut self, fresh: u128) -> TransactionId {
+        let fresh = TransactionId::new(fresh);
+        let least = self.last_id.after(IDS_PER_WRITE);
+        let id = if fresh > least { fresh } else { least };
+        self.last_id = id;
+        id
+    }
 }
 
 /// What of the derived rows a batch has changed.

@@ -1,0 +1,277 @@
+//! The verifier on ledgers that somebody tampered with, and backups.
+
+use super::*;
+use crate::service::ledger::receipt::Receipt;
+use crate::service::ledger::view::SignedHead;
+use crate::service::ledger::write::SettleWrite;
+use crate::store::backup::{BackupError, backup, restore};
+use crate::store::verify::{Evidence, Report, verify};
+use farebox_ledger::command::{AbsorbShortfall, ReleaseHold};
+
+/// A ledger with some of everything in it, and one of its charges.
+fn lived_in() -> (House, OrgId) {
+    let house = House::new();
+    let org = house.org("acme", 5_000);
+    house.org("other", 70);
+    for round in 0..20 {
+        house.clock.advance(1_000);
+        let hold = house.hold(org, 300).unwrap();
+        let mut usage = house.usage(org, Some(hold), Some(200 + round));
+        usage.last = round % 2 == 0;
+        let write = Write {
+            idempotency: idempotency(&round.to_string(), "a"),
+            once: response(&round.to_string()),
+            ..house.wrap(Action::Usage(Box::new(usage)))
+        };
+        house.send(write).unwrap();
+        if round % 4 == 1 {
+            house
+                .command(Command::ReleaseHold(ReleaseHold { org, hold }))
+                .unwrap();
+        }
+    }
+    let waiting = house.usage(org, None, None);
+    house.write(Action::Usage(Box::new(waiting))).unwrap();
+    let late = house.usage(org, None, None);
+    let event_id = late.event_id;
+    house.write(Action::Usage(Box::new(late))).unwrap();
+    house
+        .write(Action::Settle(Box::new(SettleWrite {
+            org,
+            event_id,
+            charge: ChargeId::new(house.id()),
+            pricing: pricing(9_000, Decimal::new(9_000, 10)),
+        })))
+        .unwrap();
+    house
+        .write(Action::Ledger {
+            command: Command::AbsorbShortfall(AbsorbShortfall {
+                org,
+                amount: None,
+                detail_digest: [0; 32],
+            }),
+            note: Some("goodwill".into()),
+        })
+        .unwrap();
+    house.hold(house.org("third", 40), 15).unwrap();
+    (house, org)
+}
+
+fn report(house: &House) -> Report {
+    verify(
+        &DataDirectory::new(house.folder.path()),
+        Evidence::default(),
+    )
+    .unwrap()
+}
+
+/// Changes the file behind the ledger's back.
+fn tamper(house: &House, sql: &str) {
+    house.store.close();
+    let connection = rusqlite::Connection::open(house.folder.path().join("ledger.db")).unwrap();
+    let guards: Vec<(String, String)> = connection
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    for (name, _) in &guards {
+        connection
+            .execute_batch(&format!("DROP TRIGGER {name}"))
+            .unwrap();
+    }
+    connection
+        .execute_batch("PRAGMA foreign_keys = OFF")
+        .unwrap();
+    connection.execute_batch(sql).unwrap();
+    assert!(connection.changes() > 0, "{sql}");
+    for (_, sql) in &guards {
+        connection.execute_batch(sql).unwrap();
+    }
+}
+
+#[test]
+fn a_ledger_that_lived_is_clean() {
+    let (house, _) = lived_in();
+    let report = report(&house);
+    assert_eq!(report.findings, []);
+    assert_eq!(
+        (report.orgs, report.receipts, report.usage_events),
+        (3, 21, 22)
+    );
+    assert!(
+        report.transactions >= 24 && report.holds == 21,
+        "{report:?}"
+    );
+}
+
+#[test]
+fn every_kind_of_tampering_is_found() {
+    let newest = "(SELECT head FROM wallets ORDER BY seq DESC LIMIT 1)";
+    for (invariants, sql) in [
+        (
+            "L5",
+            "UPDATE transactions SET at_ms = at_ms + 1 WHERE seq = 3",
+        ),
+        (
+            "L1",
+            "UPDATE transactions SET postings = substr(postings, 1, 9) WHERE seq = 3",
+        ),
+        ("L5", "DELETE FROM transactions WHERE seq = 4"),
+        (
+            "L5",
+            &format!("DELETE FROM transactions WHERE id = {newest}"),
+        ),
+        (
+            "L5",
+            "UPDATE receipts SET body = (SELECT body FROM receipts LIMIT 1)",
+        ),
+        (
+            "L5",
+            "DELETE FROM receipts WHERE charge = (SELECT max(charge) FROM receipts)",
+        ),
+        ("L5", "UPDATE usage_events SET raw = x'7b7d' WHERE seq = 2"),
+        ("L4", "DELETE FROM usage_events WHERE charge IS NULL"),
+        ("L5", "UPDATE notes SET note = 'invoice 8'"),
+        (
+            "L2",
+            "UPDATE lots SET remaining_nanos = remaining_nanos + 1",
+        ),
+        ("L6", "DELETE FROM unpriced"),
+        ("L6", "DELETE FROM effects"),
+        (
+            "L7",
+            "UPDATE holds_ended SET returned_nanos = returned_nanos + 1000",
+        ),
+        (
+            "L2",
+            "UPDATE wallets SET overdraft_nanos = overdraft_nanos + 7",
+        ),
+    ] {
+        let (house, _) = lived_in();
+        tamper(&house, sql);
+        let report = report(&house);
+        let found: Vec<_> = report
+            .findings
+            .iter()
+            .map(|finding| &*finding.invariant)
+            .collect();
+        assert!(found.contains(&invariants), "{sql}: {:?}", report.findings);
+    }
+}
+
+#[test]
+fn a_missing_guard_is_found() {
+    let (house, _) = lived_in();
+    house.store.close();
+    let connection = rusqlite::Connection::open(house.folder.path().join("ledger.db")).unwrap();
+    connection
+        .execute_batch("DROP TRIGGER receipts_are_never_updated")
+        .unwrap();
+    let findings = report(&house).findings;
+    assert_eq!(findings.len(), 1);
+    assert_eq!(
+        findings[0].to_string(),
+        "L4: the guard `receipts_are_never_updated` of an append-only table is missing or changed"
+    );
+}
+
+#[test]
+fn l5_a_rewritten_journal_does_not_pass_through_an_exported_head() {
+    let (house, org) = lived_in();
+    let heads = house.store.signed_heads().unwrap();
+    let check = |heads: &[SignedHead]| {
+        let evidence = Evidence {
+            heads,
+            reprice: None,
+        };
+        verify(&DataDirectory::new(house.folder.path()), evidence).unwrap()
+    };
+    house.grant(org, 5);
+    assert_eq!(check(&heads).findings, []);
+    // A head of another history, signed by the same key, and a head with a forged signature.
+    let mut forged = heads.clone();
+    let place = forged.iter().position(|head| head.head.org == org).unwrap();
+    forged[place].head.hash[0] ^= 1;
+    let findings = check(&forged).findings;
+    assert!(findings[0].what.contains("was not signed"), "{findings:?}");
+}
+
+#[test]
+fn l10_a_pricer_that_differs_is_heard() {
+    let (house, _) = lived_in();
+    let mut calls = 0;
+    let mut reprice = |_: OrgId, receipt: &Receipt| {
+        calls += 1;
+        if receipt.pricing.price == nanos(9_000) {
+            Err("0.0001 instead".to_owned())
+        } else {
+            Ok(())
+        }
+    };
+    let report = verify(
+        &DataDirectory::new(house.folder.path()),
+        Evidence {
+            heads: &[],
+            reprice: Some(&mut reprice),
+        },
+    )
+    .unwrap();
+    assert_eq!((calls, report.repriced, report.findings.len()), (21, 21, 1));
+    assert_eq!(report.findings[0].invariant, "L10");
+    assert!(
+        report.findings[0]
+            .what
+            .ends_with("priced again differs: 0.0001 instead")
+    );
+}
+
+#[test]
+fn a_backup_of_a_serving_ledger_is_restored_and_goes_on() {
+    let (house, org) = lived_in();
+    let directory = DataDirectory::new(house.folder.path());
+    let other = tempfile::tempdir().unwrap();
+    let file = other.path().join("ledger.backup");
+    backup(&directory, &file).unwrap();
+    assert!(matches!(
+        backup(&directory, &file),
+        Err(BackupError::Exists { .. })
+    ));
+    let before = house.wallet(org);
+    house.grant(org, 5);
+
+    let target = DataDirectory::new(other.path().join("data"));
+    let report = restore(&file, &target).unwrap();
+    assert_eq!((report.orgs, report.receipts), (3, 21));
+    assert!(matches!(
+        restore(&file, &target),
+        Err(BackupError::Exists { .. })
+    ));
+    let clock = Arc::clone(&house.clock) as crate::service::time::SharedClock;
+    let store = SqliteStore::open(target, clock, StoreOptions::default()).unwrap();
+    assert_eq!(store.wallet(org).unwrap().unwrap().wallet, before);
+    let usage = house.usage(org, None, Some(1));
+    let write = house.wrap(Action::Usage(Box::new(usage)));
+    house.runtime.block_on(store.submit(write)).unwrap();
+}
+
+#[test]
+fn a_broken_backup_is_not_restored() {
+    let (house, _) = lived_in();
+    tamper(
+        &house,
+        "UPDATE transactions SET at_ms = at_ms + 1 WHERE seq = 3",
+    );
+    let other = tempfile::tempdir().unwrap();
+    let file = other.path().join("ledger.backup");
+    backup(&DataDirectory::new(house.folder.path()), &file).unwrap();
+    let target = other.path().join("data");
+    let refused = restore(&file, &DataDirectory::new(&target));
+    assert!(matches!(refused, Err(BackupError::Broken(_))));
+    assert!(!target.join("ledger.db").exists());
+    assert!(matches!(
+        verify(&DataDirectory::new(&target), Evidence::default()),
+        Err(crate::store::verify::VerifyError::Directory(_))
+    ));
+}

@@ -1,0 +1,151 @@
+//! What a verification says.
+
+use super::super::directory::DirectoryError;
+use super::super::migrate::MigrateError;
+use crate::service::ledger::failure::StorageError;
+use farebox_ledger::ids::{ChargeId, EventId, OrgId, TransactionId};
+use std::fmt;
+
+/// Why nothing can be verified.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// There is no ledger, or it cannot be read.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// Its schema is another.
+    #[error(transparent)]
+    Schema(#[from] MigrateError),
+    /// Rows cannot be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Something that is broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The invariant, as docs/ARCHITECTURE.md numbers it; `file` for the database file itself.
+    pub invariant: String,
+    /// Whose ledger.
+    pub org: Option<OrgId>,
+    /// What exactly, naming the row.
+    pub what: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.what)?;
+        match self.org {
+            Some(org) => write!(f, " (org `{org}`)"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with stored rows, beyond what the ledger's own auditor knows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each message says what its fields are")]
+pub enum Problem {
+    #[error("the database file is damaged: {0}")]
+    File(String),
+    #[error("the guard `{0}` of an append-only table is missing or changed")]
+    Guard(String),
+    #[error("active holds put aside more than can be counted")]
+    HeldRange,
+    #[error("the exported head of transaction {seq} was not signed by its key")]
+    Signature { seq: u64 },
+    #[error("`{0}` belongs to an org without a wallet")]
+    Orphan(String),
+    #[error("transaction `{id}` is not linked to the one before it")]
+    Link { id: TransactionId },
+    #[error("transaction `{id}`: its receipt, usage event or note is missing")]
+    BesideMissing { id: TransactionId },
+    #[error("transaction `{id}`: its receipt, usage event or note is not what was chained")]
+    BesideChanged { id: TransactionId },
+    #[error("the receipt of `{charge}` cannot be read: {why}")]
+    Receipt { charge: ChargeId, why: String },
+    #[error("`{charge}` posted {posted_nanos} nano-credits, its receipt says {receipt_nanos}")]
+    Price {
+        charge: ChargeId,
+        posted_nanos: i64,
+        receipt_nanos: i64,
+    },
+    #[error("the lines of the receipt of `{charge}` do not add up to its price")]
+    Lines { charge: ChargeId },
+    #[error("the price in USD of `{charge}` is not its price in credits")]
+    Rounded { charge: ChargeId },
+    #[error("`{charge}` priced again differs: {difference}")]
+    Repriced {
+        charge: ChargeId,
+        difference: String,
+    },
+    #[error("usage event `{0}` has neither a charge nor a place among what waits for a price")]
+    UsageDropped(EventId),
+    #[error("{found} usage events of {expected} are there")]
+    UsageMissing { expected: u64, found: u64 },
+    #[error("{0} idempotency keys lead to effects that are gone")]
+    Effects(u64),
+}
+
+/// The result of a verification.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Orgs looked at.
+    pub orgs: u64,
+    /// Transactions looked at.
+    pub transactions: u64,
+    /// Receipts looked at.
+    pub receipts: u64,
+    /// Receipts priced again.
+    pub repriced: u64,
+    /// Usage events looked at.
+    pub usage_events: u64,
+    /// Holds looked at, active and over.
+    pub holds: u64,
+    /// What is broken, at most [`Report::FINDINGS_MAX`] of it.
+    pub findings: Vec<Finding>,
+    /// How much more is broken.
+    pub more: u64,
+}
+
+impl Report {
+    /// Beyond so many, findings are only counted: a broken ledger can break in every row.
+    pub const FINDINGS_MAX: usize = 1_000;
+
+    /// Whether nothing is broken.
+    pub const fn is_clean(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    pub(super) fn add(&mut self, invariant: &str, org: Option<OrgId>, problem: Problem) {
+        self.push(Finding {
+            invariant: invariant.to_owned(),
+            org,
+            what: problem.to_string(),
+        });
+    }
+
+    pub(super) fn orphan(&mut self, org: OrgId, row: &impl fmt::Display) {
+        self.add("L1", Some(org), Problem::Orphan(row.to_string()));
+    }
+
+    pub(super) fn extend(&mut self, found: Vec<farebox_ledger::verify::Finding>) {
+        for finding in found {
+            let transaction = finding
+                .transaction
+                .map_or_else(String::new, |id| format!(" (`{id}`)"));
+            self.push(Finding {
+                invariant: finding.invariant.to_string(),
+                org: Some(finding.org),
+                what: format!("{}{transaction}", finding.violation),
+            });
+        }
+    }
+
+    fn push(&mut self, finding: Finding) {
+        if self.findings.len() < Self::FINDINGS_MAX {
+            self.findings.push(finding);
+        } else {
+            self.more = self.more.saturating_add(1);
+        }
+    }
+}

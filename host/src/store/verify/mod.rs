@@ -1,0 +1,206 @@
+//! `verify`: proves the ledger's invariants on any data directory, and says exactly what is broken.
+//!
+//! Reads only, so it runs beside a serving process, on one moment of it. Rows are streamed; what
+//! grows is what the ledger's own auditor keeps of each charge and hold (some hundred bytes). The
+//! auditor shares no code with the writer, so one mistake is not made twice.
+//!
+//! | invariant | what is proved |
+//! |---|---|
+//! | L1, L2, L3, L7, L8 | [`farebox_ledger::verify`], from the journal alone |
+//! | L4 | the guards stand; no usage event is missing |
+//! | L5 | the chain, up to its head and to every exported head; each receipt, usage event and note is the one that was chained |
+//! | L6 | charges, events, refunds count once; every key leads to an effect that is there |
+//! | L10 | each price is its receipt's, rounded once, and its lines' sum; with a pricer, priced again |
+
+mod finding;
+mod rows;
+
+pub use finding::{Finding, Problem, Report, VerifyError};
+
+use super::connection::{self, failure};
+use super::directory::DataDirectory;
+use super::migrate;
+use super::read::{grants, holds, wallets};
+use crate::service::ledger::receipt::Receipt;
+use crate::service::ledger::view::SignedHead;
+use ed25519_dalek::{Signature, VerifyingKey};
+use farebox_ledger::chain::head_message;
+use farebox_ledger::ids::OrgId;
+use farebox_ledger::verify::Auditor;
+use rusqlite::Connection;
+use std::collections::BTreeMap;
+
+/// Prices a receipt again; on a difference says what it is (L10).
+pub type Reprice<'r> = dyn FnMut(OrgId, &Receipt) -> Result<(), String> + 'r;
+
+/// What to hold the ledger to, besides its own rows.
+#[derive(Default)]
+pub struct Evidence<'e> {
+    /// Heads that were exported earlier: the journal must still pass through them.
+    pub heads: &'e [SignedHead],
+    /// Prices receipts again.
+    pub reprice: Option<&'e mut Reprice<'e>>,
+}
+
+impl std::fmt::Debug for Evidence<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Evidence")
+            .field("heads", &self.heads.len())
+            .field("reprice", &self.reprice.is_some())
+            .finish()
+    }
+}
+
+/// An audit under way: one auditor per org.
+struct Audit {
+    auditors: BTreeMap<OrgId, Auditor>,
+    report: Report,
+}
+
+/// Proves the invariants on a data directory.
+///
+/// # Errors
+/// [`VerifyError`] when it cannot be read at all. What is broken in it is no error: it is in the
+/// report.
+pub fn verify(directory: &DataDirectory, evidence: Evidence<'_>) -> Result<Report, VerifyError> {
+    directory.must_exist()?;
+    let connection = connection::reader(&directory.database())?;
+    migrate::must_be_current(&connection)?;
+    connection.execute_batch("BEGIN").map_err(failure)?;
+    let mut audit = Audit {
+        auditors: BTreeMap::new(),
+        report: Report::default(),
+    };
+    audit.run(&connection, evidence)?;
+    let Audit {
+        auditors,
+        mut report,
+    } = audit;
+    for auditor in auditors.into_values() {
+        report.extend(auditor.finish());
+    }
+    Ok(report)
+}
+
+impl Audit {
+    fn run(&mut self, connection: &Connection, evidence: Evidence<'_>) -> Result<(), VerifyError> {
+        rows::file(connection, &mut self.report)?;
+        rows::guards(connection, &mut self.report)?;
+        self.wallets(connection)?;
+        self.heads(evidence.heads);
+        for (org, grant) in grants::every(connection)? {
+            match self.auditors.get_mut(&org) {
+                Some(auditor) => auditor.grant(&grant),
+                None => self.report.orphan(org, &grant.id()),
+            }
+        }
+        self.journal(connection, evidence.reprice)?;
+        for (org, hold) in holds::active(connection, None)? {
+            self.report.holds = self.report.holds.saturating_add(1);
+            match self.auditors.get_mut(&org) {
+                Some(auditor) => auditor.active_hold(&hold),
+                None => self.report.orphan(org, &hold.id),
+            }
+        }
+        self.ended_holds(connection)?;
+        rows::usage(connection, &mut self.report)?;
+        rows::keys(connection, &mut self.report)?;
+        Ok(())
+    }
+
+    /// What is held is no column: it is what the active holds put aside. So the auditor is given
+    /// that, and proves it against lots and limits.
+    fn wallets(&mut self, connection: &Connection) -> Result<(), VerifyError> {
+        let mut by_org: BTreeMap<OrgId, Vec<_>> = BTreeMap::new();
+        for (org, hold) in holds::active(connection, None)? {
+            by_org.entry(org).or_default().push(hold);
+        }
+        for row in wallets::all(connection)? {
+            let mut wallet = row.wallet;
+            let holds = by_org.remove(&row.org).unwrap_or_default();
+            match super::load::held(&holds) {
+                Some((held, on_credit)) => {
+                    wallet.held = held;
+                    wallet.held_on_credit = on_credit;
+                }
+                None => self.report.add("L2", Some(row.org), Problem::HeldRange),
+            }
+            self.report.orgs = self.report.orgs.saturating_add(1);
+            self.auditors.insert(row.org, Auditor::new(row.org, wallet));
+        }
+        Ok(())
+    }
+
+    fn heads(&mut self, heads: &[SignedHead]) {
+        for signed in heads {
+            let org = signed.head.org;
+            let message = head_message(&signed.head, signed.signed_at_ms);
+            let genuine = VerifyingKey::from_bytes(&signed.public_key).is_ok_and(|key| {
+                let signature = Signature::from_bytes(&signed.signature);
+                key.verify_strict(&message, &signature).is_ok()
+            });
+            match self.auditors.get_mut(&org) {
+                _ if !genuine => {
+                    let seq = signed.head.seq;
+                    self.report.add("L5", Some(org), Problem::Signature { seq });
+                }
+                Some(auditor) => auditor.expect_head(&signed.head),
+                None if signed.head.seq == 0 => {}
+                None => self.report.orphan(org, &"an exported head"),
+            }
+        }
+    }
+
+    fn journal(
+        &mut self,
+        connection: &Connection,
+        mut reprice: Option<&mut Reprice<'_>>,
+    ) -> Result<(), VerifyError> {
+        let mut last: BTreeMap<OrgId, rows::Last> = BTreeMap::new();
+        rows::journal(connection, |entry| {
+            let row = entry.row;
+            let mut transaction = row.transaction;
+            let org = transaction.org;
+            self.report.transactions = self.report.transactions.saturating_add(1);
+            let last = last.entry(org).or_default();
+            transaction.prev_hash = last.hash;
+            if row.previous != last.id {
+                let id = transaction.id;
+                self.report.add("L5", Some(org), Problem::Link { id });
+            }
+            *last = rows::Last {
+                id: Some(transaction.id),
+                hash: transaction.hash,
+            };
+            match self.auditors.get_mut(&org) {
+                None => self.report.orphan(org, &transaction.id),
+                Some(auditor) => {
+                    match row.unbalanced {
+                        Some(error) => auditor.unbalanced(
+                            transaction.id,
+                            transaction.seq,
+                            transaction.hash,
+                            error,
+                        ),
+                        None => auditor.transaction(&transaction),
+                    }
+                    let found = auditor.take_findings();
+                    self.report.extend(found);
+                }
+            }
+            rows::beside(&transaction, &entry.beside, &mut self.report, &mut reprice);
+        })?;
+        Ok(())
+    }
+
+    fn ended_holds(&mut self, connection: &Connection) -> Result<(), VerifyError> {
+        rows::ended_holds(connection, |org, hold, ended| {
+            self.report.holds = self.report.holds.saturating_add(1);
+            match self.auditors.get_mut(&org) {
+                Some(auditor) => auditor.ended_hold(hold.amount, &ended),
+                None => self.report.orphan(org, &hold.id),
+            }
+        })?;
+        Ok(())
+    }
+}
