@@ -19,6 +19,7 @@ use crate::service::orgs::OrgError;
 use crate::service::policy::PolicyError;
 use crate::service::quotes::QuoteError;
 use crate::service::receipts::ReceiptError;
+use crate::service::settle::SettleError;
 use crate::service::usage::UsageError;
 use farebox_ledger::refusal::{
     AbsorbShortfallRefusal, CaptureRefusal, DeductRefusal, ExceedsBudget, ExceedsCredits,
@@ -249,6 +250,19 @@ impl From<ReceiptError> for Problem {
             ReceiptError::Policy(error) => policy_fault(&error),
             ReceiptError::OutOfRange(_) => Self::new(Kind::OutOfRange, detail),
             ReceiptError::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<SettleError> for Problem {
+    fn from(error: SettleError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SettleError::History(error) => error.into(),
+            SettleError::Priced(_) => Self::new(Kind::Conflict, detail),
+            SettleError::Call(error) => error.into(),
+            SettleError::Read(error) => error.into(),
+            SettleError::Write(error) => error.into(),
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod rate_card;
 pub mod receipts;
 pub mod refunds;
 pub mod secret;
+pub mod settle;
 pub mod time;
 pub mod usage;
 

@@ -1,4 +1,5 @@
 //! The HTTP API end to end: a real server on port 0, a real data directory, the real component.
 
 mod calls;
+mod description;
 mod server;

@@ -1,0 +1,60 @@
+//! For admins: usage that waits for a price.
+
+use super::super::State;
+use super::super::auth::Auth;
+use super::super::body::{Json, Pair};
+use super::super::problem::{Problem, ProblemJson};
+use super::super::show::{BalanceJson, PriceJson};
+use super::reports::KeySourceJson;
+use crate::service::settle::Settlement;
+use farebox_ledger::ids::{EventId, OrgId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How the price is found.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettleBody {
+    /// Charge nothing, instead of rating it again.
+    #[serde(default)]
+    write_off: bool,
+    /// Whose provider key served it, where there was no hold; `managed` when not given.
+    key_source: Option<KeySourceJson>,
+}
+
+/// Usage that has its price now.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SettledJson {
+    event_id: String,
+    charge_id: String,
+    #[serde(flatten)]
+    price: PriceJson,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balance: Option<BalanceJson>,
+}
+
+/// Rate usage again that was recorded without a price, and charge it
+#[utoipa::path(post, path = "/v1/admin/orgs/{org_id}/usage/{event_id}/settle", tag = "admin",
+    params(("org_id" = String, Path), ("event_id" = String, Path)), request_body = SettleBody,
+    responses((status = 200, body = SettledJson), (status = "4XX", body = ProblemJson),
+        (status = "5XX", body = ProblemJson)))]
+pub async fn settle(
+    axum::extract::State(api): State,
+    auth: Auth,
+    Pair(org, event): Pair<OrgId, EventId>,
+    body: Json<SettleBody>,
+) -> Result<axum::Json<SettledJson>, Problem> {
+    let context = auth.to_administer(org, body.idempotency)?;
+    let settlement = if body.value.write_off {
+        Settlement::WriteOff
+    } else {
+        Settlement::Rate(body.value.key_source.map(Into::into))
+    };
+    let (charge, pricing, acknowledged) = api.service.settle(&context, event, settlement).await?;
+    Ok(axum::Json(SettledJson {
+        event_id: event.to_string(),
+        charge_id: charge.to_string(),
+        price: (&pricing).into(),
+        balance: acknowledged.wallet.as_ref().map(Into::into),
+    }))
+}

@@ -1,0 +1,135 @@
+//! Usage that was recorded without a price gets one: by the present release, or by decision.
+
+use super::calls::{CallError, Labels};
+use super::history::HistoryError;
+use super::holds::HoldContext;
+use super::ledger::failure::ReadError;
+use super::ledger::receipt::Pricing;
+use super::ledger::write::{Acknowledged, Action, SettleWrite, WriteError};
+use super::policy::Priced;
+use super::{Context, Service};
+use farebox_ledger::ids::{ChargeId, EventId};
+use farebox_pricing::event::{Facts, KeySource};
+use farebox_pricing::money::{Nanos, Rounding};
+use rust_decimal::Decimal;
+
+/// How the price is found.
+#[derive(Clone, Copy, Debug)]
+pub enum Settlement {
+    /// By the present release; absent: for the key source of its hold, else the operator's.
+    Rate(Option<KeySource>),
+    /// It is charged nothing.
+    WriteOff,
+}
+
+/// Why usage gets no price.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SettleError {
+    /// No such usage of this org.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// It has a price.
+    #[error("usage `{0}` has a price already")]
+    Priced(EventId),
+    /// The policy still gives no price.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The ledger refused.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl Service {
+    /// Charges usage that waits for a price. Its hold, if it was the last usage, ends with it.
+    ///
+    /// # Errors
+    /// See [`SettleError`].
+    pub async fn settle(
+        &self,
+        context: &Context,
+        event: EventId,
+        settlement: Settlement,
+    ) -> Result<(ChargeId, Pricing, Acknowledged), SettleError> {
+        let usage = self.usage_event(context, event)?;
+        if usage.charge.is_some() {
+            return Err(SettleError::Priced(event));
+        }
+        let org = self.known_org(context.org)?;
+        let held = match usage.hold {
+            Some(hold) => self
+                .store
+                .hold(context.org, hold)?
+                .and_then(|view| HoldContext::from_bytes(&view.hold.context)),
+            None => None,
+        };
+        let said = match settlement {
+            Settlement::Rate(said) => said,
+            Settlement::WriteOff => None,
+        };
+        let key_source = held
+            .map(|held| held.key_source)
+            .or(said)
+            .unwrap_or(KeySource::Managed);
+        let labels = Labels {
+            project: usage.dimensions.project.clone(),
+            user: usage.dimensions.user.clone(),
+            agent: usage.dimensions.agent.clone(),
+            feature: usage.dimensions.feature.clone(),
+        };
+        let mut facts = self.facts(&org, key_source, &labels, usage.occurred_at_ms)?;
+        facts.plan = usage.dimensions.plan.clone();
+        let pricing = match settlement {
+            Settlement::Rate(_) => {
+                let release = self.settings.release;
+                let priced = self
+                    .engine
+                    .rate(&release, &usage.event, &facts)
+                    .map_err(CallError::from)?;
+                self.pricing(release, facts, priced)
+                    .map_err(CallError::from)?
+            }
+            Settlement::WriteOff => self.nothing(facts),
+        };
+        let charge = ChargeId::new(self.clock.next_id());
+        let write = SettleWrite {
+            org: context.org,
+            event_id: event,
+            charge,
+            pricing: pricing.clone(),
+        };
+        let acknowledged = self
+            .write(context, None, Action::Settle(Box::new(write)))
+            .await?;
+        Ok((charge, pricing, acknowledged))
+    }
+
+    /// A price of nothing, made without a policy.
+    fn nothing(&self, facts: Facts) -> Pricing {
+        let priced = Priced {
+            lines: Vec::new(),
+            price_usd: Decimal::ZERO,
+            provider_cost_usd: Decimal::ZERO,
+            market_usd: None,
+            rounding: Rounding::default(),
+            below_cost: false,
+        };
+        let commodity = &self.settings.commodity;
+        Pricing {
+            release: None,
+            facts,
+            lines: priced.lines,
+            price_usd: priced.price_usd,
+            provider_cost_usd: priced.provider_cost_usd,
+            market_usd: priced.market_usd,
+            rounding: priced.rounding,
+            below_cost: priced.below_cost,
+            commodity: commodity.id,
+            peg: commodity.peg,
+            price: Nanos::ZERO,
+            cost: Nanos::ZERO,
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! The description of the API is the API: every operation in it answers, asks for a key, and knows
+//! nothing of another org's ids. Generated from the document, so a new route is tested at once.
+
+use super::server::{ADMIN, Customer, Server, call, usage};
+use hyper::Method;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// An operation of the document.
+struct Operation {
+    method: Method,
+    path: String,
+    is_public: bool,
+}
+
+impl Operation {
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    fn is_for_admins(&self) -> bool {
+        self.path.starts_with("/v1/admin/")
+    }
+}
+
+fn operations() -> Vec<Operation> {
+    let document = serde_json::to_value(farebox::http::openapi()).unwrap();
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            found.push(Operation {
+                method: method.to_uppercase().parse().unwrap(),
+                path: path.clone(),
+                is_public: operation["security"] == json!([{}]),
+            });
+        }
+    }
+    found
+}
+
+/// A body that each operation with one takes, and the status of its answer.
+fn examples(ids: &Ids) -> BTreeMap<&'static str, (Value, u16)> {
+    let budget = json!({"scope": "project", "value": "p", "kind": "hard", "window": "month",
+        "limit_credits": "5"});
+    BTreeMap::from([
+        (
+            "POST /v1/quotes",
+            (json!({"call": call(), "keep": true}), 200),
+        ),
+        ("POST /v1/holds", (json!({"call": call()}), 201)),
+        (
+            "POST /v1/holds/{hold_id}/renew",
+            (json!({"ttl_ms": 60_000}), 200),
+        ),
+        ("POST /v1/holds/{hold_id}/release", (json!({}), 200)),
+        ("POST /v1/usage", (usage(), 200)),
+        ("POST /v1/usage/batch", (json!({"items": [usage()]}), 200)),
+        (
+            "POST /v1/data-queries",
+            (json!({"name": "company_search"}), 201),
+        ),
+        ("POST /v1/charges/{charge_id}/replay", (json!({}), 200)),
+        ("POST /v1/admin/orgs", (json!({"name": "another"}), 201)),
+        (
+            "PUT /v1/admin/orgs/{org_id}/plan",
+            (json!({"plan": null}), 200),
+        ),
+        (
+            "PUT /v1/admin/orgs/{org_id}/credit-limit",
+            (json!({"credit_limit_credits": "1"}), 200),
+        ),
+        (
+            "DELETE /v1/admin/orgs/{org_id}/personal",
+            (Value::Null, 204),
+        ),
+        (
+            "POST /v1/admin/orgs/{org_id}/keys",
+            (json!({"name": "k", "scopes": ["org:read"]}), 201),
+        ),
+        (
+            "POST /v1/admin/orgs/{org_id}/keys/{key_id}/revoke",
+            (json!({}), 200),
+        ),
+        (
+            "POST /v1/admin/orgs/{org_id}/grants",
+            (json!({"amount_credits": "1", "source": "promotional"}), 201),
+        ),
+        (
+            "POST /v1/admin/orgs/{org_id}/adjustments",
+            (json!({"amount_credits": "-1", "note": "test"}), 200),
+        ),
+        (
+            "POST /v1/admin/orgs/{org_id}/refunds",
+            (
+                json!({"charge_id": ids.charge, "amount_credits": "0.0001"}),
+                201,
+            ),
+        ),
+        (
+            "POST /v1/admin/orgs/{org_id}/usage/{event_id}/settle",
+            (json!({"write_off": true}), 200),
+        ),
+        // Nothing is open: an answer all the same.
+        (
+            "POST /v1/admin/orgs/{org_id}/shortfall/absorb",
+            (json!({}), 400),
+        ),
+        (
+            "POST /v1/admin/orgs/{org_id}/budgets",
+            (budget.clone(), 201),
+        ),
+        (
+            "PUT /v1/admin/orgs/{org_id}/budgets/{budget_id}",
+            (budget, 200),
+        ),
+        (
+            "DELETE /v1/admin/orgs/{org_id}/budgets/{budget_id}",
+            (Value::Null, 204),
+        ),
+    ])
+}
+
+/// Things of one org.
+struct Ids {
+    org: String,
+    key: String,
+    hold: String,
+    quote: String,
+    event: String,
+    unpriced: String,
+    charge: String,
+    grant: String,
+    budget: String,
+}
+
+impl Ids {
+    async fn of(server: &Server, customer: &Customer) -> Self {
+        let id = |value: &Value, name: &str| value[name].as_str().unwrap().to_owned();
+        let hold = customer
+            .post("/v1/holds", json!({"call": call()}))
+            .await
+            .expect(201);
+        let quote = json!({"call": call(), "keep": true});
+        let quote = customer.post("/v1/quotes", quote).await.expect(200);
+        let charged = customer.post("/v1/usage", usage()).await.expect(200);
+        let unknown = json!({"provider": "openai", "model": "gpt-99", "usage": {"input": 1}});
+        let unpriced = customer.post("/v1/usage", unknown).await.expect(202);
+        let admin = format!("/v1/admin/orgs/{}", customer.org);
+        let budget = json!({"scope": "org", "kind": "warning", "window": "day",
+            "limit_credits": "1000"});
+        let path = format!("{admin}/budgets");
+        let budget = server
+            .client
+            .admin(Method::POST, &path, budget)
+            .await
+            .expect(201);
+        let key = json!({"name": "second", "scopes": ["org:read"]});
+        let path = format!("{admin}/keys");
+        let key = server
+            .client
+            .admin(Method::POST, &path, key)
+            .await
+            .expect(201);
+        let wallet = customer.get("/v1/wallet").await.expect(200);
+        Self {
+            org: customer.org.clone(),
+            key: id(&key, "id"),
+            hold: id(&hold, "id"),
+            quote: id(&quote, "id"),
+            event: id(&charged, "event_id"),
+            unpriced: id(&unpriced, "event_id"),
+            charge: id(&charged, "charge_id"),
+            grant: id(&wallet["grants"][0], "id"),
+            budget: id(&budget, "id"),
+        }
+    }
+
+    /// The path with these ids in it.
+    fn fill(&self, path: &str) -> String {
+        let event = if path.ends_with("/settle") {
+            &self.unpriced
+        } else {
+            &self.event
+        };
+        let filled = path
+            .replace("{org_id}", &self.org)
+            .replace("{key_id}", &self.key)
+            .replace("{hold_id}", &self.hold)
+            .replace("{event_id}", event)
+            .replace("{charge_id}", &self.charge)
+            .replace("{budget_id}", &self.budget)
+            .replace("{slug}", "not-found");
+        assert!(
+            !filled.contains('{'),
+            "`{path}` has an id this test does not know"
+        );
+        filled
+    }
+}
+
+fn body_of(examples: &BTreeMap<&'static str, (Value, u16)>, operation: &Operation) -> (Value, u16) {
+    match examples.get(operation.name().as_str()) {
+        Some(example) => example.clone(),
+        None => {
+            assert_eq!(
+                operation.method,
+                Method::GET,
+                "{} has no example",
+                operation.name()
+            );
+            (Value::Null, 200)
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_operation_answers_as_documented() {
+    let server = Server::start().await;
+    let customer = server.customer("acme", "10").await;
+    let mut tried = 0;
+    // What ends a thing comes last.
+    let mut operations = operations();
+    operations.sort_by_key(|operation| {
+        (
+            operation.method == Method::DELETE,
+            operation.path.ends_with("/release"),
+            operation.name(),
+        )
+    });
+    let ids = Ids::of(&server, &customer).await;
+    let examples = examples(&ids);
+    for operation in &operations {
+        let (body, status) = body_of(&examples, operation);
+        let key = if operation.is_for_admins() {
+            ADMIN
+        } else {
+            &customer.key
+        };
+        let path = ids.fill(&operation.path);
+        let answer = server
+            .client
+            .with_key(key, operation.method.clone(), &path, body)
+            .await;
+        assert_eq!(
+            answer.status.as_u16(),
+            status,
+            "{}: {}",
+            operation.name(),
+            String::from_utf8_lossy(&answer.body)
+        );
+        assert!(
+            answer.headers.contains_key("x-request-id"),
+            "{}",
+            operation.name()
+        );
+        tried += 1;
+    }
+    assert!(tried > 30, "{tried}");
+}
+
+#[tokio::test]
+async fn every_operation_asks_for_a_key() {
+    let server = Server::start().await;
+    let customer = server.customer("acme", "10").await;
+    let ids = Ids::of(&server, &customer).await;
+    let examples = examples(&ids);
+    let mut asked = 0;
+    for operation in operations().iter().filter(|operation| !operation.is_public) {
+        let path = ids.fill(&operation.path);
+        let (body, _) = body_of(&examples, operation);
+        let json = [("content-type", "application/json")];
+        let answer = server
+            .client
+            .send(operation.method.clone(), &path, &json, body.to_string())
+            .await;
+        answer.problem(401, "unauthenticated");
+        if operation.is_for_admins() {
+            let answer = server
+                .client
+                .with_key(&customer.key, operation.method.clone(), &path, body)
+                .await;
+            answer.problem(403, "forbidden");
+        }
+        asked += 1;
+    }
+    assert!(asked > 25, "{asked}");
+}
+
+#[tokio::test]
+async fn another_orgs_ids_do_not_exist_on_any_route() {
+    let server = Server::start().await;
+    let acme = server.customer("acme", "10").await;
+    let ids = Ids::of(&server, &acme).await;
+    let examples = examples(&ids);
+    let other = server.customer("other", "10").await;
+    let foreign = |path: &str| Ids::fill(&ids, &path.replace("{org_id}", &other.org));
+    let mut tried = 0;
+    for operation in operations() {
+        // An id besides the org's own: the other org names it.
+        let has_id = operation.path.replace("{org_id}", "").contains('{');
+        if operation.is_public || !has_id {
+            continue;
+        }
+        let key = if operation.is_for_admins() {
+            ADMIN
+        } else {
+            &other.key
+        };
+        let (body, _) = body_of(&examples, &operation);
+        let path = foreign(&operation.path);
+        let answer = server
+            .client
+            .with_key(key, operation.method.clone(), &path, body)
+            .await;
+        assert_eq!(
+            answer.status.as_u16(),
+            404,
+            "{} {:?}",
+            operation.name(),
+            answer.text()
+        );
+        tried += 1;
+    }
+    assert!(tried >= 10, "{tried}");
+    // Ids inside bodies and queries.
+    let mut report = usage();
+    report["hold_id"] = json!(ids.hold);
+    other
+        .post("/v1/usage", report)
+        .await
+        .problem(404, "not-found");
+    let hold = json!({"call": call(), "quote_id": ids.quote});
+    other
+        .post("/v1/holds", hold)
+        .await
+        .problem(404, "not-found");
+    let refunds = format!("/v1/admin/orgs/{}/refunds", other.org);
+    for refund in [
+        json!({"charge_id": ids.charge}),
+        json!({"grant_id": ids.grant}),
+    ] {
+        let answer = server.client.admin(Method::POST, &refunds, refund).await;
+        answer.problem(404, "not-found");
+    }
+    let named = [("farebox-org", ids.org.as_str())];
+    let answer = server
+        .client
+        .with_headers(&other.key, Method::GET, "/v1/wallet", &named, Value::Null)
+        .await;
+    answer.problem(404, "not-found");
+    let usage = other
+        .get(&format!("/v1/usage?key_id={}", ids.key))
+        .await
+        .expect(200);
+    assert_eq!(usage["items"], json!([]));
+}
+
+#[tokio::test]
+async fn an_org_that_is_not_there_is_not_found() {
+    let server = Server::start().await;
+    let customer = server.customer("acme", "10").await;
+    let mut ids = Ids::of(&server, &customer).await;
+    let examples = examples(&ids);
+    ids.org = "org_0192f0c8b7a67c1e9f3a5d2b4c6e8f01".to_owned();
+    let mut tried = 0;
+    for operation in operations() {
+        if !operation.path.contains("{org_id}") {
+            continue;
+        }
+        let (body, _) = body_of(&examples, &operation);
+        let path = ids.fill(&operation.path);
+        let answer = server
+            .client
+            .admin(operation.method.clone(), &path, body)
+            .await;
+        assert_eq!(
+            answer.status.as_u16(),
+            404,
+            "{} {:?}",
+            operation.name(),
+            answer.text()
+        );
+        tried += 1;
+    }
+    assert!(tried > 10, "{tried}");
+}
+
+#[tokio::test]
+async fn the_document_is_served_and_is_the_one_in_docs() {
+    let server = Server::start().await;
+    let served = server
+        .client
+        .send(Method::GET, "/openapi.json", &[], "")
+        .await;
+    let text = served.text() + "\n";
+    assert_eq!(
+        served.json()["openapi"].as_str().unwrap().split('.').next(),
+        Some("3")
+    );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+    if std::env::var_os("FAREBOX_UPDATE_DOCS").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap();
+    assert!(
+        kept == text,
+        "docs/openapi.json is old: run the test with FAREBOX_UPDATE_DOCS=1"
+    );
+}
+
+#[tokio::test]
+async fn every_kind_of_problem_is_described_where_its_type_points() {
+    let server = Server::start().await;
+    let all = server.client.send(Method::GET, "/problems", &[], "").await;
+    let all = all.expect(200);
+    assert!(all.as_array().unwrap().len() > 20);
+    for kind in all.as_array().unwrap() {
+        let path = kind["type"].as_str().unwrap();
+        let one = server.client.send(Method::GET, path, &[], "").await;
+        assert_eq!(one.expect(200), *kind);
+    }
+}
