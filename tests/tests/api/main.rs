@@ -1,5 +1,8 @@
 //! The HTTP API end to end: a real server on port 0, a real data directory, the real component.
 
+mod access;
 mod calls;
 mod description;
+mod input;
+mod money;
 mod server;

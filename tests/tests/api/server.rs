@@ -134,10 +134,15 @@ impl Server {
         self.folder.path()
     }
 
+    /// Stops; the data stays until the folder is dropped.
+    pub async fn stop(self) -> tempfile::TempDir {
+        self.app.stop().await;
+        self.folder
+    }
+
     /// Stops, and starts again on the same data.
     pub async fn restart(self) -> Self {
-        let folder = self.folder;
-        self.app.stop().await;
+        let folder = self.stop().await;
         let app = start(&Config::load(options(folder.path())).unwrap())
             .await
             .unwrap();

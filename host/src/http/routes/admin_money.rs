@@ -190,7 +190,7 @@ pub async fn adjust(
         .ok_or_else(|| Problem::new(Kind::InvalidRequest, "`note` is missing"))?;
     let Amount(amount) = body.value.amount_credits;
     let acknowledged = if amount < Decimal::ZERO {
-        let amount = nanos("amount_credits", Amount(-amount))?;
+        let amount = nanos("amount_credits", Amount(amount.abs()))?;
         api.service.deduct(&context, amount, note).await?
     } else {
         let grant = NewGrant {
