@@ -103,7 +103,7 @@ fn examples(ids: &Ids) -> BTreeMap<&'static str, (Value, u16)> {
         // Nothing is open: an answer all the same.
         (
             "POST /v1/admin/orgs/{org_id}/shortfall/absorb",
-            (json!({}), 400),
+            (json!({}), 409),
         ),
         (
             "POST /v1/admin/orgs/{org_id}/budgets",
