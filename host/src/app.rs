@@ -4,5 +4,6 @@
 //! asks: it reads a configuration and wires.
 
 pub mod offline;
+pub mod replay;
 pub mod server;
 pub mod shipped;

@@ -1,9 +1,8 @@
 //! Pricing without a server: the same engine and checks, no ledger. For `farebox rate` and for
 //! whoever wants to price recorded calls from their own program.
 
-use super::shipped;
+use super::{server, shipped};
 use crate::clock::SystemClock;
-use crate::engine::limits::{LimitClass, Trust};
 use crate::engine::{Engine, LoadError, StartError};
 use crate::service::policy::{PolicyEngine, PolicyError, Priced, ReleaseId};
 use crate::service::time::Clock;
@@ -53,19 +52,8 @@ impl Offline {
                     .canonical
             }
         };
-        let trust = if component.is_some() {
-            Trust::Untrusted
-        } else {
-            Trust::Trusted
-        };
         let component = component.as_deref().unwrap_or(shipped::STANDARD_COMPONENT);
-        // A component too large for the native class brings its interpreter.
-        let native = component.len() <= LimitClass::Native.limits().component_bytes_max;
-        let class = if native {
-            LimitClass::Native
-        } else {
-            LimitClass::Scripted
-        };
+        let (class, trust) = server::class_of(component);
         let engine = Engine::new(cache_dir)?;
         let release = engine.load_release(component, book, class, trust)?;
         Ok(Self {

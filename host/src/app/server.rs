@@ -264,7 +264,7 @@ impl Release {
 
 /// A component too large for native guests brings an interpreter; only the shipped one is trusted
 /// with a warm instance.
-fn class_of(component: &[u8]) -> (LimitClass, Trust) {
+pub(super) fn class_of(component: &[u8]) -> (LimitClass, Trust) {
     let native = component.len() <= LimitClass::Native.limits().component_bytes_max;
     (
         if native {

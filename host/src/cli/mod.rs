@@ -5,10 +5,12 @@
 
 mod exit;
 mod failure;
+mod ledger;
 mod policy;
 mod price_book;
 pub mod rate;
 mod remote;
+mod serve;
 mod style;
 
 pub use exit::Exit;
@@ -28,6 +30,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the server until it is told to stop.
+    Serve(Box<serve::Serve>),
     /// Price recorded calls, offline: JSON lines in, JSON lines out.
     Rate(rate::Rate),
     /// Import, check and show price books.
@@ -36,6 +40,9 @@ enum Command {
     /// Build and inspect policies.
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Prove, back up and restore a ledger.
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
     /// Create and change orgs on a running server.
     Org(remote::Org),
     /// Create, list and revoke API keys on a running server.
@@ -62,6 +69,8 @@ pub fn main() -> Exit {
 impl Command {
     fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
         match self {
+            Self::Serve(serve) => serve.run(out),
+            Self::Ledger(ledger) => ledger.run(out),
             Self::Rate(rate) => rate.run(out),
             Self::PriceBook(command) => command.run(out),
             Self::Org(org) => org.run(out),
@@ -81,8 +90,16 @@ pub fn reference() -> String {
         .term_width(96)
         .styles(clap::builder::Styles::plain());
     command.build();
+    // The page must not depend on, nor show, the environment it is made in.
+    let mut command = without_env_values(command);
     describe(&mut command, &mut page);
     page
+}
+
+fn without_env_values(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| argument.hide_env_values(true))
+        .mut_subcommands(without_env_values)
 }
 
 fn describe(command: &mut clap::Command, page: &mut String) {

@@ -121,6 +121,11 @@ impl Engine {
         Ok(id)
     }
 
+    /// Whether calls under this release can be answered.
+    pub fn is_loaded(&self, release: &ReleaseId) -> bool {
+        self.release(release).is_ok()
+    }
+
     /// What the policy of a release says of itself.
     ///
     /// # Errors

@@ -127,6 +127,17 @@ impl DataDirectory {
     /// # Errors
     /// `SigningKey` when the file is not a key, else `Io`.
     pub fn signing_key(&self) -> Result<SigningKey, DirectoryError> {
+        match self.existing_signing_key()? {
+            Some(key) => Ok(key),
+            None => self.new_signing_key(),
+        }
+    }
+
+    /// The key that signs heads, where one was made already.
+    ///
+    /// # Errors
+    /// As [`DataDirectory::signing_key`].
+    pub fn existing_signing_key(&self) -> Result<Option<SigningKey>, DirectoryError> {
         match File::open(self.signing_key_file()) {
             Ok(mut file) => {
                 let mut bytes = Vec::with_capacity(32);
@@ -135,9 +146,9 @@ impl DataDirectory {
                 let bytes: [u8; 32] = bytes.try_into().map_err(|_| DirectoryError::SigningKey {
                     path: self.path.clone(),
                 })?;
-                Ok(SigningKey::from_bytes(&bytes))
+                Ok(Some(SigningKey::from_bytes(&bytes)))
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => self.new_signing_key(),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(source) => Err(self.io(source)),
         }
     }

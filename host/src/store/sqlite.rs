@@ -120,7 +120,8 @@ impl SqliteStore {
     }
 
     /// Opens a data directory only to read, whoever serves from it. Wallets are as of now; every
-    /// write is answered [`WriteError::ShuttingDown`].
+    /// write is answered [`WriteError::ShuttingDown`]. Heads are signed where the directory has its
+    /// key already: one that was restored and never served from has none, and gives no heads.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -137,7 +138,7 @@ impl SqliteStore {
             counters: Arc::default(),
             pool: Pool::new(directory.database()),
             clock,
-            signing_key: None,
+            signing_key: directory.existing_signing_key()?,
             directory,
             _lock: None,
         })

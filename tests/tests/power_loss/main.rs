@@ -222,7 +222,10 @@ async fn caller(
                 key_digest: key,
                 request_digest: key,
             }),
-            ..write(&clock, Action::Usage(Box::new(usage(&clock, org, hold, event))))
+            ..write(
+                &clock,
+                Action::Usage(Box::new(usage(&clock, org, hold, event))),
+            )
         };
         match store.submit(capture).await {
             Ok(_) => {
@@ -234,7 +237,12 @@ async fn caller(
     }
 }
 
-fn load(store: &(SharedClock, Arc<SqliteStore>), org: OrgId, known: &Arc<Mutex<Known>>, pairs: u32) {
+fn load(
+    store: &(SharedClock, Arc<SqliteStore>),
+    org: OrgId,
+    known: &Arc<Mutex<Known>>,
+    pairs: u32,
+) {
     runtime().block_on(async {
         let callers: Vec<_> = (0..16)
             .map(|_| {
@@ -272,12 +280,19 @@ fn check(folder: &Path, org: OrgId, known: &Known, context: &str) {
         }
     }
     let lost: Vec<_> = known.acknowledged.difference(&found).collect();
-    assert!(lost.is_empty(), "{context}: acknowledged and lost: {lost:?}");
+    assert!(
+        lost.is_empty(),
+        "{context}: acknowledged and lost: {lost:?}"
+    );
     let invented: Vec<_> = found.difference(&known.sent).collect();
     assert!(invented.is_empty(), "{context}: never sent: {invented:?}");
     let wallet = store.wallet(org).unwrap().unwrap().wallet;
     let charged = i64::try_from(found.len()).unwrap() * PRICE;
-    assert_eq!(wallet.posted_nanos(), 1_000_000_000_000 - charged, "{context}");
+    assert_eq!(
+        wallet.posted_nanos(),
+        1_000_000_000_000 - charged,
+        "{context}"
+    );
     let report = verify(&DataDirectory::new(folder), Evidence::default()).unwrap();
     assert_eq!(report.findings, [], "{context}");
 }
@@ -314,7 +329,11 @@ fn power_cuts(seed: u64, random: &mut Random) {
     store.1.close();
     let operations = disk::end();
     let cuts = std::mem::take(&mut *cuts.lock().unwrap());
-    assert!(cuts.len() >= 5, "only {} cuts in {operations} operations", cuts.len());
+    assert!(
+        cuts.len() >= 5,
+        "only {} cuts in {operations} operations",
+        cuts.len()
+    );
     for (nth, (files, known)) in cuts.into_iter().enumerate() {
         // Lucky, unlucky, and everything between: how many of 8 unsynced sectors survive.
         for luck in [0, 1, 4, 7, 8] {
@@ -344,7 +363,10 @@ fn failing_operations(seed: u64, random: &mut Random) {
         load(&store, org, &known, 12);
         let context = format!("seed {seed}, round {round}, {first}..{last} fail with {code}");
         let operations = disk::end();
-        assert!(operations >= last, "{context}: only {operations} operations");
+        assert!(
+            operations >= last,
+            "{context}: only {operations} operations"
+        );
         // The store goes on by itself.
         let before = known.lock().unwrap().acknowledged.len();
         load(&store, org, &known, 2);
