@@ -225,7 +225,6 @@ impl Moving {
 }
 
 #[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, reason = "tests may overflow loudly")]
 mod tests {
     use super::*;
     use sha2::{Digest, Sha256};

@@ -8,18 +8,18 @@ use farebox_ledger::window::{Window, Zone};
 use farebox_pricing::money::Nanos;
 use rusqlite::{Connection, Row};
 
+/// A budget with what it has counted, and whose it is.
+pub type OfOrg = (OrgId, (Budget, BudgetUse));
+
 /// Budgets of one org or of all. What is held is left at zero: it is the sum of the holds.
-pub fn all(
-    connection: &Connection,
-    org: Option<OrgId>,
-) -> Result<Vec<(OrgId, (Budget, BudgetUse))>, StorageError> {
+pub fn all(connection: &Connection, org: Option<OrgId>) -> Result<Vec<OfOrg>, StorageError> {
     let sql = "SELECT id, org, scope, scope_value, kind, window, zone, limit_nanos,
          window_start_ms, window_end_ms, spent_nanos FROM budgets
          WHERE ?1 IS NULL OR org = ?1 ORDER BY id";
     query(connection, sql, [org.map(OrgId::to_bytes)], read)
 }
 
-fn read(row: &Row<'_>) -> Result<(OrgId, (Budget, BudgetUse)), StorageError> {
+fn read(row: &Row<'_>) -> Result<OfOrg, StorageError> {
     let id = BudgetId::from_bytes(get(row, 0)?);
     let kind: String = get(row, 4)?;
     let window: String = get(row, 5)?;
