@@ -7,11 +7,13 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test fails by panicking; only tests use this crate"
 )]
 
 pub mod pricer;
 pub mod recorded;
+pub mod table;
 
 use std::path::PathBuf;
 

@@ -1,0 +1,185 @@
+//! The tables of `tests/cases/rate` (their `README.md` says how they are written): events, and the
+//! prices that were worked out for them by hand.
+
+use super::pricer::Request;
+use super::recorded::OCCURRED_AT_MS;
+use super::repository;
+use farebox::cli::rate::input::{self, LineError};
+use farebox_book::{Format, compile};
+use farebox_pricing::event::{Deployment, Facts, KeySource};
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+
+/// A book and the cases under it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    book: BookText,
+    /// The cases, in order.
+    pub cases: Vec<Case>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum BookText {
+    File(String),
+    Lines(Vec<String>),
+}
+
+/// A call and what must come of it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What it shows.
+    pub name: String,
+    call: Box<RawValue>,
+    deployment: Option<String>,
+    key_source: Option<String>,
+    plan: Option<Box<str>>,
+    /// See [`Case::difference`].
+    expect: Map<String, Value>,
+}
+
+fn folder() -> PathBuf {
+    repository("tests/cases/rate")
+}
+
+/// The names of all tables, sorted.
+///
+/// # Panics
+/// The folder cannot be read.
+pub fn names() -> Vec<String> {
+    let entries = std::fs::read_dir(folder()).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter_map(|file| file.strip_suffix(".json").map(str::to_owned))
+        .filter(|name| name != "refused")
+        .collect();
+    names.sort();
+    names
+}
+
+impl Table {
+    /// The table with this name.
+    ///
+    /// # Panics
+    /// It is not there, or not well formed.
+    pub fn read(name: &str) -> Self {
+        let text = std::fs::read(folder().join(name).with_extension("json")).unwrap();
+        serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Its book, canonical.
+    ///
+    /// # Panics
+    /// The book does not compile.
+    pub fn canonical_book(&self) -> Vec<u8> {
+        let text = match &self.book {
+            BookText::File(name) => std::fs::read_to_string(folder().join(name)).unwrap(),
+            BookText::Lines(lines) => lines.join("\n"),
+        };
+        let compiled = compile(&text, Format::Toml);
+        compiled
+            .unwrap_or_else(|errors| panic!("{errors:?}"))
+            .canonical
+    }
+}
+
+impl Case {
+    /// What is rated.
+    ///
+    /// # Errors
+    /// The call cannot be understood.
+    ///
+    /// # Panics
+    /// A word of the case itself is unknown.
+    pub fn request(&self) -> Result<Request, LineError> {
+        let call = input::read(self.call.get().as_bytes())?;
+        let deployment = match self.deployment.as_deref() {
+            None | Some("hosted") => Deployment::Hosted,
+            Some("self-hosted") => Deployment::SelfHosted,
+            Some(other) => panic!("deployment `{other}`"),
+        };
+        let key_source = match self.key_source.as_deref() {
+            None | Some("managed") => KeySource::Managed,
+            Some("own") => KeySource::Own,
+            Some(other) => panic!("key source `{other}`"),
+        };
+        let occurred_at_ms = call.occurred_at_ms.unwrap_or(OCCURRED_AT_MS);
+        let mut facts = Facts::new(deployment, key_source, occurred_at_ms);
+        facts.plan.clone_from(&self.plan);
+        Ok((call.intake.event, facts))
+    }
+
+    /// Where `answer`, in the form of `farebox rate`, is not what the case expects. The expected
+    /// fields are compared as they are written; those that the case leaves out may be anything.
+    ///
+    /// # Panics
+    /// The case expects neither a price with lines nor an error.
+    pub fn difference(&self, answer: &Value) -> Option<String> {
+        let complete = ["price_usd", "credits", "lines"];
+        assert!(
+            self.expect.contains_key("error")
+                || complete.iter().all(|f| self.expect.contains_key(*f)),
+            "`{}` expects too little",
+            self.name
+        );
+        self.expect.iter().find_map(|(field, expected)| {
+            let got = answer.get(field).unwrap_or(&Value::Null);
+            let got = if field == "lines" {
+                lines(got, expected)
+            } else {
+                got.clone()
+            };
+            (got != *expected).then(|| format!("{field}\n  expected {expected}\n  got      {got}"))
+        })
+    }
+}
+
+/// Lines as tables write them. Of a reason, only the fields that are expected are kept.
+fn lines(got: &Value, expected: &Value) -> Value {
+    let Some(got) = got.as_array() else {
+        return Value::Null;
+    };
+    let line = |(number, line): (usize, &Value)| {
+        let kind = &line["kind"];
+        let what = if kind == "usage" {
+            &line["meter"]
+        } else {
+            kind
+        };
+        let mut cells = vec![what.clone()];
+        cells.extend(["quantity", "unit_price_usd", "amount_usd"].map(|name| line[name].clone()));
+        if let Some(reason) = expected[number][4].as_object() {
+            let known = |name: &String| (name.clone(), line["reason"][name].clone());
+            cells.push(Value::Object(reason.keys().map(known).collect()));
+        }
+        Value::Array(cells)
+    };
+    Value::Array(got.iter().enumerate().map(line).collect())
+}
+
+/// Whether the lines of an answer are each quantity × unit price, and add up to its price. An
+/// error has none.
+///
+/// # Panics
+/// An amount is not a decimal in plain notation.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "a test; the amounts of cases are far from the ends of the range"
+)]
+pub fn adds_up(answer: &Value) -> bool {
+    let decimal = |value: &Value| Decimal::from_str_exact(value.as_str().unwrap()).unwrap();
+    let Some(lines) = answer["lines"].as_array() else {
+        return true;
+    };
+    let exact = lines.iter().all(|line| {
+        decimal(&line["quantity"]) * decimal(&line["unit_price_usd"])
+            == decimal(&line["amount_usd"])
+    });
+    let sum: Decimal = lines.iter().map(|line| decimal(&line["amount_usd"])).sum();
+    exact && sum == decimal(&answer["price_usd"])
+}
