@@ -50,7 +50,7 @@ pub enum LineError {
     /// Not a JSON object with these fields.
     #[error("the line is not a recorded call: {reason}")]
     Malformed {
-        /// What the JSON reader says, with the column.
+        /// What the JSON reader says, with the column where it has one.
         reason: String,
     },
     /// Not a time.
@@ -69,6 +69,12 @@ pub enum LineError {
 /// # Errors
 /// See [`LineError`].
 pub fn read(line: &[u8]) -> Result<Call, LineError> {
+    // A list would be taken for the fields in their order.
+    if !line.trim_ascii_start().starts_with(b"{") {
+        return Err(LineError::Malformed {
+            reason: "expected a JSON object".to_owned(),
+        });
+    }
     let recorded: Recorded<'_> =
         serde_json::from_slice(line).map_err(|error| LineError::Malformed {
             reason: error.to_string(),
@@ -99,4 +105,19 @@ fn time(text: &str) -> Result<i64, LineError> {
         .map_err(|_| LineError::Time {
             text: text.chars().take(64).collect(),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_no_call_though_its_fields_are_in_order() {
+        let fields = r#"["openai",null,"gpt",null,null,null,{"input":1},null,null,null,null,null]"#;
+        let error = read(fields.as_bytes()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the line is not a recorded call: expected a JSON object"
+        );
+    }
 }
