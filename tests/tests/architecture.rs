@@ -227,7 +227,8 @@ fn the_domain_is_pure() {
             if is_test_file(path.strip_prefix(&source).unwrap()) {
                 continue;
             }
-            let text = code(&path);
+            // Serde's macro that refuses a list of types has to name them.
+            let text = code(&path).replace("u128 f32 f64 char", "u128 char");
             for word in IMPURE {
                 if text.contains(word) {
                     wrong.push(format!("{} writes `{word}`", path.display()));

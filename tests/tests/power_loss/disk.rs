@@ -118,6 +118,11 @@ pub fn begin(plan: Plan) {
     });
 }
 
+/// How many operations there were since the plan began.
+pub fn operations() -> u64 {
+    with(|disk| disk.operations)
+}
+
 /// Ends the plan. How many operations there were.
 pub fn end() -> u64 {
     with(|disk| {

@@ -360,13 +360,13 @@ fn failing_operations(seed: u64, random: &mut Random) {
             rusqlite::ffi::SQLITE_FULL,
         ][usize::try_from(random.below(3)).unwrap()];
         disk::begin(Plan::Fail(first..last, code));
-        load(&store, org, &known, 12);
+        // How many writes share a commit is up to the machine, so the load goes on until it has
+        // gone through the whole failure.
+        while disk::operations() < last {
+            load(&store, org, &known, 12);
+        }
         let context = format!("seed {seed}, round {round}, {first}..{last} fail with {code}");
-        let operations = disk::end();
-        assert!(
-            operations >= last,
-            "{context}: only {operations} operations"
-        );
+        disk::end();
         // The store goes on by itself.
         let before = known.lock().unwrap().acknowledged.len();
         load(&store, org, &known, 2);
