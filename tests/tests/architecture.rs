@@ -246,3 +246,41 @@ fn serde_never_touches_types_of_pricing_or_ledger() {
         assert!(!manifest.contains("serde"), "{folder} depends on serde");
     }
 }
+
+#[test]
+fn every_promise_names_a_test_that_exists() {
+    let page = std::fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
+    let mut wrong = Vec::new();
+    let mut promises = 0;
+    for row in page.lines().filter(|line| is_promise(line)) {
+        promises += 1;
+        let tests = row.rsplit('|').nth(1).unwrap();
+        let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        if named.is_empty() {
+            wrong.push(format!("no test: {row}"));
+        }
+        for test in named {
+            let (file, function) = test.split_once("::").unwrap_or((test, ""));
+            let text = std::fs::read_to_string(root().join(file)).unwrap_or_default();
+            if text.is_empty() || !text.contains(&format!("fn {function}")) {
+                wrong.push(format!("`{test}` is not there"));
+            }
+        }
+    }
+    assert!(promises >= 20, "the table of promises was not found");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A row of the invariants: its first cell is a letter and a number.
+fn is_promise(line: &str) -> bool {
+    let cell = line
+        .trim_start_matches('|')
+        .split('|')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    line.starts_with('|')
+        && cell.starts_with(['L', 'P', 'H'])
+        && cell.len() > 1
+        && cell.chars().skip(1).all(|c| c.is_ascii_digit())
+}
