@@ -5,6 +5,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     reason = "a test fails by panicking; the lints' own exemption stops at its functions"
 )]
@@ -12,7 +13,6 @@
 use farebox::app::offline::Offline;
 use farebox::app::shipped;
 use farebox::service::policy::{PolicyEngine as _, PolicyError, Priced};
-use farebox_pricing::answer::Quote;
 use farebox_pricing::canonical::BookView;
 use farebox_pricing::event::{Deployment, Facts, KeySource, QuoteRequest};
 use farebox_pricing::money::{Nanos, Peg};
@@ -194,7 +194,7 @@ fn stated_cost(json: &Value) -> Option<String> {
     events
         .filter_map(|data| serde_json::from_str::<Value>(data).ok())
         .filter_map(|event| Some(event.get("usage")?.get("cost")?.as_number()?.to_string()))
-        .last()
+        .next_back()
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn a_quote_before_the_call_bounds_its_price() {
             .quote(&offline.release(), &request, &facts());
         let natively = rating::quote(&native, &request, &facts());
         assert_eq!(
-            format!("{:?}", quote.as_ref().map(Quote::clone).ok()),
+            format!("{:?}", quote.clone().ok()),
             format!("{:?}", natively.ok()),
             "line {}",
             recorded.line
