@@ -72,10 +72,13 @@ const NATIVE: Limits = Limits {
     memory_bytes_max: 32 * MIB,
     stack_bytes_max: 256 * KIB,
     batch_events_max: 256,
-    output_bytes_max: 256 * KIB,
+    // 4 KiB an event in a full batch: some twenty lines each.
+    output_bytes_max: MIB,
     instances_max: 64,
     fuel_per_call: 100_000,
-    fuel_per_event: 10_000,
+    // The first event of a model decodes all its prices: 316,000 for the largest model of the
+    // shipped book. `tests/tests/default_book.rs` holds this for every model and batch.
+    fuel_per_event: 400_000,
     call_time_max: Duration::from_millis(20),
     load_fuel_max: 500_000_000,
     load_time_max: Duration::from_secs(1),
