@@ -45,6 +45,11 @@ pub fn all(canonical_book: &[u8]) -> Vec<Box<dyn Pricer>> {
             canonical_book,
             Trust::Untrusted,
         )),
+        Box::new(Batch(Component::new(
+            "component, batch",
+            canonical_book,
+            Trust::Trusted,
+        ))),
     ]
 }
 

@@ -1,5 +1,5 @@
 //! Every table of `tests/cases/rate` through every way of pricing: native, in a warm instance of
-//! the component, and in a fresh one. The expected prices were worked out by hand, so
+//! the component, in a fresh one, and in batches. The expected prices were worked out by hand, so
 //! that no implementation is its own judge.
 
 #![expect(
