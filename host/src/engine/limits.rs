@@ -79,7 +79,7 @@ const NATIVE: Limits = Limits {
     // The first event of a model decodes all its prices: 316,000 for the largest model of the
     // shipped book. `tests/tests/default_book.rs` holds this for every model and batch.
     fuel_per_event: 400_000,
-    call_time_max: Duration::from_millis(20),
+    call_time_max: Duration::from_millis(200),
     load_fuel_max: 500_000_000,
     load_time_max: Duration::from_secs(1),
 };
