@@ -15,7 +15,7 @@ use farebox::service::ledger::write::{
     Action, Actor, CallAudit, Once, Personal, UsageWrite, Write,
 };
 use farebox::service::policy::{Digest as ReleaseDigest, ReleaseId};
-use farebox::service::time::{Clock, SharedClock};
+use farebox::service::time::SharedClock;
 use farebox::store::directory::DataDirectory;
 use farebox::store::{SqliteStore, StoreOptions};
 use farebox_ledger::command::{Command, GrantCredits, OpenWallet, PlaceHold};
@@ -383,6 +383,23 @@ fn written() -> u64 {
         .unwrap_or(0)
 }
 
+/// Time the writer's thread was on a CPU, in nanoseconds.
+fn writer_cpu() -> u64 {
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else {
+        return 0;
+    };
+    threads
+        .filter_map(Result::ok)
+        .map(|thread| thread.path())
+        .filter(|path| {
+            std::fs::read_to_string(path.join("comm"))
+                .is_ok_and(|name| name.trim() == "ledger-writer")
+        })
+        .filter_map(|path| std::fs::read_to_string(path.join("schedstat")).ok())
+        .filter_map(|text| text.split_whitespace().next()?.parse::<u64>().ok())
+        .fold(0, u64::saturating_add)
+}
+
 struct Options {
     time: Duration,
     serial: u64,
@@ -458,11 +475,12 @@ async fn measure(
     eprintln!("ledger: {name}");
     let figures = match name {
         "many" => {
-            let before = written();
+            let (before, cpu_before) = (written(), writer_cpu());
             let mut load = bench
                 .load(&orgs, CONCURRENT, options.time, u64::MAX)
                 .await?;
             let bytes = written().saturating_sub(before);
+            let cpu = writer_cpu().saturating_sub(cpu_before);
             vec![
                 ("pairs_per_s", load.pairs_per_s()),
                 ("hold_p50_us", quantile(&mut load.holds, 500)),
@@ -470,6 +488,10 @@ async fn measure(
                 ("capture_p50_us", quantile(&mut load.captures, 500)),
                 ("capture_p99_us", quantile(&mut load.captures, 990)),
                 ("bytes_per_pair", bytes.checked_div(load.pairs).unwrap_or(0)),
+                (
+                    "writer_cpu_ns_per_pair",
+                    cpu.checked_div(load.pairs).unwrap_or(0),
+                ),
             ]
         }
         "one" => {

@@ -128,9 +128,12 @@ impl IdState {
     fn random(&mut self) -> u64 {
         if self.used >= POOL {
             self.used = 0;
-            for number in &mut self.pool {
-                // Without randomness ids are still unique here: they count up.
-                *number = getrandom::u64().unwrap_or(1);
+            let mut bytes = [1; POOL * 8];
+            // Without randomness ids are still unique here: they count up.
+            let _ = getrandom::fill(&mut bytes);
+            let (chunks, _) = bytes.as_chunks::<8>();
+            for (number, chunk) in self.pool.iter_mut().zip(chunks) {
+                *number = u64::from_le_bytes(*chunk);
             }
         }
         let number = self.pool.get(self.used).copied().unwrap_or(1);

@@ -54,7 +54,8 @@ pub fn writer(path: &Path) -> Result<Connection, StorageError> {
     connection.set_prepared_statement_cache_capacity(128);
     connection
         .execute_batch(
-            "PRAGMA journal_mode = WAL;
+            "PRAGMA page_size = 8192;
+             PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA foreign_keys = ON;
              PRAGMA recursive_triggers = ON;

@@ -7,6 +7,7 @@ use super::connection::{DamagedRow, damaged, failure};
 use super::dedupe::Dedupe;
 use super::read::{budgets, grants, holds, wallets};
 use super::write::memory::{Dirty, Memory};
+use super::write::outcome::Effects;
 use crate::service::ledger::failure::StorageError;
 use farebox_ledger::budget::{Budget, BudgetUse};
 use farebox_ledger::commodity::Commodity;
@@ -71,6 +72,7 @@ pub fn memory(connection: &Connection) -> Result<(Memory, Vec<Commodity>), Stora
         state,
         tails,
         dedupe: Dedupe::load(connection).map_err(failure)?,
+        effects: Effects::load(connection).map_err(failure)?,
         dirty: Dirty::default(),
         last_id: last_id(connection)?,
     };
@@ -79,7 +81,6 @@ pub fn memory(connection: &Connection) -> Result<(Memory, Vec<Commodity>), Stora
 
 fn last_id(connection: &Connection) -> Result<TransactionId, StorageError> {
     let sql = "SELECT max(coalesce((SELECT max(id) FROM transactions), zeroblob(16)),
-         coalesce((SELECT max(id) FROM effects), zeroblob(16)),
          coalesce((SELECT max(id) FROM audit), zeroblob(16)))";
     let id = super::read::query_one(connection, sql, [], |row| super::read::get(row, 0))?;
     Ok(TransactionId::from_bytes(id.unwrap_or_default()))

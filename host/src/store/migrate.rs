@@ -18,7 +18,7 @@ const APPEND_ONLY: &[(&str, &[&str])] = &[
     ("refunds", &["charge", "refund"]),
     ("holds_ended", &["id"]),
     ("grants", &["id"]),
-    ("effects", &["id"]),
+    ("effects", &["\"commit\""]),
     ("audit", &["id"]),
     ("commodities", &["id"]),
 ];
@@ -64,9 +64,13 @@ fn version(connection: &Connection) -> Result<i64, StorageError> {
 pub fn guard_triggers() -> Vec<(String, String)> {
     let guard = |table: &str, rule: &str, when: &str| {
         let name = format!("{table}_are_never_{rule}");
+        // FAIL ends the statement as ABORT does, before the row. ABORT would also have SQLite keep
+        // a journal of every page an INSERT touches, to take back the rows before: the store
+        // inserts one row at a time and rolls back the whole commit.
+        let raise = if rule == "replaced" { "FAIL" } else { "ABORT" };
         let sql = format!(
             "CREATE TRIGGER {name} BEFORE {when} \
-             BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END"
+             BEGIN SELECT RAISE({raise}, '{table} are append-only'); END"
         );
         (name, sql)
     };
@@ -181,6 +185,10 @@ mod tests {
                 assert_eq!(insert(&connection, table, "INSERT", "").unwrap(), 1);
                 let key = keys[0];
                 let every = keys.join(", ");
+                let (one, two) = match *table {
+                    "effects" => ("1", "2"),
+                    _ => ("x'01'", "x'02'"),
+                };
                 let refused = [
                     insert(&connection, table, "INSERT", ""),
                     insert(&connection, table, "INSERT OR REPLACE", ""),
@@ -190,12 +198,12 @@ mod tests {
                         &connection,
                         table,
                         "INSERT",
-                        &format!("ON CONFLICT ({every}) DO UPDATE SET {key} = x'02'"),
+                        &format!("ON CONFLICT ({every}) DO UPDATE SET {key} = {two}"),
                     ),
                     insert(&connection, table, "INSERT", "ON CONFLICT DO NOTHING"),
-                    connection.execute(&format!("UPDATE {table} SET {key} = x'02'"), []),
-                    connection.execute(&format!("UPDATE OR REPLACE {table} SET {key} = x'02'"), []),
-                    connection.execute(&format!("UPDATE OR IGNORE {table} SET {key} = x'02'"), []),
+                    connection.execute(&format!("UPDATE {table} SET {key} = {two}"), []),
+                    connection.execute(&format!("UPDATE OR REPLACE {table} SET {key} = {two}"), []),
+                    connection.execute(&format!("UPDATE OR IGNORE {table} SET {key} = {two}"), []),
                     connection.execute(&format!("DELETE FROM {table}"), []),
                 ];
                 for (nth, result) in refused.into_iter().enumerate() {
@@ -207,7 +215,7 @@ mod tests {
                 }
                 let rows: i64 = connection
                     .query_row(
-                        &format!("SELECT count(*) FROM {table} WHERE {key} = x'01'"),
+                        &format!("SELECT count(*) FROM {table} WHERE {key} = {one}"),
                         [],
                         |row| row.get(0),
                     )

@@ -103,11 +103,9 @@ CREATE TABLE marks (
     PRIMARY KEY (org, list, at_ms, id)
 ) STRICT, WITHOUT ROWID;
 
--- First effects, for retries (L6). Which key led to which stands in the dedupe tables.
-CREATE TABLE effects (
-    id BLOB PRIMARY KEY, org BLOB NOT NULL, request_digest BLOB, at_ms INTEGER NOT NULL,
-    body BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
+-- First effects, for retries (L6): those of a commit in one row, because a commit has a thousand
+-- and a retry is rare. Which key led to which stands in the dedupe tables.
+CREATE TABLE effects ("commit" INTEGER PRIMARY KEY, entries BLOB NOT NULL) STRICT;
 
 CREATE TABLE dedupe_recent (
     generation INTEGER NOT NULL, "commit" INTEGER NOT NULL, entries BLOB NOT NULL,

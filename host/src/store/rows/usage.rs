@@ -8,6 +8,7 @@ use crate::service::ledger::receipt::Pricing;
 use crate::service::ledger::write::{CallAudit, Made};
 use crate::service::policy::{Digest, ReleaseId};
 use farebox_ledger::effect::Outcome;
+use farebox_ledger::ids::TransactionId;
 use farebox_pricing::event::UsageEvent;
 use minicbor::decode::Error;
 use rust_decimal::Decimal;
@@ -196,10 +197,29 @@ impl Cbor for Made {
     }
 }
 
-/// The bytes of a first effect: what a retry is answered with.
-pub fn effect_body(made: &Made, outcome: &Outcome) -> Vec<u8> {
+/// A first effect: what a retry is answered with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FirstEffect {
+    /// The write.
+    pub id: TransactionId,
+    /// The request it came with.
+    pub request_digest: Option<[u8; 32]>,
+    /// When it took effect.
+    pub at_ms: i64,
+    /// What it made.
+    pub made: Made,
+    /// What the ledger said.
+    pub outcome: Outcome,
+}
+
+/// The bytes of a first effect.
+pub fn effect_body(effect: &FirstEffect) -> Vec<u8> {
     let mut out = Out::new(VERSION);
-    out.put(made).put(outcome);
+    out.put(&effect.id)
+        .put(&effect.request_digest)
+        .put(&effect.at_ms)
+        .put(&effect.made)
+        .put(&effect.outcome);
     out.into_bytes()
 }
 
@@ -207,9 +227,15 @@ pub fn effect_body(made: &Made, outcome: &Outcome) -> Vec<u8> {
 ///
 /// # Errors
 /// The bytes are not such a body.
-pub fn effect(body: &[u8]) -> Result<(Made, Outcome), Error> {
+pub fn effect(body: &[u8]) -> Result<FirstEffect, Error> {
     let mut input = In::new(body, VERSION)?;
-    let effect = (input.get()?, input.get()?);
+    let effect = FirstEffect {
+        id: input.get()?,
+        request_digest: input.get()?,
+        at_ms: input.get()?,
+        made: input.get()?,
+        outcome: input.get()?,
+    };
     input.end()?;
     Ok(effect)
 }

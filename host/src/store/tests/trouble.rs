@@ -41,7 +41,7 @@ fn limit_pages(house: &mut House, pages: Option<u32>) {
 fn a_full_disk_refuses_writes_loses_nothing_and_goes_on_when_there_is_space() {
     let mut house = House::new();
     let org = house.org("acme", 1_000_000);
-    limit_pages(&mut house, Some(110));
+    limit_pages(&mut house, Some(130));
     let mut charged = 0;
     let error = loop {
         match house.write(Action::Usage(Box::new(house.usage(org, None, Some(10))))) {

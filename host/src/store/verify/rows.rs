@@ -2,10 +2,12 @@
 //! nobody charged, keys that lead nowhere.
 
 use super::super::connection::{damaged, failure};
+use super::super::dedupe::EffectId;
 use super::super::migrate::guard_triggers;
 use super::super::read::journal::{self, JournalRow};
 use super::super::read::{blob, count, get, holds, query};
 use super::super::rows::usage::{detail_digest, note_digest, receipt, usage as usage_body};
+use super::super::write::outcome::Place;
 use super::Reprice;
 use super::finding::{Problem, Report};
 use crate::service::ledger::failure::StorageError;
@@ -15,7 +17,7 @@ use farebox_ledger::hold::{EndedHold, Hold};
 use farebox_ledger::ids::{ChargeId, Digest, EventId, OrgId, TransactionId};
 use farebox_ledger::transaction::{Transaction, TransactionKind};
 use farebox_pricing::exact;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use std::collections::BTreeMap;
 
 /// The last transaction seen of an org.
@@ -222,32 +224,40 @@ fn id_of(row: &Row<'_>) -> Result<OrgId, StorageError> {
 
 /// L6: every key leads to an effect that is there.
 pub fn keys(connection: &Connection, report: &mut Report) -> Result<(), StorageError> {
-    let mut lost = query(
-        connection,
-        "SELECT count(*) FROM dedupe_entries d
-         WHERE NOT EXISTS (SELECT 1 FROM effects e WHERE e.id = d.effect)",
-        [],
-        |row| count(row, 0),
-    )?
-    .into_iter()
-    .fold(0, u64::saturating_add);
-    let mut there = connection
-        .prepare("SELECT 1 FROM effects WHERE id = ?1")
+    let mut length = connection
+        .prepare("SELECT length(entries) FROM effects WHERE \"commit\" = ?1")
         .map_err(failure)?;
-    let sql = "SELECT entries FROM dedupe_recent";
-    let recent = query(connection, sql, [], |row| Ok(blob(row, 0)?.to_vec()))?;
-    for entries in recent {
-        let (entries, rest) = entries.as_chunks::<32>();
+    let mut is_there = |effect: EffectId| -> Result<bool, StorageError> {
+        let place = Place::from_bytes(effect);
+        let length: Option<i64> = length
+            .query_row([place.commit], |row| row.get(0))
+            .optional()
+            .map_err(failure)?;
+        let end = i64::from(place.offset).saturating_add(i64::from(place.length));
+        Ok(length.is_some_and(|length| end <= length))
+    };
+    let mut lost = 0_u64;
+    let mut statement = connection
+        .prepare("SELECT effect FROM dedupe_entries")
+        .map_err(failure)?;
+    let mut rows = statement.query([]).map_err(failure)?;
+    while let Some(row) = rows.next().map_err(failure)? {
+        lost = lost.saturating_add(u64::from(!is_there(get(row, 0)?)?));
+    }
+    let mut statement = connection
+        .prepare("SELECT entries FROM dedupe_recent")
+        .map_err(failure)?;
+    let mut rows = statement.query([]).map_err(failure)?;
+    while let Some(row) = rows.next().map_err(failure)? {
+        let (entries, rest) = blob(row, 0)?.as_chunks::<32>();
         if !rest.is_empty() {
             return Err(damaged(super::super::connection::DamagedRow(
                 "a row of recent keys is cut off".to_owned(),
             )));
         }
         for entry in entries {
-            let (_, effect) = entry.split_at(16);
-            if !there.exists([effect]).map_err(failure)? {
-                lost = lost.saturating_add(1);
-            }
+            let effect = entry.last_chunk().copied().unwrap_or_default();
+            lost = lost.saturating_add(u64::from(!is_there(effect)?));
         }
     }
     if lost > 0 {

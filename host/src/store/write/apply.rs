@@ -1,7 +1,7 @@
 //! One write's turn: retry or not, allowed or not, then its rows.
 
 use super::super::connection::{DamagedRow, damaged, failure};
-use super::super::rows::usage::{detail_digest, effect_body};
+use super::super::rows::usage::{FirstEffect, detail_digest};
 use super::journal::{Statements, UsageRow};
 use super::memory::Memory;
 use super::prepare::{Prepared, Ready};
@@ -90,12 +90,15 @@ impl Turn<'_, '_> {
             |effect| (effect.outcome, effect.alerts, effect.at_ms),
         );
         if write.key.is_some() || write.once.is_some() {
-            let org = write.org.map_or([0; 16], OrgId::to_bytes);
-            let body = effect_body(&write.made, &outcome);
-            self.statements
-                .write_effect(self.id, org, write.request_digest, at_ms, &body)?;
+            let place = self.memory.effects.add(&FirstEffect {
+                id: self.id,
+                request_digest: write.request_digest,
+                at_ms,
+                made: write.made,
+                outcome,
+            });
             for key in write.key.iter().chain(&write.once) {
-                self.memory.dedupe.insert(*key, self.id.to_bytes());
+                self.memory.dedupe.insert(*key, place.to_bytes());
             }
         }
         registry::audit(self.connection, self.id, at_ms, write)?;

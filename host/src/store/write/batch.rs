@@ -3,21 +3,24 @@
 use super::super::connection::failure;
 use super::super::load;
 use super::apply::{Turn, Verdict};
+use super::carrier::{Carrier, carry};
 use super::journal::Statements;
 use super::memory::{Dirty, Memory, Published};
 use super::prepare::Prepared;
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::write::WriteError;
 use crate::service::time::SharedClock;
-use rusqlite::wal::CheckpointMode;
-use rusqlite::{Connection, DEFAULT_NAME};
+use rusqlite::Connection;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Orgs whose due holds and lots are ended by one commit.
 const DUE_ORGS: usize = 64;
 /// Writes after which the write-ahead log is carried over into the database.
-const CHECKPOINT_EVERY: usize = 16_384;
+const CHECKPOINT_EVERY: usize = 8_192;
+/// Writes after which the writer does it by itself.
+const CHECKPOINT_LATEST: usize = 65_536;
 
 /// Counts since the start.
 #[derive(Debug, Default)]
@@ -39,6 +42,8 @@ pub struct Writer<'c> {
     published: Arc<Published>,
     counters: Arc<Counters>,
     since_checkpoint: usize,
+    carrier: Carrier,
+    asked: bool,
 }
 
 /// A clock; the wrapper gives it a `Debug`.
@@ -67,6 +72,8 @@ impl<'c> Writer<'c> {
             published,
             counters,
             since_checkpoint: 0,
+            carrier: Carrier::start(connection.path().map(PathBuf::from).unwrap_or_default()),
+            asked: false,
         })
     }
 
@@ -105,21 +112,22 @@ impl<'c> Writer<'c> {
 
     /// Carries the log over when it has grown. After the answers, so that nobody waits for it.
     pub fn after_answers(&mut self) {
-        if self.since_checkpoint >= CHECKPOINT_EVERY {
+        if self.asked && self.carrier.is_done() {
             self.checkpoint();
+        } else if self.since_checkpoint >= CHECKPOINT_LATEST {
+            // The carrier cannot keep up, or is not there: the log must not grow for ever.
+            self.checkpoint();
+        } else if self.since_checkpoint >= CHECKPOINT_EVERY && !self.asked {
+            self.carrier.ask();
+            self.asked = true;
         }
     }
 
     /// Carries the log over into the database.
     pub fn checkpoint(&mut self) {
-        let done = self
-            .connection
-            .wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::PASSIVE);
-        if let Err(error) = done {
-            // The log stays and is carried over later: nothing is lost.
-            tracing::warn!(%error, "the log could not be carried over");
-        }
+        carry(self.connection);
         self.since_checkpoint = 0;
+        self.asked = false;
     }
 
     fn commit(&mut self, writes: &[&Prepared]) -> Result<Vec<Verdict>, StorageError> {
@@ -181,6 +189,7 @@ impl<'c> Writer<'c> {
             verdicts.push(turn.apply(write)?);
         }
         self.statements.flush(memory)?;
+        memory.effects.flush(self.connection).map_err(failure)?;
         memory.dedupe.flush(self.connection).map_err(failure)?;
         self.connection.execute_batch("COMMIT").map_err(failure)?;
         let dirty: Dirty = std::mem::take(&mut memory.dirty);

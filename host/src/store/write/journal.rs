@@ -12,6 +12,7 @@ use crate::service::ledger::failure::StorageError;
 use farebox_ledger::budget::{Budget, BudgetScope, BudgetUse};
 use farebox_ledger::effect::{BudgetChange, Effect, HoldChange, UnpricedChange};
 use farebox_ledger::grant::Grant;
+use farebox_ledger::hold::EndedHold;
 use farebox_ledger::ids::{ChargeId, EventId, OrgId, TransactionId};
 use farebox_ledger::state::Wallet;
 use farebox_ledger::transaction::{Transaction, TransactionKind};
@@ -33,10 +34,10 @@ pub struct Statements<'c> {
     receipt: Statement<'c>,
     hold_placed: Statement<'c>,
     hold_changed: Statement<'c>,
+    hold_body: Statement<'c>,
     hold_ended: Statement<'c>,
     hold_gone: Statement<'c>,
     mark: Statement<'c>,
-    effect: Statement<'c>,
     wallet: Statement<'c>,
     lot: Statement<'c>,
     lot_gone: Statement<'c>,
@@ -49,24 +50,23 @@ impl<'c> Statements<'c> {
         let prepare = |sql| connection.prepare(sql).map_err(failure);
         Ok(Self {
             transaction: prepare(
-                "INSERT INTO transactions VALUES
+                "INSERT OR FAIL INTO transactions VALUES
                  (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
             )?,
             usage: prepare(
-                "INSERT INTO usage_events VALUES
+                "INSERT OR FAIL INTO usage_events VALUES
                  (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
                   ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
             )?,
-            receipt: prepare("INSERT INTO receipts VALUES (?1, ?2, ?3, ?4, ?5)")?,
-            hold_placed: prepare("INSERT INTO holds_active VALUES (?1, ?2, ?3)")?,
+            receipt: prepare("INSERT OR FAIL INTO receipts VALUES (?1, ?2, ?3, ?4, ?5)")?,
+            hold_placed: prepare("INSERT OR FAIL INTO holds_active VALUES (?1, ?2, ?3)")?,
             hold_changed: prepare("UPDATE holds_active SET body = ?2 WHERE id = ?1")?,
+            hold_body: prepare("SELECT body FROM holds_active WHERE id = ?1")?,
             hold_ended: prepare(
-                "INSERT INTO holds_ended
-                 SELECT id, org, ?2, ?3, ?4, ?5, body FROM holds_active WHERE id = ?1",
+                "INSERT OR FAIL INTO holds_ended VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?,
             hold_gone: prepare("DELETE FROM holds_active WHERE id = ?1")?,
-            mark: prepare("INSERT INTO marks VALUES (?1, ?2, ?3, ?4)")?,
-            effect: prepare("INSERT INTO effects VALUES (?1, ?2, ?3, ?4, ?5)")?,
+            mark: prepare("INSERT OR FAIL INTO marks VALUES (?1, ?2, ?3, ?4)")?,
             wallet: prepare(
                 "INSERT INTO wallets VALUES
                  (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
@@ -198,19 +198,28 @@ impl Statements<'_> {
             HoldChange::Changed(hold) => self
                 .hold_changed
                 .execute(params![hold.id.to_bytes(), hold_body(hold)]),
-            HoldChange::Ended(ended) => self
-                .hold_ended
-                .execute(params![
-                    ended.id.to_bytes(),
-                    end_code(ended.end),
-                    ended.ended_at_ms,
-                    ended.captured.get(),
-                    ended.returned.get(),
-                ])
-                .and_then(|_| self.hold_gone.execute([ended.id.to_bytes()])),
+            HoldChange::Ended(ended) => self.end_hold(org, ended),
         }
         .map(drop)
         .map_err(failure)
+    }
+
+    /// Moves a hold from the active ones to the ended ones, with its body as it was.
+    fn end_hold(&mut self, org: OrgId, ended: &EndedHold) -> rusqlite::Result<usize> {
+        let id = ended.id.to_bytes();
+        let mut rows = self.hold_body.query([id])?;
+        let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        self.hold_ended.execute(params![
+            id,
+            org.to_bytes(),
+            end_code(ended.end),
+            ended.ended_at_ms,
+            ended.captured.get(),
+            ended.returned.get(),
+            row.get_ref(0)?.as_blob()?,
+        ])?;
+        drop(rows);
+        self.hold_gone.execute([id])
     }
 
     fn write_budget_use(&mut self, used: &BudgetUse) -> Result<(), StorageError> {
@@ -303,21 +312,6 @@ impl Statements<'_> {
         // A volume tier has no step at nine billion credits.
         tail.month_nanos = tail.month_nanos.checked_add(price).unwrap_or(Nanos::MAX);
         Ok(())
-    }
-
-    /// Writes what a retry is answered with.
-    pub fn write_effect(
-        &mut self,
-        id: TransactionId,
-        org: [u8; 16],
-        request_digest: Option<[u8; 32]>,
-        at_ms: i64,
-        body: &[u8],
-    ) -> Result<(), StorageError> {
-        self.effect
-            .execute(params![id.to_bytes(), org, request_digest, at_ms, body])
-            .map(drop)
-            .map_err(failure)
     }
 
     /// Writes the derived rows that the batch changed. Before each commit.

@@ -1,6 +1,7 @@
 //! What the writer knows without asking the database, and what it lets readers see of it.
 
 use super::super::dedupe::Dedupe;
+use super::outcome::Effects;
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::ids::{CommodityId, EventId, GrantId, OrgId, TransactionId};
 use farebox_ledger::state::{State, Wallet};
@@ -29,6 +30,7 @@ pub struct Memory {
     pub state: State,
     pub tails: HashMap<OrgId, Tail>,
     pub dedupe: Dedupe,
+    pub effects: Effects,
     pub dirty: Dirty,
     /// The highest id of a write so far.
     pub last_id: TransactionId,

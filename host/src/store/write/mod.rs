@@ -7,9 +7,10 @@
 
 pub mod apply;
 pub mod batch;
+mod carrier;
 pub mod journal;
 pub mod memory;
-mod outcome;
+pub mod outcome;
 pub mod prepare;
 pub mod queue;
 pub mod recall;

@@ -2,13 +2,114 @@
 
 use super::super::connection::{DamagedRow, damaged, failure};
 use super::super::dedupe::EffectId;
-use super::super::rows::usage::effect;
+use super::super::rows::usage::{FirstEffect, effect, effect_body};
 use super::memory::Memory;
 use super::prepare::Prepared;
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::write::{Acknowledged, WriteError};
-use farebox_ledger::ids::TransactionId;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// Where a first effect stands: in which commit's row, and where in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub commit: i64,
+    pub offset: u32,
+    pub length: u32,
+}
+
+impl Place {
+    /// As the dedupe tables hold it.
+    pub fn to_bytes(self) -> EffectId {
+        let number = (u128::from(self.commit.unsigned_abs()) << 64)
+            | (u128::from(self.offset) << 32)
+            | u128::from(self.length);
+        number.to_be_bytes()
+    }
+
+    /// From [`to_bytes`](Self::to_bytes).
+    pub fn from_bytes(bytes: EffectId) -> Self {
+        let number = u128::from_be_bytes(bytes);
+        let low = |number: u128| u32::try_from(number & u128::from(u32::MAX)).unwrap_or_default();
+        Self {
+            commit: i64::try_from(number >> 64).unwrap_or(i64::MAX),
+            offset: low(number >> 32),
+            length: low(number),
+        }
+    }
+}
+
+/// The effects of the commit under way, and the number of its row.
+#[derive(Debug)]
+pub struct Effects {
+    commit: i64,
+    pending: Vec<u8>,
+}
+
+impl Effects {
+    /// Goes on after the last row.
+    pub fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let sql = "SELECT coalesce(max(\"commit\"), 0) FROM effects";
+        let last: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+        Ok(Self {
+            commit: last.saturating_add(1),
+            pending: Vec::new(),
+        })
+    }
+
+    /// Adds an effect. Durable after [`flush`](Self::flush) and commit.
+    pub fn add(&mut self, effect: &FirstEffect) -> Place {
+        let body = effect_body(effect);
+        let size = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let place = Place {
+            commit: self.commit,
+            offset: size(&self.pending),
+            length: size(&body),
+        };
+        self.pending.extend_from_slice(&body);
+        place
+    }
+
+    /// Writes the commit's row. Before each commit.
+    pub fn flush(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        connection
+            .prepare_cached("INSERT OR FAIL INTO effects VALUES (?1, ?2)")?
+            .execute(params![self.commit, self.pending])?;
+        self.commit = self.commit.saturating_add(1);
+        self.pending.clear();
+        Ok(())
+    }
+
+    fn read(&self, connection: &Connection, place: Place) -> Result<Vec<u8>, StorageError> {
+        let (offset, length) = (i64::from(place.offset), i64::from(place.length));
+        let pending = || {
+            let begin = usize::try_from(place.offset).ok()?;
+            let end = begin.checked_add(usize::try_from(place.length).ok()?)?;
+            self.pending.get(begin..end).map(<[u8]>::to_vec)
+        };
+        let body = if place.commit == self.commit {
+            pending()
+        } else {
+            connection
+                .prepare_cached("SELECT substr(entries, ?2, ?3) FROM effects WHERE \"commit\" = ?1")
+                .map_err(failure)?
+                .query_row(
+                    params![place.commit, offset.saturating_add(1), length],
+                    |row| row.get(0),
+                )
+                .optional()
+                .map_err(failure)?
+        };
+        body.ok_or_else(|| {
+            let commit = place.commit;
+            damaged(DamagedRow(format!(
+                "the effects of commit {commit} are gone"
+            )))
+        })
+    }
+}
 
 /// What is known of a write before it is applied.
 #[derive(Debug)]
@@ -59,25 +160,21 @@ fn first_effect(
     id: EffectId,
     same_request: bool,
 ) -> Result<Known, StorageError> {
-    let row: Option<(Option<[u8; 32]>, i64, Vec<u8>)> = connection
-        .prepare_cached("SELECT request_digest, at_ms, body FROM effects WHERE id = ?1")
-        .map_err(failure)?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()
-        .map_err(failure)?;
-    let Some((request_digest, at_ms, body)) = row else {
-        let id = TransactionId::from_bytes(id);
-        return Err(damaged(DamagedRow(format!(
-            "the effect of write `{id}` is gone"
-        ))));
-    };
+    let place = Place::from_bytes(id);
+    let body = memory.effects.read(connection, place)?;
+    let FirstEffect {
+        id,
+        request_digest,
+        at_ms,
+        made,
+        outcome,
+    } = effect(&body).map_err(damaged)?;
     if same_request && request_digest != write.request_digest {
         return Ok(Known::Conflict);
     }
-    let (made, outcome) = effect(&body).map_err(damaged)?;
     Ok(Known::Before(Box::new(Acknowledged {
         replayed: true,
-        id: TransactionId::from_bytes(id),
+        id,
         at_ms,
         made,
         outcome,
