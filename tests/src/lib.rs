@@ -11,6 +11,8 @@
     reason = "a test fails by panicking; only tests use this crate"
 )]
 
+pub mod books;
+pub mod guests;
 pub mod pricer;
 pub mod recorded;
 pub mod table;

@@ -14,13 +14,38 @@ use farebox_pricing::card::{RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_pricing::load::Description;
 use std::time::Duration;
-use wasmtime::{ResourceLimiter, Store};
+use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 
-/// Holds a guest's memory to its limit, and remembers whether it asked for more.
+/// Holds a guest to its memory and time, and remembers whether it asked for more memory.
 #[derive(Debug)]
 pub struct Guard {
     memory_bytes_max: usize,
     denied: bool,
+    ticks_left: u64,
+}
+
+impl Guard {
+    #[cfg(test)]
+    pub const fn with_ticks(ticks_left: u64) -> Self {
+        Self {
+            memory_bytes_max: 0,
+            denied: false,
+            ticks_left,
+        }
+    }
+
+    /// What happens at each tick of the clock that the guest lives to see. A guest that the
+    /// machine paused sees one tick when it goes on, however long the pause was: only its own time
+    /// is held against it.
+    pub fn tick(&mut self) -> UpdateDeadline {
+        match self.ticks_left.checked_sub(1) {
+            Some(left) => {
+                self.ticks_left = left;
+                UpdateDeadline::Continue(1)
+            }
+            None => UpdateDeadline::Interrupt,
+        }
+    }
 }
 
 impl ResourceLimiter for Guard {
@@ -61,9 +86,11 @@ impl Instance {
         let guard = Guard {
             memory_bytes_max: limits.memory_bytes_max,
             denied: false,
+            ticks_left: 0,
         };
         let mut store = Store::new(&sandbox.engine, guard);
         store.limiter(|guard| guard);
+        store.epoch_deadline_callback(|mut store| Ok(store.data_mut().tick()));
         arm(
             &mut store,
             limits.load_fuel_max,
@@ -172,7 +199,8 @@ fn arm(store: &mut Store<Guard>, fuel: u64, time: Duration, output: usize) -> Re
     store
         .set_fuel(fuel)
         .map_err(|error| Fault::Malformed(format!("{error:#}")))?;
-    store.set_epoch_deadline(Sandbox::ticks(time));
+    store.data_mut().ticks_left = Sandbox::ticks(time);
+    store.set_epoch_deadline(1);
     store.set_hostcall_fuel(output);
     Ok(())
 }

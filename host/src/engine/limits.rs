@@ -80,7 +80,7 @@ const NATIVE: Limits = Limits {
     // shipped book. `tests/tests/default_book.rs` holds this for every model and batch.
     fuel_per_event: 400_000,
     call_time_max: Duration::from_millis(200),
-    load_fuel_max: 500_000_000,
+    load_fuel_max: 100_000_000,
     load_time_max: Duration::from_secs(1),
 };
 

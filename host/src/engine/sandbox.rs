@@ -117,3 +117,29 @@ impl Drop for Sandboxes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{fault, instance::Guard};
+    use super::*;
+    use crate::service::policy::Fault;
+    use wasmtime::{Instance, Module, Store};
+
+    #[test]
+    fn the_clock_stops_what_fuel_would_not() {
+        let sandboxes = Sandboxes::new().unwrap();
+        let engine = &sandboxes.of(LimitClass::Native).engine;
+        let spin = wat::parse_str("(module (func (export \"spin\") (loop br 0)))").unwrap();
+        let module = Module::new(engine, spin).unwrap();
+        let mut store = Store::new(engine, Guard::with_ticks(2));
+        store.epoch_deadline_callback(|mut store| Ok(store.data_mut().tick()));
+        store.set_fuel(u64::MAX).unwrap();
+        store.set_epoch_deadline(1);
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let spin = instance
+            .get_typed_func::<(), ()>(&mut store, "spin")
+            .unwrap();
+        let error = spin.call(&mut store, ()).unwrap_err();
+        assert_eq!(fault::of(&error, false), Fault::Time);
+    }
+}

@@ -64,7 +64,7 @@ impl wit::GuestPolicy for Hostile {
         self.calls.set(self.calls.get() + 1);
         strain::perhaps(&self.mode, &request);
         if self.mode == modes::LONG_REFUSAL {
-            return Err(wit::Refusal::OutOfRange("x".repeat(4 << 20)));
+            return Err(wit::Refusal::OutOfRange(lie::long_text(4 << 20)));
         }
         let mut rating = self.honest.rate(request)?;
         lie::perhaps(&self.mode, self.calls.get(), &mut rating);

@@ -13,7 +13,7 @@ pub const SPIN_IN_LOAD: &str = "spin_in_load";
 pub const ALLOCATE_IN_LOAD: &str = "allocate_in_load";
 /// Loops for ever.
 pub const SPIN: &str = "spin";
-/// Spends time that costs next to no fuel.
+/// Spends much time in few instructions.
 pub const STALL: &str = "stall";
 /// Calls itself for ever.
 pub const RECURSE: &str = "recurse";

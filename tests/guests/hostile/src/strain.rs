@@ -12,7 +12,9 @@ pub fn perhaps(mode: &str, request: &wit::RateRequest) {
         modes::ALLOCATE => allocate(),
         modes::TRAP => core::arch::wasm32::unreachable(),
         modes::RECURSE => {
-            black_box(recurse([1, 2, 3, 4, 5, 6, 7, 8]));
+            black_box(recurse(
+                1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
+            ));
         }
         modes::TRAP_ON_MINI if request.event.model_asked.as_deref() == Some("gpt-4o-mini") => {
             core::arch::wasm32::unreachable()
@@ -40,14 +42,69 @@ fn stall() -> ! {
     }
 }
 
-/// Keeps eight numbers alive over each call, all on the wasm stack.
+/// Keeps twenty numbers alive over each call, all on the wasm stack: it fills before the fuel ends.
 #[inline(never)]
-fn recurse(n: [u64; 8]) -> u64 {
-    let [a, b, c, d, e, f, g, h] = n.map(black_box);
-    // Never true, which only the compiler does not know.
-    if black_box(false) {
-        return a;
+#[expect(
+    clippy::too_many_arguments,
+    clippy::many_single_char_names,
+    reason = "wide frames"
+)]
+fn recurse(
+    a: u64,
+    b: u64,
+    c: u64,
+    d: u64,
+    e: u64,
+    f: u64,
+    g: u64,
+    h: u64,
+    i: u64,
+    j: u64,
+    k: u64,
+    l: u64,
+    m: u64,
+    n: u64,
+    o: u64,
+    p: u64,
+    q: u64,
+    r: u64,
+    s: u64,
+    t: u64,
+) -> u64 {
+    if a == u64::MAX {
+        return b;
     }
-    let below = recurse([b, c, d, e, f, g, h, a ^ 1]);
-    below ^ a.wrapping_mul(b ^ c.wrapping_mul(d ^ e.wrapping_mul(f ^ g.wrapping_mul(h))))
+    let below = recurse(
+        b,
+        c,
+        d,
+        e,
+        f,
+        g,
+        h,
+        i,
+        j,
+        k,
+        l,
+        m,
+        n,
+        o,
+        p,
+        q,
+        r,
+        s,
+        t,
+        a ^ 1,
+    );
+    below.wrapping_mul(3)
+        ^ a.wrapping_mul(b)
+        ^ c.wrapping_mul(d)
+        ^ e.wrapping_mul(f)
+        ^ g.wrapping_mul(h)
+        ^ i.wrapping_mul(j)
+        ^ k.wrapping_mul(l)
+        ^ m.wrapping_mul(n)
+        ^ o.wrapping_mul(p)
+        ^ q.wrapping_mul(r)
+        ^ s.wrapping_mul(t)
 }

@@ -1,0 +1,27 @@
+//! The built guests, as bytes.
+
+use std::path::Path;
+
+/// The standard policy.
+pub const STANDARD: &str = "farebox_standard";
+/// Misbehaves as its book's name says; see `tests/guests/hostile/src/modes.rs`.
+pub const HOSTILE: &str = "farebox_hostile";
+/// The standard policy in a module whose start never ends.
+pub const SPIN_AT_START: &str = "farebox_spin_at_start";
+
+/// The bytes of a guest.
+///
+/// # Panics
+/// When the guests are not built.
+pub fn component(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/guests")
+        .join(name)
+        .with_extension("wasm");
+    std::fs::read(&path).unwrap_or_else(|error| {
+        panic!(
+            "guest `{}`: {error}; build the guests with `cargo xtask guests`",
+            path.display()
+        )
+    })
+}
