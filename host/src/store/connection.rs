@@ -4,9 +4,10 @@
 //! syncs each commit before it is acknowledged (L9).
 
 use crate::service::ledger::failure::StorageError;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+use std::ffi::c_int;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 /// Which failure of the database is which.
@@ -42,8 +43,20 @@ pub fn damaged(error: impl std::error::Error + Send + Sync + 'static) -> Storage
 #[error("{0}")]
 pub struct DamagedRow(pub String);
 
+/// Switches off SQLite's own statistics of memory, which nobody reads and which take a lock for
+/// every allocation. Only possible before the first connection; later it changes nothing.
+fn without_memory_statistics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let off: c_int = 0;
+        // SAFETY: this option takes one int. SQLite answers MISUSE where it comes too late.
+        unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, off) };
+    });
+}
+
 /// The one connection that writes. Creates the file.
 pub fn writer(path: &Path) -> Result<Connection, StorageError> {
+    without_memory_statistics();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -174,7 +174,12 @@ impl LedgerStore for SqliteStore {
             Some(queue) => queue.submit(write),
             None => Err(WriteError::ShuttingDown),
         };
-        Box::pin(async move { answer?.await.unwrap_or(Err(WriteError::ShuttingDown)) })
+        Box::pin(async move {
+            match answer?.await {
+                Ok(answered) => answered.verdict,
+                Err(_) => Err(WriteError::ShuttingDown),
+            }
+        })
     }
 
     fn wallet(&self, org: OrgId) -> Result<Option<WalletView>, ReadError> {

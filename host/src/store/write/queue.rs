@@ -21,12 +21,19 @@ pub const BATCH_MAX: usize = 1_024;
 /// How often the writer looks for what is due when nobody writes.
 const IDLE: Duration = Duration::from_millis(250);
 
-type Answer = oneshot::Receiver<Result<Acknowledged, WriteError>>;
+type Answer = oneshot::Receiver<Answered>;
 
 #[derive(Debug)]
 struct Job {
     write: Prepared,
-    reply: oneshot::Sender<Result<Acknowledged, WriteError>>,
+    reply: oneshot::Sender<Answered>,
+}
+
+/// The answer to a write, and the write itself: its caller takes its memory apart, not the writer.
+#[derive(Debug)]
+pub struct Answered {
+    pub verdict: Result<Acknowledged, WriteError>,
+    _spent: Prepared,
 }
 
 #[derive(Debug)]
@@ -144,8 +151,12 @@ fn run(writer: &mut Writer<'_>, receiver: &Receiver<Message>, counters: &Counter
         let answered = u64::try_from(jobs.len()).unwrap_or_default();
         counters.queue.fetch_sub(answered, Ordering::Relaxed);
         for (job, verdict) in jobs.drain(..).zip(verdicts) {
+            let Job { write, reply } = *job;
             // Nobody may be waiting any more; the write stands all the same.
-            let _ = job.reply.send(verdict);
+            let _ = reply.send(Answered {
+                verdict,
+                _spent: write,
+            });
         }
         writer.after_answers();
     }
