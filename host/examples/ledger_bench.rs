@@ -524,11 +524,17 @@ async fn measure(
             drop(bench);
             let bench = Arc::new(Bench::open(folder)?);
             let opened = micros(begun) / 1_000;
+            let cpu_before = writer_cpu();
             let load = bench
                 .load(&orgs, CONCURRENT, options.time, u64::MAX)
                 .await?;
+            let cpu = writer_cpu().saturating_sub(cpu_before);
             vec![
                 ("pairs_at_5m_events_per_s", load.pairs_per_s()),
+                (
+                    "writer_cpu_at_5m_ns_per_pair",
+                    cpu.checked_div(load.pairs).unwrap_or(0),
+                ),
                 ("reopen_at_5m_events_ms", opened),
             ]
         }
