@@ -3,10 +3,15 @@
 //! Each command finds what is missing, builds it, and says how long each step took. Nothing here
 //! knows how Farebox works inside: it drives cargo, the built binary and the tools of the machine.
 
+mod api;
+mod bench;
+mod client;
+mod demo;
 mod environment;
 mod guests;
 mod licences;
 mod lint;
+mod server;
 mod step;
 mod test;
 mod toolchain;
@@ -34,6 +39,18 @@ enum Task {
     Guests,
     /// Check format, lints, licences and sources, then run every test.
     Test,
+    /// Show one call end to end, and 801 more, on an empty directory.
+    Demo {
+        /// Stop at the end instead of serving until Ctrl-C.
+        #[arg(long)]
+        no_serve: bool,
+    },
+    /// Measure what the README quotes: engine, ledger, HTTP and Postgres, in one run.
+    Bench {
+        /// Shorter measurements, for a look and not for quoting.
+        #[arg(long)]
+        quick: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -52,5 +69,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     match arguments.command {
         Task::Guests => guests::build(&root, arguments.guest_toolchain).map(drop),
         Task::Test => test::run(&root, arguments.guest_toolchain),
+        Task::Bench { quick } => bench::run(&root, arguments.guest_toolchain, quick),
+        Task::Demo { no_serve } => demo::run(&root, arguments.guest_toolchain, no_serve),
     }
 }

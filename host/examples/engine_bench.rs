@@ -1,0 +1,139 @@
+//! What rating costs, natively and through the sandbox, for `cargo xtask bench`: one flat JSON
+//! object of whole numbers.
+//!
+//! The events are shaped like the calls a gateway sees: four pools, a plan, an org. Each figure is
+//! the median of many rounds, because this kind of machine is noisy. `--quick` shortens them.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a measurement, which ships to nobody"
+)]
+
+use farebox::app::shipped;
+use farebox::engine::Engine;
+use farebox::engine::limits::{LimitClass, Trust};
+use farebox::service::policy::PolicyEngine;
+use farebox_pricing::canonical::BookView;
+use farebox_pricing::event::{Deployment, Facts, KeySource, UsageEvent};
+use farebox_pricing::meter::{Meter, Pool, Quantity};
+use farebox_pricing::{rating, verify};
+use std::error::Error;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+const BATCH: usize = 256;
+/// 2026-11-21T00:00:00Z.
+const NOW_MS: i64 = 1_795_219_200_000;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let rounds = if std::env::args().any(|argument| argument == "--quick") {
+        50
+    } else {
+        400
+    };
+    let book = shipped::default_book()
+        .map_err(|errors| format!("{errors:?}"))?
+        .canonical;
+    let view = BookView::open(book.clone())?;
+    let cache = tempfile::tempdir()?;
+
+    let begun = Instant::now();
+    let engine = Engine::new(cache.path().to_owned())?;
+    let component = shipped::STANDARD_COMPONENT;
+    let release =
+        engine.load_release(component, book.clone(), LimitClass::Native, Trust::Trusted)?;
+    let admit_cold = begun.elapsed();
+
+    let begun = Instant::now();
+    let again = Engine::new(cache.path().to_owned())?;
+    let untrusted = again.load_release(component, book, LimitClass::Native, Trust::Untrusted)?;
+    let admit_cached = begun.elapsed();
+
+    let (event, facts) = call();
+    let batch = vec![(event.clone(), facts.clone()); BATCH];
+    let native = || {
+        let rating = rating::rate(&view, black_box(&event), &facts);
+        rating
+            .ok()
+            .map(|rating| verify::rating(&view, &event, &facts, &rating))
+    };
+    let figures = [
+        (
+            "rate_native_ns",
+            median(rounds, 200, || drop(black_box(native()))),
+        ),
+        (
+            "rate_single_ns",
+            median(rounds, 200, || {
+                drop(black_box(engine.rate(&release, &event, &facts)))
+            }),
+        ),
+        (
+            "rate_batch_event_ns",
+            median(rounds, 1, || {
+                drop(black_box(engine.rate_batch(&release, &batch)))
+            }) / BATCH as u32,
+        ),
+        (
+            "rate_fresh_batch_event_ns",
+            median(rounds, 1, || {
+                drop(black_box(again.rate_batch(&untrusted, &batch)))
+            }) / BATCH as u32,
+        ),
+    ];
+    if engine
+        .faults()
+        .iter()
+        .chain(&again.faults())
+        .any(|(_, faults)| *faults > 0)
+    {
+        return Err("a measured call ended in a policy fault".into());
+    }
+    let mut fields: Vec<String> = figures
+        .iter()
+        .map(|(name, time)| format!("\"{name}\":{}", time.as_nanos()))
+        .collect();
+    fields.push(format!("\"admit_cold_us\":{}", admit_cold.as_micros()));
+    fields.push(format!("\"admit_cached_us\":{}", admit_cached.as_micros()));
+    fields.push(format!("\"component_bytes\":{}", component.len()));
+    println!("{{{}}}", fields.join(","));
+    Ok(())
+}
+
+/// The median time of one call, over `rounds` of `calls` calls each; the first tenth warms up.
+fn median(rounds: usize, calls: u32, mut call: impl FnMut()) -> Duration {
+    let mut times: Vec<Duration> = (0..rounds + rounds / 10)
+        .map(|_| {
+            let begun = Instant::now();
+            (0..calls).for_each(|_| call());
+            begun.elapsed() / calls
+        })
+        .skip(rounds / 10)
+        .collect();
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn call() -> (UsageEvent, Facts) {
+    let pool = |meter, quantity: u32| Pool::new(meter, Quantity::from(quantity));
+    let event = UsageEvent {
+        provider: "anthropic".into(),
+        model_asked: Some("claude-sonnet-4-0".into()),
+        model_served: Some("claude-sonnet-4-20250514".into()),
+        service_tier: None,
+        region: None,
+        feature: Some("lead_enrichment".into()),
+        pools: vec![
+            pool(Meter::Input, 3),
+            pool(Meter::CacheRead, 4_890),
+            pool(Meter::CacheWrite5m, 353),
+            pool(Meter::Output, 323),
+        ],
+        provider_cost_usd: None,
+    };
+    let mut facts = Facts::new(Deployment::Hosted, KeySource::Managed, NOW_MS);
+    facts.plan = Some("pro".into());
+    facts.org = Some("org_0192f0c8b7a67c1e9f3a5d2b4c6e8f01".into());
+    (event, facts)
+}
