@@ -5,12 +5,6 @@
 //! Cuts are taken at chosen operations, while the program runs on; any operation can also be made
 //! to fail.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test's own tool: a wrong index is a failed test"
-)]
-
 use rusqlite::ffi;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};

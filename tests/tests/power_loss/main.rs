@@ -4,6 +4,14 @@
 //!
 //! `FAREBOX_SEED` repeats a run; every failure names its seed.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the whole program is a test"
+)]
+
 mod disk;
 
 use disk::{Files, Plan};
