@@ -4,6 +4,14 @@
 //! A killed process leaves the page cache behind, so this does not test fsync: that is
 //! `tests/tests/power_loss`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking"
+)]
+
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -4,13 +4,6 @@
 //! All tests of prices go through [`pricer::Pricer`], so that a further way (the HTTP API, the
 //! Envoy filter) is one more implementation and no more tests.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking; only tests use this crate"
-)]
-
 pub mod books;
 pub mod guests;
 pub mod pricer;
