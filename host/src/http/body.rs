@@ -100,6 +100,13 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Problem> {
 /// # Errors
 /// A problem that says where and why not.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // A list of the fields in order would be read as the object, names unseen.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::new(
+            Kind::InvalidRequest,
+            "the body must be a JSON object, not a list",
+        ));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         let kind = match error.classify() {
             serde_json::error::Category::Data if error.to_string().contains("invalid amount") => {

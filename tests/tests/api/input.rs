@@ -110,9 +110,15 @@ async fn malformed_json_is_refused_with_line_and_column() {
     raw(&customer, "/v1/usage", "{\"provider\":\"\u{0}\"}")
         .await
         .problem(400, "malformed-json");
-    raw(&customer, "/v1/usage", "[]")
-        .await
-        .problem(400, "invalid-request");
+    for list in ["[]", " [\"openai\"]", "[null, null, null, null]"] {
+        let problem = raw(&customer, "/v1/usage", list).await;
+        let problem = problem.problem(400, "invalid-request");
+        assert!(
+            problem["detail"]
+                .as_str()
+                .is_some_and(|text| text.contains("not a list"))
+        );
+    }
 }
 
 #[tokio::test]
