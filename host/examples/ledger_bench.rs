@@ -17,6 +17,7 @@ use farebox::service::ledger::write::{
 use farebox::service::policy::{Digest as ReleaseDigest, ReleaseId};
 use farebox::service::time::SharedClock;
 use farebox::store::directory::DataDirectory;
+use farebox::store::verify::{Evidence, verify};
 use farebox::store::{SqliteStore, StoreOptions};
 use farebox_ledger::command::{Command, GrantCredits, OpenWallet, PlaceHold};
 use farebox_ledger::commodity::Commodity;
@@ -529,7 +530,21 @@ async fn measure(
                 .load(&orgs, CONCURRENT, options.time, u64::MAX)
                 .await?;
             let cpu = writer_cpu().saturating_sub(cpu_before);
+            bench.store.close();
+            eprintln!("ledger: verify");
+            let begun = Instant::now();
+            let report = verify(&DataDirectory::new(folder), Evidence::default())?;
+            let verified = Load {
+                pairs: report.usage_events,
+                elapsed: begun.elapsed(),
+                holds: Vec::new(),
+                captures: Vec::new(),
+            };
+            if let Some(finding) = report.findings.first() {
+                return Err(format!("the ledger is broken: {finding}").into());
+            }
             vec![
+                ("verify_events_per_s", verified.pairs_per_s()),
                 ("pairs_at_5m_events_per_s", load.pairs_per_s()),
                 (
                     "writer_cpu_at_5m_ns_per_pair",

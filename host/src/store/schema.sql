@@ -112,8 +112,8 @@ CREATE TABLE dedupe_recent (
     PRIMARY KEY (generation, "commit")
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE dedupe_entries (
-    generation INTEGER NOT NULL, "key" BLOB NOT NULL, effect BLOB NOT NULL,
-    PRIMARY KEY (generation, "key")
+    generation INTEGER NOT NULL, first_key BLOB NOT NULL, entries BLOB NOT NULL,
+    PRIMARY KEY (generation, first_key)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE dedupe_filters (generation INTEGER PRIMARY KEY, bits BLOB NOT NULL) STRICT;
 

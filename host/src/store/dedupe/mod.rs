@@ -5,8 +5,8 @@
 //! generations:
 //!
 //! 1. the newest generation is in memory, and each commit appends its entries as one row;
-//! 2. a full generation is sorted once and moved, a slice per commit, into a table ordered by
-//!    (generation, key): written from left to right, each page once;
+//! 2. a full generation is sorted once and moved, a slice per commit, into a table of blocks
+//!    ordered by (generation, first key): written from left to right, each page once;
 //! 3. a moved generation is looked up only where its [filter](filter) says that it may hold the
 //!    key, which for a new key it almost never does.
 //!
@@ -29,6 +29,8 @@ const GENERATION: usize = 1 << 17;
 /// Entries that a commit moves at least, while a generation waits to be moved.
 const SLICE: usize = 2_048;
 const ENTRY: usize = 32;
+/// Entries of a block: about half a page.
+const BLOCK: usize = 96;
 
 /// The index over all keys.
 #[derive(Debug)]
@@ -99,12 +101,13 @@ impl Dedupe {
             None => None,
             Some((generation, _, entries)) => {
                 let moved: i64 = connection.query_row(
-                    "SELECT count(*) FROM dedupe_entries WHERE generation = ?1",
+                    "SELECT coalesce(sum(length(entries)), 0) FROM dedupe_entries
+                     WHERE generation = ?1",
                     [generation],
                     |row| row.get(0),
                 )?;
                 let mut moving = Moving::new(generation, entries);
-                moving.moved = usize::try_from(moved).unwrap_or_default();
+                moving.moved = usize::try_from(moved).unwrap_or_default() / ENTRY;
                 Some(moving)
             }
         };
@@ -130,10 +133,14 @@ impl Dedupe {
         for generation in self.filters.may_hold(&Mask::of(key)) {
             let found = connection
                 .prepare_cached(
-                    "SELECT effect FROM dedupe_entries WHERE generation = ?1 AND \"key\" = ?2",
+                    "SELECT entries FROM dedupe_entries
+                     WHERE generation = ?1 AND first_key <= ?2 ORDER BY first_key DESC LIMIT 1",
                 )?
-                .query_row(params![generation, key], |row| row.get(0))
-                .optional()?;
+                .query_row(params![generation, key], |row| {
+                    Ok(find_in(row.get_ref(0)?.as_blob()?, key))
+                })
+                .optional()?
+                .flatten();
             if found.is_some() {
                 return Ok(found);
             }
@@ -176,6 +183,15 @@ impl Dedupe {
     }
 }
 
+/// The effect of a key in a block.
+fn find_in(block: &[u8], key: &Key) -> Option<EffectId> {
+    let (entries, _) = block.as_chunks::<ENTRY>();
+    let place = entries
+        .binary_search_by(|entry| entry.first_chunk::<16>().cmp(&Some(key)))
+        .ok()?;
+    entries.get(place)?.last_chunk().copied()
+}
+
 impl Moving {
     fn new(generation: i64, entries: HashMap<Key, EffectId>) -> Self {
         let mut entries: Vec<_> = entries.into_iter().collect();
@@ -198,10 +214,21 @@ impl Moving {
     fn advance(&mut self, connection: &Connection, count: usize) -> rusqlite::Result<()> {
         let mut insert =
             connection.prepare_cached("INSERT INTO dedupe_entries VALUES (?1, ?2, ?3)")?;
-        for (key, effect) in self.entries.iter().skip(self.moved).take(count) {
-            insert.execute(params![self.generation, key, effect])?;
+        let end = self.moved.saturating_add(count);
+        let mut block = Vec::with_capacity(BLOCK.saturating_mul(ENTRY));
+        // Blocks are whole, so the next slice begins where this one ended.
+        while self.moved < end && !self.is_done() {
+            block.clear();
+            let entries = self.entries.iter().skip(self.moved).take(BLOCK);
+            let mut first = None;
+            for (key, effect) in entries {
+                first.get_or_insert(key);
+                block.extend_from_slice(key);
+                block.extend_from_slice(effect);
+            }
+            insert.execute(params![self.generation, first, block])?;
+            self.moved = self.moved.saturating_add(block.len() / ENTRY);
         }
-        self.moved = self.moved.saturating_add(count);
         Ok(())
     }
 
@@ -265,7 +292,11 @@ mod tests {
             );
         }
         let moved: i64 = connection
-            .query_row("SELECT count(*) FROM dedupe_entries", [], |row| row.get(0))
+            .query_row(
+                "SELECT sum(length(entries)) / 32 FROM dedupe_entries",
+                [],
+                |row| row.get(0),
+            )
             .unwrap();
         assert!(moved > 3 * 4_096, "only {moved} of {known} keys were moved");
     }

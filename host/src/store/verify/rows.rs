@@ -238,21 +238,14 @@ pub fn keys(connection: &Connection, report: &mut Report) -> Result<(), StorageE
     };
     let mut lost = 0_u64;
     let mut statement = connection
-        .prepare("SELECT effect FROM dedupe_entries")
-        .map_err(failure)?;
-    let mut rows = statement.query([]).map_err(failure)?;
-    while let Some(row) = rows.next().map_err(failure)? {
-        lost = lost.saturating_add(u64::from(!is_there(get(row, 0)?)?));
-    }
-    let mut statement = connection
-        .prepare("SELECT entries FROM dedupe_recent")
+        .prepare("SELECT entries FROM dedupe_recent UNION ALL SELECT entries FROM dedupe_entries")
         .map_err(failure)?;
     let mut rows = statement.query([]).map_err(failure)?;
     while let Some(row) = rows.next().map_err(failure)? {
         let (entries, rest) = blob(row, 0)?.as_chunks::<32>();
         if !rest.is_empty() {
             return Err(damaged(super::super::connection::DamagedRow(
-                "a row of recent keys is cut off".to_owned(),
+                "a row of keys is cut off".to_owned(),
             )));
         }
         for entry in entries {
