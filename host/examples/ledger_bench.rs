@@ -41,7 +41,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 const CREDITS: CommodityId = CommodityId::new(1);
 const CONCURRENT: usize = 1_024;
 const HOLD: i64 = 20_000_000;
-const PRICE: i64 = 12_345_678;
+const PRICE: i64 = 11_354_375;
 const FUNDS: i64 = 8_000_000_000_000_000;
 
 fn nanos(amount: i64) -> Nanos {
@@ -211,7 +211,7 @@ impl Bench {
         facts.org = Some(org.to_string().into());
         facts.project = Some("search".into());
         facts.user = Some("user-4711".into());
-        let usd = Decimal::new(1_234_567, 9);
+        let usd = Decimal::new(11_354_375, 10);
         let usage = UsageWrite {
             org,
             event_id: EventId::new(self.clock.next_id()),
