@@ -74,7 +74,8 @@ const NATIVE: Limits = Limits {
     batch_events_max: 256,
     // 4 KiB an event in a full batch: some twenty lines each.
     output_bytes_max: MIB,
-    instances_max: 64,
+    // More than the server's threads, blocking ones included: each may keep a warm one.
+    instances_max: 640,
     fuel_per_call: 100_000,
     // The first event of a model decodes all its prices: 316,000 for the largest model of the
     // shipped book. `tests/tests/default_book.rs` holds this for every model and batch.
