@@ -10,6 +10,7 @@ use super::ledger::write::Actor;
 use super::secret::{self, KeyTextError};
 use farebox_ledger::ids::{Digest, KeyId, OrgId};
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// What a key may do.
@@ -145,26 +146,65 @@ impl Caller {
     }
 }
 
+/// Rows that were read already.
+///
+/// A row that is read while it changes must not be kept: its reader may come late with the old
+/// one. So a reader notes the generation before it reads, and its row is kept only if nothing was
+/// forgotten since.
+#[derive(Debug)]
+struct Remembered<K, V>(RwLock<Rows<K, V>>);
+
+#[derive(Debug)]
+struct Rows<K, V> {
+    generation: u64,
+    rows: HashMap<K, Arc<V>>,
+}
+
+impl<K, V> Default for Remembered<K, V> {
+    fn default() -> Self {
+        Self(RwLock::new(Rows {
+            generation: 0,
+            rows: HashMap::new(),
+        }))
+    }
+}
+
+impl<K: Eq + Hash, V> Remembered<K, V> {
+    /// The row, or the generation to [`keep`](Self::keep) it with once it is read.
+    fn get(&self, key: &K) -> Result<Arc<V>, u64> {
+        let rows = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        rows.rows.get(key).cloned().ok_or(rows.generation)
+    }
+
+    fn keep(&self, generation: u64, key: K, row: &Arc<V>) {
+        let mut rows = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if rows.generation == generation {
+            rows.rows.insert(key, Arc::clone(row));
+        }
+    }
+
+    /// Forgets every row that `changed` names.
+    fn forget(&self, changed: impl Fn(&V) -> bool) {
+        let mut rows = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        rows.generation = rows.generation.saturating_add(1);
+        rows.rows.retain(|_, row| !changed(row));
+    }
+}
+
 /// Keys and orgs that were read already.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
-    keys: RwLock<HashMap<Digest, Arc<KeyRecord>>>,
-    orgs: RwLock<HashMap<OrgId, Arc<OrgRecord>>>,
+    keys: Remembered<Digest, KeyRecord>,
+    orgs: Remembered<OrgId, OrgRecord>,
 }
 
 impl Directory {
     pub(super) fn forget_key(&self, key: KeyId) {
-        self.keys
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|_, record| record.id != key);
+        self.keys.forget(|record| record.id == key);
     }
 
     pub(super) fn forget_org(&self, org: OrgId) {
-        self.orgs
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&org);
+        self.orgs.forget(|record| record.id == org);
     }
 }
 
@@ -178,16 +218,9 @@ impl Service {
         if self.settings.admin_key_digest == Some(digest) {
             return Ok(Caller { key: None });
         }
-        let known = self
-            .directory
-            .keys
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&digest)
-            .cloned();
-        let record = match known {
-            Some(record) => record,
-            None => self.look_up(key_text, digest)?,
+        let record = match self.directory.keys.get(&digest) {
+            Ok(record) => record,
+            Err(generation) => self.look_up(key_text, digest, generation)?,
         };
         if record.revoked_at_ms.is_some() {
             return Err(AccessError::Revoked);
@@ -199,7 +232,12 @@ impl Service {
         Ok(Caller { key: Some(record) })
     }
 
-    fn look_up(&self, key_text: &str, digest: Digest) -> Result<Arc<KeyRecord>, AccessError> {
+    fn look_up(
+        &self,
+        key_text: &str,
+        digest: Digest,
+        generation: u64,
+    ) -> Result<Arc<KeyRecord>, AccessError> {
         let id = secret::key_id(key_text)?;
         let record = self
             .store
@@ -207,11 +245,7 @@ impl Service {
             .filter(|record| record.id == id)
             .ok_or(AccessError::Unknown)?;
         let record = Arc::new(record);
-        self.directory
-            .keys
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(digest, Arc::clone(&record));
+        self.directory.keys.keep(generation, digest, &record);
         Ok(record)
     }
 
@@ -220,24 +254,14 @@ impl Service {
     /// # Errors
     /// The directory cannot be read.
     pub fn org(&self, org: OrgId) -> Result<Option<Arc<OrgRecord>>, ReadError> {
-        let known = self
-            .directory
-            .orgs
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&org)
-            .cloned();
-        if known.is_some() {
-            return Ok(known);
-        }
+        let generation = match self.directory.orgs.get(&org) {
+            Ok(record) => return Ok(Some(record)),
+            Err(generation) => generation,
+        };
         let Some(record) = self.store.org(org)?.map(Arc::new) else {
             return Ok(None);
         };
-        self.directory
-            .orgs
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(org, Arc::clone(&record));
+        self.directory.orgs.keep(generation, org, &record);
         Ok(Some(record))
     }
 }
@@ -293,5 +317,17 @@ mod tests {
         let bootstrap = Caller { key: None };
         assert_eq!(bootstrap.org(Scope::OrgRead, None), Err(Denied::OrgMissing));
         assert!(bootstrap.require_admin().is_ok());
+    }
+
+    #[test]
+    fn a_row_that_changed_while_it_was_read_is_not_kept() {
+        let rows: Remembered<u8, &str> = Remembered::default();
+        let generation = rows.get(&1).unwrap_err();
+        // Revoked between the reader's look and its return with the old row.
+        rows.forget(|row| *row == "valid");
+        rows.keep(generation, 1, &Arc::new("valid"));
+        let generation = rows.get(&1).unwrap_err();
+        rows.keep(generation, 1, &Arc::new("revoked"));
+        assert_eq!(*rows.get(&1).unwrap(), "revoked");
     }
 }
