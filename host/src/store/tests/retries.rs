@@ -41,6 +41,42 @@ fn l6_a_retry_is_answered_with_the_first_effect() {
 }
 
 #[test]
+fn l6_an_org_is_made_once_however_often_it_is_asked_for() {
+    let mut house = House::new();
+    let create = |house: &House, request: &str| {
+        let org = OrgId::new(house.id());
+        Write {
+            idempotency: idempotency("new customer", request),
+            ..house.wrap(Action::CreateOrg {
+                org: OrgRecord {
+                    id: org,
+                    name: "acme".into(),
+                    plan: None,
+                    created_at_ms: NOW,
+                },
+                wallet: OpenWallet {
+                    org,
+                    commodity: CREDITS,
+                    credit_limit: Nanos::ZERO,
+                },
+            })
+        }
+    };
+    let first = house.send(create(&house, "acme")).unwrap();
+    for _ in 0..2 {
+        let again = house.send(create(&house, "acme")).unwrap();
+        assert!(again.replayed);
+        assert_eq!(again.made, first.made);
+        assert!(matches!(
+            house.send(create(&house, "another body")),
+            Err(WriteError::IdempotencyConflict)
+        ));
+        house.reopen();
+    }
+    assert_eq!(house.store.orgs(None, 10).unwrap().len(), 1);
+}
+
+#[test]
 fn l6_a_refusal_is_not_an_effect() {
     let house = House::new();
     let org = house.org("acme", 50);

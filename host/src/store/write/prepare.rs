@@ -13,6 +13,8 @@ use sha2::{Digest as _, Sha256};
 
 /// The longest body, raw usage object or note, in bytes. Far above any real one.
 const BODY_MAX: usize = 1 << 20;
+/// The scope of the operator's own keys: no org has this id.
+const OPERATOR: [u8; 16] = [0; 16];
 
 /// A write that is ready for its turn.
 #[derive(Debug)]
@@ -57,7 +59,7 @@ pub fn prepare(write: Write) -> Result<Prepared, WriteError> {
     let org = org_of(&write.action);
     let made = made_by(&write.action);
     let action = ready(write.action)?;
-    let scope = org.map_or([0; 16], OrgId::to_bytes);
+    let scope = scope_of(&action, org);
     Ok(Prepared {
         at_ms: write.at_ms,
         actor: write.actor,
@@ -76,6 +78,15 @@ pub fn prepare(write: Write) -> Result<Prepared, WriteError> {
         made,
         action,
     })
+}
+
+/// Whose keys these are: an org's, or the operator's. An org that is only being made has a fresh
+/// id with each retry, so the key that came with it is the operator's.
+fn scope_of(action: &Ready, org: Option<OrgId>) -> [u8; 16] {
+    match (action, org) {
+        (Ready::CreateOrg { .. }, _) | (_, None) => OPERATOR,
+        (_, Some(org)) => org.to_bytes(),
+    }
 }
 
 /// 128 bits of SHA-256 over what kind of key it is, the org and the key.
