@@ -265,7 +265,7 @@ impl Bench {
                     cost: nanos(9_876_540),
                 },
             )),
-            unpriced_reason: None,
+            unpriced: None,
         };
         Write {
             once: Some(Once::Response(ResponseId(self.fresh_digest()))),

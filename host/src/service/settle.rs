@@ -16,7 +16,7 @@ use rust_decimal::Decimal;
 /// How the price is found.
 #[derive(Clone, Copy, Debug)]
 pub enum Settlement {
-    /// By the present release; absent: for the key source of its hold, else the operator's.
+    /// By the present release; absent: for the key source it was reported with.
     Rate(Option<KeySource>),
     /// It is charged nothing.
     WriteOff,
@@ -69,9 +69,12 @@ impl Service {
             Settlement::Rate(said) => said,
             Settlement::WriteOff => None,
         };
+        // A hold knows it, and so does the report that had no price.
+        let recorded = usage.unpriced.map(|unpriced| unpriced.key_source);
         let key_source = held
             .map(|held| held.key_source)
             .or(said)
+            .or(recorded)
             .unwrap_or(KeySource::Managed);
         let labels = Labels {
             project: usage.dimensions.project.clone(),

@@ -13,7 +13,7 @@ use super::ledger::directory::OrgRecord;
 use super::ledger::failure::ReadError;
 use super::ledger::receipt::Pricing;
 use super::ledger::write::{
-    Acknowledged, Action, CallAudit, Made, Once, Personal, UsageWrite, WriteError,
+    Acknowledged, Action, CallAudit, Made, Once, Personal, Unpriced, UsageWrite, WriteError,
 };
 use super::policy::{PolicyError, Priced, ReleaseId};
 use super::{Context, Service};
@@ -238,7 +238,10 @@ impl Service {
             audit: prepared.audit,
             personal: prepared.personal,
             charge: charge.clone(),
-            unpriced_reason: reason.clone(),
+            unpriced: reason.clone().map(|reason| Unpriced {
+                reason,
+                key_source: prepared.facts.key_source,
+            }),
         };
         Submitted {
             event: event_id,
@@ -282,7 +285,8 @@ impl Service {
                 recorded.unpriced_reason = self
                     .store
                     .usage_event(context.org, event)?
-                    .and_then(|usage| usage.unpriced_reason);
+                    .and_then(|usage| usage.unpriced)
+                    .map(|unpriced| unpriced.reason);
             }
         }
         Ok(recorded)

@@ -270,9 +270,13 @@ impl LedgerStore for SqliteStore {
             .read(|connection| Ok(usage::one(connection, org, event)?.map(|(view, _)| view)))
     }
 
-    fn unpriced(&self, limit: usize) -> Result<Vec<(OrgId, EventId)>, ReadError> {
+    fn unpriced(
+        &self,
+        after: Option<EventId>,
+        limit: usize,
+    ) -> Result<Vec<(OrgId, EventId)>, ReadError> {
         self.pool
-            .read(|connection| Ok(usage::unpriced(connection, limit)?))
+            .read(|connection| Ok(usage::unpriced(connection, after, limit)?))
     }
 
     fn receipt(&self, org: OrgId, charge: ChargeId) -> Result<Option<Receipt>, ReadError> {

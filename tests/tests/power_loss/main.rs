@@ -192,7 +192,7 @@ fn usage(clock: &SharedClock, org: OrgId, hold: HoldId, event_id: EventId) -> Us
                 cost: Nanos::new(PRICE).unwrap(),
             },
         )),
-        unpriced_reason: None,
+        unpriced: None,
     }
 }
 

@@ -219,7 +219,10 @@ impl From<&UsageView> for UsageJson {
             hold_id: usage.hold.map(|hold| hold.to_string()),
             credits: charge.map(|charge| credits(charge.price)),
             market_usd: charge.and_then(|charge| charge.market_usd).map(plain),
-            reason: text(&usage.unpriced_reason),
+            reason: usage
+                .unpriced
+                .as_ref()
+                .map(|unpriced| unpriced.reason.to_string()),
             event: (&usage.event).into(),
             key_id: usage.dimensions.key.map(|key| key.to_string()),
             project: text(&usage.dimensions.project),

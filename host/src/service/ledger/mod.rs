@@ -83,8 +83,13 @@ pub trait LedgerStore: Send + Sync {
     /// One usage event.
     fn usage_event(&self, org: OrgId, event: EventId) -> Result<Option<UsageView>, ReadError>;
 
-    /// Usage that waits for a price, oldest first, of any org: at most `limit`.
-    fn unpriced(&self, limit: usize) -> Result<Vec<(OrgId, EventId)>, ReadError>;
+    /// Usage that waits for a price, oldest first, of any org, from after `after` on: at most
+    /// `limit`.
+    fn unpriced(
+        &self,
+        after: Option<EventId>,
+        limit: usize,
+    ) -> Result<Vec<(OrgId, EventId)>, ReadError>;
 
     /// The receipt of a charge.
     fn receipt(&self, org: OrgId, charge: ChargeId) -> Result<Option<Receipt>, ReadError>;

@@ -1,7 +1,7 @@
 //! What reads answer: rows joined and named for people, still without wire or SQL.
 
 use super::directory::QueryRecord;
-use super::write::{Actor, CallAudit, Personal};
+use super::write::{Actor, CallAudit, Personal, Unpriced};
 use farebox_ledger::chain::Head;
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::hold::{Dimensions, EndedHold, Hold};
@@ -89,7 +89,7 @@ pub struct UsageView {
     /// What it was charged; absent: it waits for a price.
     pub charge: Option<UsageCharge>,
     /// Why it was recorded without a price.
-    pub unpriced_reason: Option<Box<str>>,
+    pub unpriced: Option<Unpriced>,
 }
 
 /// What a usage event was charged.

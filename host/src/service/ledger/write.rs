@@ -11,7 +11,7 @@ use farebox_ledger::idempotency::{Idempotency, PaymentId, ResponseId};
 use farebox_ledger::ids::{ChargeId, EventId, HoldId, KeyId, OrgId, TransactionId};
 use farebox_ledger::refusal::Refusal;
 use farebox_ledger::state::Wallet;
-use farebox_pricing::event::UsageEvent;
+use farebox_pricing::event::{KeySource, UsageEvent};
 use std::sync::Arc;
 
 /// One atomic write.
@@ -103,8 +103,18 @@ pub struct UsageWrite {
     pub personal: Personal,
     /// Its price under a fresh charge id; absent: it waits for a price.
     pub charge: Option<(ChargeId, Pricing)>,
-    /// Why it waits for a price.
-    pub unpriced_reason: Option<Box<str>>,
+    /// Why it waits for a price; present when, and only when, it has none.
+    pub unpriced: Option<Unpriced>,
+}
+
+/// Why usage waits for a price, and what its rating will need that stands nowhere else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpriced {
+    /// A stable word, such as `unknown_model`.
+    pub reason: Box<str>,
+    /// Whose provider key served it. Rated for the wrong one, a customer would owe what it has
+    /// paid its provider already.
+    pub key_source: KeySource,
 }
 
 /// A price for usage that was recorded without one.

@@ -52,7 +52,7 @@ fn read(row: &Row<'_>) -> Result<Linked, StorageError> {
             user_agent: get(row, 17)?,
         },
         charge,
-        unpriced_reason: body.unpriced_reason,
+        unpriced: body.unpriced,
     };
     let previous = get::<Option<[u8; 16]>>(row, 1)?.map(EventId::from_bytes);
     Ok((view, previous))
@@ -176,14 +176,16 @@ pub fn page(
     Ok(Page { items, next })
 }
 
-/// Usage that waits for a price, oldest first, of any org.
+/// Usage that waits for a price, oldest first, of any org, from after `after` on.
 pub fn unpriced(
     connection: &Connection,
+    after: Option<EventId>,
     limit: usize,
 ) -> Result<Vec<(OrgId, EventId)>, StorageError> {
-    let sql = "SELECT org, event FROM unpriced ORDER BY event LIMIT ?1";
+    let sql = "SELECT org, event FROM unpriced WHERE event > ?1 ORDER BY event LIMIT ?2";
+    let after = after.map_or([0; 16], EventId::to_bytes);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    query(connection, sql, [limit], |row| {
+    query(connection, sql, params![after, limit], |row| {
         Ok((
             OrgId::from_bytes(get(row, 0)?),
             EventId::from_bytes(get(row, 1)?),

@@ -5,7 +5,7 @@
 
 use super::cbor::{Cbor, In, Out};
 use crate::service::ledger::receipt::Pricing;
-use crate::service::ledger::write::{CallAudit, Made};
+use crate::service::ledger::write::{CallAudit, Made, Unpriced};
 use crate::service::policy::{Digest, ReleaseId};
 use farebox_ledger::effect::Outcome;
 use farebox_ledger::ids::TransactionId;
@@ -59,7 +59,7 @@ pub struct UsageBody {
     /// What operations want to know.
     pub audit: CallAudit,
     /// Why it had no price at first.
-    pub unpriced_reason: Option<Box<str>>,
+    pub unpriced: Option<Unpriced>,
     /// The list price, where known.
     pub market_usd: Option<Decimal>,
 }
@@ -69,15 +69,19 @@ pub fn usage_body(
     event: &UsageEvent,
     last: bool,
     audit: &CallAudit,
-    unpriced_reason: &Option<Box<str>>,
+    unpriced: Option<&Unpriced>,
     market_usd: &Option<Decimal>,
 ) -> Vec<u8> {
     let mut out = Out::new(VERSION);
-    out.put(event)
-        .put(&last)
-        .put(audit)
-        .put(unpriced_reason)
-        .put(market_usd);
+    out.put(event).put(&last).put(audit);
+    match unpriced {
+        Some(unpriced) => out.put(&unpriced.reason),
+        None => out.put(&None::<Box<str>>),
+    };
+    out.put(market_usd);
+    if let Some(unpriced) = unpriced {
+        out.put(&unpriced.key_source);
+    }
     out.into_bytes()
 }
 
@@ -87,15 +91,24 @@ pub fn usage_body(
 /// The bytes are not such a body.
 pub fn usage(body: &[u8]) -> Result<UsageBody, Error> {
     let mut input = In::new(body, VERSION)?;
-    let usage = UsageBody {
-        event: input.get()?,
-        last: input.get()?,
-        audit: input.get()?,
-        unpriced_reason: input.get()?,
-        market_usd: input.get()?,
+    let (event, last, audit) = (input.get()?, input.get()?, input.get()?);
+    let reason: Option<Box<str>> = input.get()?;
+    let market_usd = input.get()?;
+    let unpriced = match reason {
+        Some(reason) => Some(Unpriced {
+            reason,
+            key_source: input.get()?,
+        }),
+        None => None,
     };
     input.end()?;
-    Ok(usage)
+    Ok(UsageBody {
+        event,
+        last,
+        audit,
+        unpriced,
+        market_usd,
+    })
 }
 
 impl Cbor for Pricing {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::service::ledger::directory::{DirectoryRefusal, KeyRecord};
 use crate::service::ledger::view::{GroupBy, PageRequest, UsageFilter};
-use crate::service::ledger::write::{Made, SettleWrite};
+use crate::service::ledger::write::{Made, SettleWrite, Unpriced};
 use farebox_ledger::command::{ExpireDue, RefundCharge, ReleaseHold};
 use farebox_ledger::effect::Outcome;
 use farebox_ledger::hold::HoldEnd;
@@ -178,7 +178,11 @@ fn usage_without_a_price_keeps_its_hold_until_it_is_settled() {
     let org = house.org("acme", 1_000);
     let hold = house.hold(org, 600).unwrap();
     let mut usage = house.usage(org, Some(hold), None);
-    usage.unpriced_reason = Some("policy fault".into());
+    let unpriced = Unpriced {
+        reason: "policy_fault".into(),
+        key_source: KeySource::Own,
+    };
+    usage.unpriced = Some(unpriced.clone());
     let event = usage.event_id;
     house.write(Action::Usage(Box::new(usage))).unwrap();
     house.clock.advance(3_600_000);
@@ -186,7 +190,8 @@ fn usage_without_a_price_keeps_its_hold_until_it_is_settled() {
         .command(Command::ExpireDue(ExpireDue { org }))
         .unwrap();
     house.reopen();
-    assert_eq!(house.store.unpriced(10).unwrap(), [(org, event)]);
+    assert_eq!(house.store.unpriced(None, 10).unwrap(), [(org, event)]);
+    assert_eq!(house.store.unpriced(Some(event), 10).unwrap(), []);
     assert_eq!(house.wallet(org).available_nanos(), 400);
 
     let charge = ChargeId::new(house.id());
@@ -201,10 +206,10 @@ fn usage_without_a_price_keeps_its_hold_until_it_is_settled() {
         .unwrap();
     assert!(house.write(Action::Settle(Box::new(settle))).is_err());
     assert_eq!(house.wallet(org).available_nanos(), 300);
-    assert_eq!(house.store.unpriced(10).unwrap(), []);
+    assert_eq!(house.store.unpriced(None, 10).unwrap(), []);
     let view = house.store.usage_event(org, event).unwrap().unwrap();
     assert_eq!(view.charge.unwrap().price, nanos(700));
-    assert_eq!(view.unpriced_reason.as_deref(), Some("policy fault"));
+    assert_eq!(view.unpriced, Some(unpriced));
     assert!(house.store.receipt(org, charge).unwrap().is_some());
 }
 

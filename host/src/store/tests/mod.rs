@@ -244,7 +244,7 @@ pub fn usage_write(
             user_agent: None,
         },
         charge: pricing,
-        unpriced_reason: None,
+        unpriced: None,
     }
 }
 

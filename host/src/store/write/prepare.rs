@@ -179,7 +179,7 @@ fn ready_usage(write: Box<UsageWrite>) -> Result<Ready, WriteError> {
         &write.event,
         write.last,
         &write.audit,
-        &write.unpriced_reason,
+        write.unpriced.as_ref(),
         &pricing.and_then(|pricing| pricing.market_usd),
     );
     let receipt = pricing.map(receipt_body);
