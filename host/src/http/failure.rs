@@ -155,6 +155,7 @@ impl From<QuoteError> for Problem {
         match error {
             QuoteError::Call(error) => error.into(),
             QuoteError::Write(error) => error.into(),
+            QuoteError::Read(error) => error.into(),
         }
     }
 }

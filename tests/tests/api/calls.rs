@@ -390,6 +390,29 @@ async fn a_kept_quote_bounds_its_hold() {
 }
 
 #[tokio::test]
+async fn a_quote_that_is_asked_for_again_is_the_one_that_was_kept() {
+    let server = Server::start().await;
+    let customer = server.customer("acme", "10").await;
+    let keep = json!({"call": call(), "keep": true});
+    let first = customer
+        .post_once("/v1/quotes", "q-1", keep.clone())
+        .await
+        .expect(200);
+    let again = customer.post_once("/v1/quotes", "q-1", keep).await;
+    assert_eq!(again.expect(200), first);
+    // It is really there: a hold can be placed under it.
+    let hold = json!({"call": call(), "quote_id": first["id"]});
+    customer.post("/v1/holds", hold).await.expect(201);
+    let mut larger = call();
+    larger["max_output_tokens"] = json!(200);
+    let other = json!({"call": larger, "keep": true});
+    customer
+        .post_once("/v1/quotes", "q-1", other)
+        .await
+        .problem(422, "idempotency-conflict");
+}
+
+#[tokio::test]
 async fn everything_is_there_after_a_restart() {
     let server = Server::start().await;
     let customer = server.customer("acme", "10").await;

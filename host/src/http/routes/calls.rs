@@ -9,10 +9,11 @@ use super::super::time;
 use super::reports::{KeySourceJson, labels};
 use super::{nanos, text};
 use crate::http::amount::Amount;
-use crate::service::calls::{Call, WorstCase};
+use crate::service::calls::Call;
 use crate::service::holds::Held;
 use crate::service::intake;
 use crate::service::ledger::view::HoldView;
+use crate::service::quotes::Quoted;
 use crate::wire::{AmountText, LineJson, PoolsText, plain};
 use axum::http::StatusCode;
 use farebox_ledger::ids::{HoldId, QuoteId};
@@ -142,15 +143,16 @@ pub struct QuoteJson {
     lines: Vec<LineJson>,
 }
 
-impl QuoteJson {
-    fn of(worst: &WorstCase, kept: Option<(QuoteId, i64)>) -> Self {
+impl From<&Quoted> for QuoteJson {
+    fn from(quoted: &Quoted) -> Self {
+        let quote = &quoted.quote;
         Self {
-            id: kept.map(|(id, _)| id.to_string()),
-            expires_at: kept.map(|(_, at_ms)| time::show(at_ms)),
-            max_price_usd: plain(worst.quote.total_usd),
-            max_credits: credits(worst.amount),
-            max_output_tokens: worst.quote.max_output_tokens,
-            lines: worst.quote.lines.iter().map(LineJson::from).collect(),
+            id: quoted.kept.map(|(id, _)| id.to_string()),
+            expires_at: quoted.kept.map(|(_, at_ms)| time::show(at_ms)),
+            max_price_usd: plain(quote.total_usd),
+            max_credits: credits(quoted.amount),
+            max_output_tokens: quote.max_output_tokens,
+            lines: quote.lines.iter().map(LineJson::from).collect(),
         }
     }
 }
@@ -166,7 +168,7 @@ pub async fn quote(
     let context = auth.to_write(body.idempotency)?;
     let call = body.value.call.read()?;
     let quoted = api.service.quote(&context, &call, body.value.keep).await?;
-    Ok(axum::Json(QuoteJson::of(&quoted.worst, quoted.kept)))
+    Ok(axum::Json((&quoted).into()))
 }
 
 /// A hold to be placed.
