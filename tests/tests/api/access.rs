@@ -175,6 +175,40 @@ async fn an_admin_names_the_org_and_the_bootstrap_admin_must() {
 }
 
 #[tokio::test]
+async fn an_org_is_made_once_however_often_it_is_asked_for() {
+    let server = Server::start().await;
+    let once = [("idempotency-key", "org-1")];
+    let create = |body: Value| {
+        let client = server.client.clone();
+        async move {
+            client
+                .with_headers(ADMIN, Method::POST, "/v1/admin/orgs", &once, body)
+                .await
+        }
+    };
+    let acme = json!({"name": "acme", "credit_limit_credits": "1"});
+    let first = create(acme.clone()).await.expect(201);
+    assert_eq!(create(acme).await.expect(201), first);
+    let other = json!({"name": "acme", "credit_limit_credits": "2"});
+    create(other).await.problem(422, "idempotency-conflict");
+    create(json!({"name": "else"}))
+        .await
+        .problem(422, "idempotency-conflict");
+    let listed = server
+        .client
+        .admin(Method::GET, "/v1/admin/orgs", Value::Null)
+        .await
+        .expect(200);
+    assert_eq!(listed["items"], json!([first]));
+    // Without the key the name is taken.
+    let again = server
+        .client
+        .admin(Method::POST, "/v1/admin/orgs", json!({"name": "acme"}))
+        .await;
+    again.problem(409, "conflict");
+}
+
+#[tokio::test]
 async fn what_was_done_is_in_the_audit_under_the_request_id() {
     let server = Server::start().await;
     let customer = server.customer("acme", "1").await;
