@@ -3,6 +3,7 @@
 use super::server::{Server, call, usage};
 use farebox::clock::ManualClock;
 use hyper::Method;
+use rust_decimal::Decimal;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -273,7 +274,7 @@ async fn concurrent_holds_never_pass_the_wallet() {
         .post("/v1/quotes", json!({"call": call()}))
         .await
         .expect(200);
-    let one: f64 = quote["max_credits"].as_str().unwrap().parse().unwrap();
+    let one: Decimal = quote["max_credits"].as_str().unwrap().parse().unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..64 {
         let customer = customer.clone();
@@ -285,7 +286,7 @@ async fn concurrent_holds_never_pass_the_wallet() {
                 .as_u16()
         });
     }
-    let mut placed = 0;
+    let mut placed = 0_u64;
     while let Some(status) = tasks.join_next().await {
         match status.unwrap() {
             201 => placed += 1,
@@ -293,5 +294,8 @@ async fn concurrent_holds_never_pass_the_wallet() {
             other => panic!("{other}"),
         }
     }
-    assert_eq!(placed, (0.05 / one).floor() as usize);
+    // As many as fit, and one more would not.
+    let wallet = Decimal::new(5, 2);
+    assert!(Decimal::from(placed) * one <= wallet, "{placed} × {one}");
+    assert!(Decimal::from(placed + 1) * one > wallet, "{placed} × {one}");
 }
