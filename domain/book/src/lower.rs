@@ -80,5 +80,6 @@ pub(crate) fn lower(text: &BookText, problems: &mut Problems<'_>) -> Book {
             .max_output_tokens
             .unwrap_or(MAX_OUTPUT_TOKENS_DEFAULT),
         loss_leader: text.loss_leader,
+        sale: None,
     }
 }

@@ -4,10 +4,14 @@
 //! (`crate::canonical`). These types are the middle: what the text means and what the bytes say.
 //! Nothing here is a rule in code: every fallback, markup and minimum is data.
 
-use crate::event::{Deployment, KeySource};
 use crate::meter::{Attribute, Meter};
 use crate::money::Rounding;
 use rust_decimal::Decimal;
+
+pub use crate::terms::{
+    Access, Charge, ChargeRule, Counter, FeeCap, FreeQuota, Maximum, Minimum, ModelName,
+    ModelPattern, Narrowing, Per, Sale, Scope, Sheet, SheetEntry, Volume, VolumeStep,
+};
 
 /// A whole price book.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +42,9 @@ pub struct Book {
     pub max_output_tokens_default: u64,
     /// Whether the release may sell below provider cost (a declared loss-leader).
     pub loss_leader: bool,
+    /// Terms beyond markups and minimums; absent where the book uses none, so that they cost
+    /// nothing there.
+    pub sale: Option<Box<Sale>>,
 }
 
 /// Where prices were taken from.
@@ -130,67 +137,4 @@ pub struct TierFallback {
     pub service_tier: Box<str>,
     /// What the standard rates are multiplied by.
     pub factor: Decimal,
-}
-
-/// Which calls a rule is for. An absent field matches every call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scope {
-    /// Where this Farebox runs.
-    pub deployment: Option<Deployment>,
-    /// Whose provider key serves the call.
-    pub key_source: Option<KeySource>,
-    /// The customer's plan.
-    pub plan: Option<Box<str>>,
-    /// What the call is for.
-    pub feature: Option<Box<str>>,
-}
-
-/// Who pays what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChargeRule {
-    /// The rule's name, as lines show it: `plan:pro`, `feature:lead_enrichment`, `default`.
-    pub name: Box<str>,
-    /// Which calls it is for.
-    pub scope: Scope,
-    /// What they pay.
-    pub charge: Charge,
-}
-
-/// What a call pays.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Charge {
-    /// Provider cost × `markup` (1.25 adds 25 %), at least 1 unless a loss-leader is declared.
-    CostPlus {
-        /// The factor on provider cost.
-        markup: Decimal,
-    },
-    /// A fee only: the customer pays the provider with a key of their own.
-    PlatformFee {
-        /// USD per call.
-        fixed_usd: Decimal,
-        /// Share of the market rate, 0.05 for 5 %.
-        share_of_market: Decimal,
-    },
-    /// Such calls are refused.
-    NotAllowed,
-}
-
-/// "A call in this scope costs at least `usd`."
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Minimum {
-    /// The rule's name, as lines show it.
-    pub name: Box<str>,
-    /// Which calls it is for.
-    pub scope: Scope,
-    /// The least such a call is charged, in USD.
-    pub usd: Decimal,
-}
-
-/// The most that a call on the customer's own key may be charged, whatever its lines are called.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FeeCap {
-    /// USD per call.
-    pub fixed_usd: Decimal,
-    /// Plus this share of the market rate.
-    pub share_of_market: Decimal,
 }

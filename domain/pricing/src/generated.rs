@@ -10,6 +10,9 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use rust_decimal::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
+use terms::scope;
+
+pub mod terms;
 
 /// The time of every generated call.
 pub const NOW_MS: i64 = 1_700_000_000_000;
@@ -58,12 +61,14 @@ pub fn small_book(rates: &[(Meter, &str)], markup: &str) -> Book {
             charge: Charge::CostPlus {
                 markup: markup.parse().unwrap(),
             },
+            loss_leader: false,
         }],
         minimums: Vec::new(),
         plans: Vec::new(),
         own_key_cap: FeeCap::default(),
         max_output_tokens_default: 4096,
         loss_leader: false,
+        sale: None,
     }
 }
 
@@ -224,21 +229,6 @@ fn models() -> impl Strategy<Value = Vec<Model>> {
     })
 }
 
-fn scope() -> impl Strategy<Value = Scope> {
-    (
-        of(any::<bool>()),
-        of(any::<bool>()),
-        of(text(&["free", "pro"])),
-        of(text(&["f", "g"])),
-    )
-        .prop_map(|(hosted, managed, plan, feature)| Scope {
-            deployment: hosted.map(deployment),
-            key_source: managed.map(key_source),
-            plan,
-            feature,
-        })
-}
-
 fn deployment(hosted: bool) -> Deployment {
     if hosted {
         Deployment::Hosted
@@ -255,15 +245,30 @@ fn key_source(managed: bool) -> KeySource {
     }
 }
 
-fn charge_rules(loss_leader: bool, cap: FeeCap) -> impl Strategy<Value = Vec<ChargeRule>> {
-    let rule = (scope(), 0_u8..8, 0_i64..300).prop_map(move |(mut scope, kind, percent)| {
+fn charge_rules(
+    loss_leader: bool,
+    losses: bool,
+    cap: FeeCap,
+    has_sheet: bool,
+) -> impl Strategy<Value = Vec<ChargeRule>> {
+    let parts = (scope(), 0_u8..12, 0_i64..300, any::<bool>());
+    let rule = parts.prop_map(move |(mut scope, kind, percent, flag)| {
+        let declared = flag && losses;
         let charge = match kind {
             0 => Charge::NotAllowed,
+            1 if losses => Charge::Free,
             1..=4 => {
                 scope.key_source = scope.key_source.filter(|s| *s == KeySource::Managed);
-                let least = if loss_leader { 0 } else { 100 };
+                let least = if loss_leader || declared { 0 } else { 100 };
                 Charge::CostPlus {
                     markup: Decimal::new(least + percent, 2).normalize(),
+                }
+            }
+            5..=8 => {
+                scope.key_source = scope.key_source.filter(|s| *s == KeySource::Managed);
+                Charge::Listed {
+                    sheet: (has_sheet && flag).then_some(0),
+                    share: Decimal::new(percent, 2).normalize(),
                 }
             }
             _ => {
@@ -281,6 +286,7 @@ fn charge_rules(loss_leader: bool, cap: FeeCap) -> impl Strategy<Value = Vec<Cha
             name: format!("rule:{kind}:{percent}").into(),
             scope,
             charge,
+            loss_leader: declared,
         }
     });
     (prop::collection::vec(rule, 0..5), 100_i64..200).prop_map(move |(mut rules, percent)| {
@@ -297,6 +303,7 @@ fn charge_rules(loss_leader: bool, cap: FeeCap) -> impl Strategy<Value = Vec<Cha
                 name: "default".into(),
                 scope: Scope::default(),
                 charge,
+                loss_leader: false,
             });
         }
         rules
@@ -309,68 +316,75 @@ pub fn book() -> impl Strategy<Value = Book> {
         fixed_usd,
         share_of_market,
     });
-    (any::<bool>(), cap).prop_flat_map(|(loss_leader, cap)| {
-        let fallback =
-            (meter(), meter(), factor()).prop_map(|(meter, base, factor)| MeterFallback {
-                meter,
-                base,
-                factor,
-            });
-        let minimum = (scope(), price()).prop_map(|(scope, usd)| Minimum {
-            name: "least".into(),
-            scope,
-            usd,
-        });
-        let tiers = prop::collection::btree_map(text(&TIERS), factor(), 0..3).prop_map(|tiers| {
-            tiers
-                .into_iter()
-                .map(|(service_tier, factor)| TierFallback {
-                    service_tier,
+    let losses = (weighted(0.3, any::<bool>()), any::<bool>());
+    let losses = losses.prop_map(|(whole, some)| (whole.is_some(), some));
+    (losses, cap).prop_flat_map(|((loss_leader, losses), cap)| {
+        terms::sale(losses).prop_flat_map(move |sale| {
+            let cap = cap.clone();
+            let fallback =
+                (meter(), meter(), factor()).prop_map(|(meter, base, factor)| MeterFallback {
+                    meter,
+                    base,
                     factor,
-                })
-                .collect()
-        });
-        let plans = prop_oneof![
-            Just(Vec::new()),
-            Just(vec![Box::from("pro"), Box::from("free")])
-        ];
-        (
-            models(),
-            prop::collection::vec(fallback, 0..8),
-            tiers,
-            charge_rules(loss_leader, cap.clone()),
-            prop::collection::vec(minimum, 0..3),
-            plans,
-            0_u64..5000,
-        )
-            .prop_map(
-                move |(
-                    models,
-                    meter_fallbacks,
-                    tier_fallbacks,
-                    charge_rules,
-                    minimums,
-                    plans,
-                    max,
-                )| Book {
-                    name: "generated".into(),
-                    as_of: "2026-11-21".into(),
-                    sources: vec![Source {
-                        name: "proptest".into(),
-                        version: "1".into(),
-                    }],
-                    rounding: Rounding::HalfEven,
-                    models,
-                    meter_fallbacks,
-                    tier_fallbacks,
-                    charge_rules,
-                    minimums,
-                    plans,
-                    own_key_cap: cap.clone(),
-                    max_output_tokens_default: max,
-                    loss_leader,
-                },
+                });
+            let minimum = (scope(), price()).prop_map(|(scope, usd)| Minimum {
+                name: "least".into(),
+                scope,
+                usd,
+            });
+            let tiers =
+                prop::collection::btree_map(text(&TIERS), factor(), 0..3).prop_map(|tiers| {
+                    tiers
+                        .into_iter()
+                        .map(|(service_tier, factor)| TierFallback {
+                            service_tier,
+                            factor,
+                        })
+                        .collect()
+                });
+            let plans = prop_oneof![
+                Just(Vec::new()),
+                Just(vec![Box::from("pro"), Box::from("free")])
+            ];
+            (
+                models(),
+                prop::collection::vec(fallback, 0..8),
+                tiers,
+                charge_rules(loss_leader, losses, cap.clone(), sale.is_some()),
+                prop::collection::vec(minimum, 0..3),
+                plans,
+                0_u64..5000,
             )
+                .prop_map(
+                    move |(
+                        models,
+                        meter_fallbacks,
+                        tier_fallbacks,
+                        charge_rules,
+                        minimums,
+                        plans,
+                        max,
+                    )| Book {
+                        name: "generated".into(),
+                        as_of: "2026-11-21".into(),
+                        sources: vec![Source {
+                            name: "proptest".into(),
+                            version: "1".into(),
+                        }],
+                        rounding: Rounding::HalfEven,
+                        models,
+                        meter_fallbacks,
+                        tier_fallbacks,
+                        charge_rules,
+                        minimums,
+                        plans,
+                        own_key_cap: cap.clone(),
+                        max_output_tokens_default: max,
+                        loss_leader,
+                        sale: sale.clone(),
+                    },
+                )
+        })
     })
 }
 
@@ -429,12 +443,19 @@ fn call() -> impl Strategy<Value = (UsageEvent, Facts)> {
                 }
             },
         );
-    let facts = (any::<bool>(), any::<bool>(), of(text(&["free", "pro"]))).prop_map(
-        |(hosted, managed, plan)| Facts {
+    let facts = (
+        any::<bool>(),
+        weighted(0.8, Just(true)),
+        of(text(&["free", "pro"])),
+        of(text(&["acme", "globex"])),
+        prop_oneof![Just(Vec::new()), terms::counts()],
+    )
+        .prop_map(|(hosted, managed, plan, org, other)| Facts {
             plan,
-            ..Facts::new(deployment(hosted), key_source(managed), NOW_MS)
-        },
-    );
+            org,
+            other,
+            ..Facts::new(deployment(hosted), key_source(managed.is_some()), NOW_MS)
+        });
     (event, facts)
 }
 

@@ -23,4 +23,5 @@ pub mod meter;
 pub mod money;
 pub mod provider;
 pub mod rating;
+pub mod terms;
 pub mod verify;

@@ -108,6 +108,7 @@ pub(super) fn charge_rules(
                 ..place.scope.clone()
             },
             charge,
+            loss_leader: false,
         };
         if let Some(charge) = managed(terms, text.loss_leader, &path, problems) {
             rules.push(rule(KeySource::Managed, "", charge));
@@ -138,6 +139,7 @@ pub(super) fn charge_rules(
             Some(own) => fee(own, cap, &path, problems),
             None => Charge::NotAllowed,
         },
+        loss_leader: false,
     });
     let path = ROOT.field("defaults");
     let default = text.defaults.markup.unwrap_or(Amount::new(Decimal::ONE));
@@ -145,6 +147,7 @@ pub(super) fn charge_rules(
         name: "default".into(),
         scope: Scope::default(),
         charge: cost_plus(default, text.loss_leader, &path.field("markup"), problems),
+        loss_leader: false,
     });
     rules
 }

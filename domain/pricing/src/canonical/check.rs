@@ -3,8 +3,8 @@
 //! What stands here need not be asked again while rating: sorted tables, prices that cannot be
 //! negative, rules that can match. An error names the place in the book.
 
-use crate::book::{Book, Charge, Model, Period, Rate, RateTable, Scope};
-use crate::event::KeySource;
+use super::check_terms::check_rules;
+use crate::book::{Book, Model, Period, Rate, RateTable};
 use crate::meter::{Attribute, Meter};
 use crate::provider;
 use rust_decimal::Decimal;
@@ -79,12 +79,15 @@ pub enum BrokenRule {
     /// A rule or fallback names a plan the book does not list.
     #[error("the plan is not listed")]
     UnknownPlan,
+    /// A rule names a sheet the book does not have.
+    #[error("the sheet is not listed")]
+    UnknownSheet,
     /// The book passes 4 GiB.
     #[error("the book is too large")]
     TooLarge,
 }
 
-type Checked = Result<(), BrokenRule>;
+pub(super) type Checked = Result<(), BrokenRule>;
 
 /// The first broken rule, in the order of the book.
 pub(super) fn check(book: &Book) -> Result<(), EncodeError> {
@@ -156,73 +159,11 @@ fn check_terms(book: &Book) -> Result<(), EncodeError> {
         let checked = name(plan).and_then(|()| refuse(twice, BrokenRule::Duplicate));
         at(|| format!("plan `{plan}`"), checked)?;
     }
-    for rule in &book.charge_rules {
-        let checked = name(&rule.name)
-            .and_then(|()| scope(book, &rule.scope))
-            .and_then(|()| charge(book, &rule.scope, &rule.charge));
-        at(|| format!("charge rule `{}`", rule.name), checked)?;
-    }
-    for minimum in &book.minimums {
-        let checked = name(&minimum.name)
-            .and_then(|()| scope(book, &minimum.scope))
-            .and_then(|()| amount(minimum.usd));
-        at(|| format!("minimum `{}`", minimum.name), checked)?;
-    }
-    let cap = &book.own_key_cap;
-    let checked = amount(cap.fixed_usd).and_then(|()| amount(cap.share_of_market));
-    at(|| "cap for own keys".into(), checked)
-}
-
-fn scope(book: &Book, scope: &Scope) -> Checked {
-    if let Some(feature) = &scope.feature {
-        name(feature)?;
-    }
-    match &scope.plan {
-        Some(plan) => {
-            name(plan)?;
-            let listed = book.plans.is_empty() || book.plans.contains(plan);
-            refuse(!listed, BrokenRule::UnknownPlan)
-        }
-        None => Ok(()),
-    }
-}
-
-fn charge(book: &Book, scope: &Scope, charge: &Charge) -> Checked {
-    match charge {
-        Charge::CostPlus { markup } => {
-            amount(*markup)?;
-            let below = *markup < Decimal::ONE && !book.loss_leader;
-            refuse(below, BrokenRule::BelowCost)?;
-            refuse(
-                scope.key_source == Some(KeySource::Own),
-                BrokenRule::NeverMatches,
-            )
-        }
-        Charge::PlatformFee {
-            fixed_usd,
-            share_of_market,
-        } => {
-            amount(*fixed_usd)?;
-            amount(*share_of_market)?;
-            let cap = &book.own_key_cap;
-            let above = *fixed_usd > cap.fixed_usd || *share_of_market > cap.share_of_market;
-            refuse(above, BrokenRule::AboveCap)?;
-            refuse(
-                scope.key_source == Some(KeySource::Managed),
-                BrokenRule::NeverMatches,
-            )
-        }
-        Charge::NotAllowed => Ok(()),
-    }
+    check_rules(book)
 }
 
 fn check_model(model: &Model) -> Checked {
-    let id = &*model.provider;
-    let canonical = provider::canonical(id).is_none_or(|canonical| canonical == id);
-    refuse(
-        !canonical || !provider::is_well_formed(id),
-        BrokenRule::ProviderNotCanonical,
-    )?;
+    provider_id(&model.provider)?;
     name(&model.name)?;
     for names in [&model.aliases, &model.prefixes] {
         names.iter().try_for_each(|text| name(text))?;
@@ -274,25 +215,33 @@ fn check_rate(rate: &Rate) -> Checked {
     refuse(!strictly_sorted(names), BrokenRule::NotSorted)
 }
 
+pub(super) fn provider_id(id: &str) -> Checked {
+    let canonical = provider::canonical(id).is_none_or(|canonical| canonical == id);
+    refuse(
+        !canonical || !provider::is_well_formed(id),
+        BrokenRule::ProviderNotCanonical,
+    )
+}
+
 fn tier(text: &str) -> Checked {
     name(text)?;
     let standard = matches!(text, "default" | "standard" | "auto");
     refuse(standard, BrokenRule::StandardTier)
 }
 
-fn meter(meter: &Meter) -> Checked {
+pub(super) fn meter(meter: &Meter) -> Checked {
     let found = Meter::from_name(meter.name());
     refuse(found.as_ref() != Some(meter), BrokenRule::BadMeter)
 }
 
-fn amount(amount: Decimal) -> Checked {
+pub(super) fn amount(amount: Decimal) -> Checked {
     let amount = amount.normalize();
     refuse(amount < Decimal::ZERO, BrokenRule::Negative)?;
     let too_precise = amount.scale() > SCALE_MAX || i64::try_from(amount.mantissa()).is_err();
     refuse(too_precise, BrokenRule::TooPrecise)
 }
 
-fn name(text: &str) -> Checked {
+pub(super) fn name(text: &str) -> Checked {
     let bad = text.is_empty() || text.len() > NAME_LEN_MAX || text.chars().any(char::is_control);
     refuse(bad, BrokenRule::BadName)
 }
@@ -306,17 +255,17 @@ fn date(text: &str) -> Checked {
     refuse(!shaped, BrokenRule::BadDate)
 }
 
-fn refuse(broken: bool, rule: BrokenRule) -> Checked {
+pub(super) fn refuse(broken: bool, rule: BrokenRule) -> Checked {
     if broken { Err(rule) } else { Ok(()) }
 }
 
-fn at(place: impl FnOnce() -> String, checked: Checked) -> Result<(), EncodeError> {
+pub(super) fn at(place: impl FnOnce() -> String, checked: Checked) -> Result<(), EncodeError> {
     checked.map_err(|rule| EncodeError {
         place: place().into(),
         rule,
     })
 }
 
-fn strictly_sorted<T: PartialOrd>(items: impl Iterator<Item = T>) -> bool {
+pub(super) fn strictly_sorted<T: PartialOrd>(items: impl Iterator<Item = T>) -> bool {
     items.is_sorted_by(|a, b| a < b)
 }

@@ -3,7 +3,7 @@
 //! Reads any bytes without panicking, and never allocates more than the bytes could describe.
 //! Accepts a little more than canonical form: `check_all` compares bytes.
 
-use super::CanonicalError;
+use super::{CanonicalError, sale};
 use crate::book::{
     Book, Charge, ChargeRule, FeeCap, MeterFallback, Minimum, Model, Period, Rate, RateTable,
     Scope, Source, TierFallback,
@@ -16,7 +16,7 @@ use minicbor::data::{Tag, Type};
 use minicbor::decode::Error;
 use rust_decimal::Decimal;
 
-type Read<T> = Result<T, Error>;
+pub(super) type Read<T> = Result<T, Error>;
 
 pub(super) fn terms(bytes: &[u8]) -> Result<Book, CanonicalError> {
     whole(bytes, read_terms, || "the terms".into())
@@ -46,7 +46,7 @@ fn whole<T>(
 }
 
 fn read_terms(d: &mut Decoder<'_>) -> Read<Book> {
-    array(d, 12)?;
+    array(d, 13)?;
     Ok(Book {
         name: text(d)?,
         as_of: text(d)?,
@@ -75,11 +75,12 @@ fn read_terms(d: &mut Decoder<'_>) -> Read<Book> {
             })
         })?,
         charge_rules: list(d, |d| {
-            array(d, 3)?;
+            array(d, 4)?;
             Ok(ChargeRule {
                 name: text(d)?,
                 scope: scope(d)?,
                 charge: charge(d)?,
+                loss_leader: d.bool()?,
             })
         })?,
         minimums: list(d, |d| {
@@ -100,11 +101,12 @@ fn read_terms(d: &mut Decoder<'_>) -> Read<Book> {
         },
         max_output_tokens_default: d.u64()?,
         loss_leader: d.bool()?,
+        sale: option(d, sale::read)?.map(Box::new),
     })
 }
 
-fn scope(d: &mut Decoder<'_>) -> Read<Scope> {
-    array(d, 4)?;
+pub(super) fn scope(d: &mut Decoder<'_>) -> Read<Scope> {
+    array(d, 5)?;
     Ok(Scope {
         deployment: option(d, |d| match d.str()? {
             "hosted" => Ok(Deployment::Hosted),
@@ -118,6 +120,7 @@ fn scope(d: &mut Decoder<'_>) -> Read<Scope> {
         })?,
         plan: option(d, text)?,
         feature: option(d, text)?,
+        narrowing: option(d, sale::narrowing)?.map(Box::new),
     })
 }
 
@@ -132,6 +135,11 @@ fn charge(d: &mut Decoder<'_>) -> Read<Charge> {
             share_of_market: decimal(d)?,
         }),
         (Some(1), 2) => Ok(Charge::NotAllowed),
+        (Some(3), 3) => Ok(Charge::Listed {
+            sheet: option(d, |d| d.u16())?,
+            share: decimal(d)?,
+        }),
+        (Some(1), 4) => Ok(Charge::Free),
         _ => Err(malformed("charge")),
     }
 }
@@ -179,7 +187,7 @@ fn table(d: &mut Decoder<'_>) -> Read<RateTable> {
     })
 }
 
-fn meter(d: &mut Decoder<'_>) -> Read<Meter> {
+pub(super) fn meter(d: &mut Decoder<'_>) -> Read<Meter> {
     let meter = if d.datatype()? == Type::String {
         Meter::from_name(d.str()?).filter(|meter| matches!(meter, Meter::Other(_)))
     } else {
@@ -188,7 +196,7 @@ fn meter(d: &mut Decoder<'_>) -> Read<Meter> {
     meter.ok_or_else(|| malformed("meter"))
 }
 
-fn decimal(d: &mut Decoder<'_>) -> Read<Decimal> {
+pub(super) fn decimal(d: &mut Decoder<'_>) -> Read<Decimal> {
     if d.tag()? != Tag::new(4) {
         return Err(malformed("decimal"));
     }
@@ -200,11 +208,11 @@ fn decimal(d: &mut Decoder<'_>) -> Read<Decimal> {
         .ok_or_else(|| malformed("decimal"))
 }
 
-fn text(d: &mut Decoder<'_>) -> Read<Box<str>> {
+pub(super) fn text(d: &mut Decoder<'_>) -> Read<Box<str>> {
     d.str().map(Into::into)
 }
 
-fn option<T>(
+pub(super) fn option<T>(
     d: &mut Decoder<'_>,
     read: impl FnOnce(&mut Decoder<'_>) -> Read<T>,
 ) -> Read<Option<T>> {
@@ -215,7 +223,10 @@ fn option<T>(
     read(d).map(Some)
 }
 
-fn list<'b, T>(d: &mut Decoder<'b>, read: impl Fn(&mut Decoder<'b>) -> Read<T>) -> Read<Vec<T>> {
+pub(super) fn list<'b, T>(
+    d: &mut Decoder<'b>,
+    read: impl Fn(&mut Decoder<'b>) -> Read<T>,
+) -> Read<Vec<T>> {
     let len = d.array()?.ok_or_else(|| malformed("list"))?;
     // An item takes at least one byte, so a longer list cannot be true.
     let rest = d.input().len().saturating_sub(d.position());
@@ -231,7 +242,7 @@ fn list<'b, T>(d: &mut Decoder<'b>, read: impl Fn(&mut Decoder<'b>) -> Read<T>) 
     Ok(items)
 }
 
-fn array(d: &mut Decoder<'_>, len: u64) -> Read<()> {
+pub(super) fn array(d: &mut Decoder<'_>, len: u64) -> Read<()> {
     if d.array()? == Some(len) {
         Ok(())
     } else {
@@ -239,6 +250,6 @@ fn array(d: &mut Decoder<'_>, len: u64) -> Read<()> {
     }
 }
 
-fn malformed(what: &'static str) -> Error {
+pub(super) fn malformed(what: &'static str) -> Error {
     Error::message(what)
 }

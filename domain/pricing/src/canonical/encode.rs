@@ -5,6 +5,7 @@
 
 use super::check::{BrokenRule, EncodeError, check};
 use super::layout::{MAGIC, VERSION};
+use super::sale;
 use crate::book::{Book, Charge, Model, Period, Rate, RateTable, Scope};
 use crate::event::{Deployment, KeySource};
 use crate::meter::{Attribute, Meter};
@@ -14,8 +15,8 @@ use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-type Cbor = Encoder<Vec<u8>>;
-type Written = Result<(), minicbor::encode::Error<Infallible>>;
+pub(super) type Cbor = Encoder<Vec<u8>>;
+pub(super) type Written = Result<(), minicbor::encode::Error<Infallible>>;
 
 /// The canonical bytes of `book`. Equal books give equal bytes.
 ///
@@ -106,7 +107,7 @@ fn bytes(write: impl FnOnce(&mut Cbor) -> Written) -> Option<Vec<u8>> {
 }
 
 fn write_terms(e: &mut Cbor, book: &Book) -> Written {
-    e.array(12)?.str(&book.name)?.str(&book.as_of)?;
+    e.array(13)?.str(&book.name)?.str(&book.as_of)?;
     list(e, &book.sources, |e, source| {
         e.array(2)?.str(&source.name)?.str(&source.version)?;
         Ok(())
@@ -123,9 +124,11 @@ fn write_terms(e: &mut Cbor, book: &Book) -> Written {
         write_decimal(e, fallback.factor)
     })?;
     list(e, &book.charge_rules, |e, rule| {
-        e.array(3)?.str(&rule.name)?;
+        e.array(4)?.str(&rule.name)?;
         write_scope(e, &rule.scope)?;
-        write_charge(e, &rule.charge)
+        write_charge(e, &rule.charge)?;
+        e.bool(rule.loss_leader)?;
+        Ok(())
     })?;
     list(e, &book.minimums, |e, minimum| {
         e.array(3)?.str(&minimum.name)?;
@@ -138,11 +141,17 @@ fn write_terms(e: &mut Cbor, book: &Book) -> Written {
     write_decimal(e, book.own_key_cap.share_of_market)?;
     e.u64(book.max_output_tokens_default)?
         .bool(book.loss_leader)?;
-    Ok(())
+    match &book.sale {
+        Some(sale) => sale::write(e, sale),
+        None => {
+            e.null()?;
+            Ok(())
+        }
+    }
 }
 
-fn write_scope(e: &mut Cbor, scope: &Scope) -> Written {
-    e.array(4)?;
+pub(super) fn write_scope(e: &mut Cbor, scope: &Scope) -> Written {
+    e.array(5)?;
     e.encode(scope.deployment.map(|deployment| match deployment {
         Deployment::Hosted => "hosted",
         Deployment::SelfHosted => "self-hosted",
@@ -153,7 +162,13 @@ fn write_scope(e: &mut Cbor, scope: &Scope) -> Written {
     }))?;
     e.encode(scope.plan.as_deref())?;
     e.encode(scope.feature.as_deref())?;
-    Ok(())
+    match &scope.narrowing {
+        Some(narrowing) => sale::write_narrowing(e, narrowing),
+        None => {
+            e.null()?;
+            Ok(())
+        }
+    }
 }
 
 fn write_charge(e: &mut Cbor, charge: &Charge) -> Written {
@@ -172,6 +187,14 @@ fn write_charge(e: &mut Cbor, charge: &Charge) -> Written {
         }
         Charge::NotAllowed => {
             e.array(1)?.u8(2)?;
+            Ok(())
+        }
+        Charge::Listed { sheet, share } => {
+            e.array(3)?.u8(3)?.encode(*sheet)?;
+            write_decimal(e, *share)
+        }
+        Charge::Free => {
+            e.array(1)?.u8(4)?;
             Ok(())
         }
     }
@@ -212,7 +235,7 @@ fn write_rate(e: &mut Cbor, rate: &Rate) -> Written {
 }
 
 /// A named meter is its number, any other its name.
-fn write_meter(e: &mut Cbor, meter: &Meter) -> Written {
+pub(super) fn write_meter(e: &mut Cbor, meter: &Meter) -> Written {
     match Meter::NAMED.iter().zip(0_u8..).find(|(m, _)| *m == meter) {
         Some((_, number)) => e.u8(number)?,
         None => e.str(meter.name())?,
@@ -220,7 +243,7 @@ fn write_meter(e: &mut Cbor, meter: &Meter) -> Written {
     Ok(())
 }
 
-fn write_decimal(e: &mut Cbor, decimal: Decimal) -> Written {
+pub(super) fn write_decimal(e: &mut Cbor, decimal: Decimal) -> Written {
     let decimal = decimal.normalize();
     // `check` keeps mantissas within i64 and scales within 24; the error cannot happen.
     let mantissa = i64::try_from(decimal.mantissa())
@@ -239,7 +262,11 @@ fn write_text(e: &mut Cbor, text: &Box<str>) -> Written {
     Ok(())
 }
 
-fn list<T>(e: &mut Cbor, items: &[T], write: impl Fn(&mut Cbor, &T) -> Written) -> Written {
+pub(super) fn list<T>(
+    e: &mut Cbor,
+    items: &[T],
+    write: impl Fn(&mut Cbor, &T) -> Written,
+) -> Written {
     e.array(items.len() as u64)?;
     items.iter().try_for_each(|item| write(e, item))
 }

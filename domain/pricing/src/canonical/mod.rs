@@ -8,10 +8,12 @@
 //! A lookup tries the exact name, then an alias, then the longest prefix.
 
 mod check;
+mod check_terms;
 mod decode;
 mod encode;
 mod index;
 mod layout;
+mod sale;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -5,8 +5,9 @@
 
 use super::lookup::{PriceList, special_tier};
 use super::out_of_range;
+use super::sheet::SheetPrices;
 use crate::answer::Refusal;
-use crate::book::{Rate, RateTable};
+use crate::book::{MeterFallback, Rate, RateTable};
 use crate::event::QuoteRequest;
 use crate::exact;
 use crate::meter::{Attribute, Meter};
@@ -33,10 +34,17 @@ pub(super) struct Reach<'r> {
     prompt_tokens: Decimal,
     /// The largest factor on standard rates of a tier without tables of its own; at least 1.
     tier_factor: Decimal,
+    /// What list prices become.
+    prices: SheetPrices<'r>,
 }
 
 impl<'r> Reach<'r> {
-    pub fn of(request: &'r QuoteRequest, list: &PriceList<'_>, prompt_tokens: Decimal) -> Self {
+    pub fn of(
+        request: &'r QuoteRequest,
+        list: &PriceList<'_>,
+        prices: SheetPrices<'r>,
+        prompt_tokens: Decimal,
+    ) -> Self {
         let service_tier = match request.service_tier.as_deref() {
             None | Some("auto") => None,
             Some(tier) => Some(special_tier(tier)),
@@ -50,6 +58,7 @@ impl<'r> Reach<'r> {
             region: request.region.as_deref(),
             prompt_tokens,
             tier_factor: factors.fold(Decimal::ONE, |most, f| most.max(f.factor)),
+            prices,
         }
     }
 
@@ -61,7 +70,7 @@ impl<'r> Reach<'r> {
         meter: &Meter,
         declared: &[Attribute],
     ) -> Result<Option<UnitPrice<'b>>, Refusal> {
-        let mut dearest = self.dearest_direct(list, meter, declared, Decimal::ONE, None)?;
+        let mut dearest = self.dearest_direct(list, meter, declared, None)?;
         if always_priced(list, meter) {
             return Ok(dearest);
         }
@@ -71,10 +80,9 @@ impl<'r> Reach<'r> {
             .iter()
             .filter(|f| f.meter == *meter)
         {
-            let base = &fallback.base;
-            let price = self.dearest_direct(list, base, declared, fallback.factor, Some(base))?;
+            let price = self.dearest_direct(list, meter, declared, Some(fallback))?;
             dearest = dearer(dearest, price);
-            if always_priced(list, base) {
+            if always_priced(list, &fallback.base) {
                 break;
             }
         }
@@ -83,7 +91,7 @@ impl<'r> Reach<'r> {
 
     /// The dearest fee per call, where the model has one.
     pub fn request_fee<'b>(&self, list: &PriceList<'b>) -> Result<Option<UnitPrice<'b>>, Refusal> {
-        self.dearest_direct(list, &Meter::Request, &[], Decimal::ONE, None)
+        self.dearest_direct(list, &Meter::Request, &[], None)
     }
 
     fn dearest_direct<'b>(
@@ -91,9 +99,10 @@ impl<'r> Reach<'r> {
         list: &PriceList<'b>,
         meter: &Meter,
         declared: &[Attribute],
-        factor: Decimal,
-        base: Option<&'b Meter>,
+        fallback: Option<&'b MeterFallback>,
     ) -> Result<Option<UnitPrice<'b>>, Refusal> {
+        let base = fallback.map(|fallback| &fallback.base);
+        let factor = fallback.map_or(Decimal::ONE, |fallback| fallback.factor);
         let mut dearest = None;
         for table in list.period.tables.iter().filter(|t| self.reaches(list, t)) {
             // Only standard rates stand in for a tier without tables.
@@ -103,10 +112,12 @@ impl<'r> Reach<'r> {
             } else {
                 Decimal::ONE
             };
-            let rates = table.rates.iter().filter(|rate| rate.meter == *meter);
+            let rated = base.unwrap_or(meter);
+            let rates = table.rates.iter().filter(|rate| rate.meter == *rated);
             for rate in rates.filter(|rate| fits(rate, declared)) {
                 let usd = exact::mul(rate.usd, factor)
                     .and_then(|usd| exact::mul(usd, tier_factor))
+                    .and_then(|usd| self.prices.unit_price(meter, usd, fallback))
                     .map_err(|_| out_of_range(format!("price of `{}`", meter.name())))?;
                 let price = UnitPrice {
                     usd,

@@ -1,21 +1,23 @@
 //! The rate card: what a customer with these facts pays per unit, a page at a time.
 
-use super::charge::rule_for;
 use super::lookup::malformed;
 use super::out_of_range;
+use super::rate::{base_prices, factor};
+use super::scope::Call;
+use super::sheet::SheetPrices;
 use crate::answer::Refusal;
-use crate::book::{Charge, Model};
+use crate::book::Model;
 use crate::canonical::BookView;
 use crate::card::{PAGE_MAX, RateCardEntry, RateCardPage, RateCardRate, RateCardRequest};
-use crate::event::Facts;
+use crate::event::{Facts, KeySource};
 use crate::exact;
-use rust_decimal::Decimal;
 
 /// A page ends early beyond this many rates, so that its size stays bounded.
 const PAGE_RATES_MAX: usize = 1000;
 
 /// A page of the rate card. Minimums and fixed fees are per call, so they are not on it; a rule
-/// for a feature does not show either. A limit of 0 or above [`PAGE_MAX`] means that.
+/// for a feature does not show either, nor do quotas and volume steps. Models that the terms do
+/// not sell to this customer are left out. A limit of 0 or above [`PAGE_MAX`] means that.
 ///
 /// # Errors
 /// `NotAllowed` when no rule sells to a customer with these facts, `OutOfRange` when a price
@@ -25,14 +27,8 @@ pub fn rate_card(
     request: &RateCardRequest,
     facts: &Facts,
 ) -> Result<RateCardPage, Refusal> {
-    let factor = match rule_for(book.terms(), None, facts)?.charge {
-        Charge::CostPlus { markup } => markup,
-        Charge::PlatformFee {
-            share_of_market, ..
-        } => share_of_market,
-        // `rule_for` has refused those.
-        Charge::NotAllowed => return Ok(RateCardPage::default()),
-    };
+    // Who is sold nothing at all is told so, and not shown an empty card.
+    Call::of_anything(book, facts).charge_rule()?;
     let limit = match request.limit {
         0 => PAGE_MAX,
         limit => limit.min(PAGE_MAX),
@@ -53,7 +49,7 @@ pub fn rate_card(
         {
             continue;
         }
-        let rates = rates(model, factor, facts)?;
+        let rates = rates(book, model, facts)?;
         if rates.is_empty() {
             continue;
         }
@@ -96,19 +92,32 @@ fn cursor(entry: &RateCardEntry) -> Box<str> {
     format!("{}/{}", entry.provider, entry.model).into()
 }
 
-fn rates(model: &Model, factor: Decimal, facts: &Facts) -> Result<Vec<RateCardRate>, Refusal> {
+/// What a model's rates sell for; nothing where the terms do not sell it.
+fn rates(book: &BookView, model: &Model, facts: &Facts) -> Result<Vec<RateCardRate>, Refusal> {
     let at_ms = facts.occurred_at_ms;
+    let call = Call::of_model(book, facts, &model.provider, &model.name);
+    let rule = match call.charge_rule() {
+        Ok(rule) => rule,
+        Err(Refusal::NotAllowed { .. }) => return Ok(Vec::new()),
+        Err(refusal) => return Err(refusal),
+    };
+    let prices = match facts.key_source {
+        KeySource::Managed => base_prices(&call, rule),
+        KeySource::Own => SheetPrices::LIST,
+    };
     let period = model.periods.iter().find(|period| period.holds_at(at_ms));
     let mut rates = Vec::new();
     for table in period.into_iter().flat_map(|period| &period.tables) {
         for rate in &table.rates {
+            let unit_price = prices.unit_price(&rate.meter, rate.usd, None);
             rates.push(RateCardRate {
                 meter: rate.meter.clone(),
                 attributes: rate.attributes.clone(),
                 service_tier: table.service_tier.clone(),
                 region: table.region.clone(),
                 context_above: table.context_above,
-                unit_price_usd: exact::mul(rate.usd, factor)
+                unit_price_usd: unit_price
+                    .and_then(|usd| exact::mul(usd, factor(rule)))
                     .map_err(|_| out_of_range(format!("price of `{}`", rate.meter.name())))?,
                 market_usd: rate.usd,
             });

@@ -1,57 +1,13 @@
 //! From what a call costs to what it is charged: rules, markup, fees and minimums.
 
 use super::out_of_range;
+use super::scope::Call;
 use crate::answer::{LINES_MAX, Line, LineKind, Reason, Refusal, is_in_range};
-use crate::book::{Book, Charge, ChargeRule, Minimum, Scope};
-use crate::event::{Facts, KeySource};
+use crate::book::{Book, Charge, ChargeRule, Minimum};
+use crate::event::KeySource;
 use crate::exact;
 use crate::meter::Meter;
 use rust_decimal::Decimal;
-
-/// The rule that decides what a call pays.
-///
-/// The first whose scope matches. A cost-plus rule is for managed keys and a platform fee for own
-/// keys; neither ever matches the other.
-pub(super) fn rule_for<'b>(
-    terms: &'b Book,
-    feature: Option<&str>,
-    facts: &Facts,
-) -> Result<&'b ChargeRule, Refusal> {
-    let not_allowed = |rule: Box<str>| Refusal::NotAllowed { rule };
-    if let Some(plan) = &facts.plan
-        && !terms.plans.is_empty()
-        && !terms.plans.contains(plan)
-    {
-        return Err(not_allowed(format!("plan `{plan}` is not listed").into()));
-    }
-    let rule = terms
-        .charge_rules
-        .iter()
-        .find(|rule| {
-            let fits = match rule.charge {
-                Charge::CostPlus { .. } => facts.key_source == KeySource::Managed,
-                Charge::PlatformFee { .. } => facts.key_source == KeySource::Own,
-                Charge::NotAllowed => true,
-            };
-            fits && matches(&rule.scope, feature, facts)
-        })
-        .ok_or_else(|| not_allowed("no charge rule matches".into()))?;
-    match rule.charge {
-        Charge::NotAllowed => Err(not_allowed(rule.name.clone())),
-        Charge::CostPlus { .. } | Charge::PlatformFee { .. } => Ok(rule),
-    }
-}
-
-fn matches(scope: &Scope, feature: Option<&str>, facts: &Facts) -> bool {
-    scope
-        .deployment
-        .is_none_or(|deployment| deployment == facts.deployment)
-        && scope
-            .key_source
-            .is_none_or(|source| source == facts.key_source)
-        && (scope.plan.is_none() || scope.plan == facts.plan)
-        && (scope.feature.is_none() || scope.feature.as_deref() == feature)
-}
 
 /// Lines and their exact sum so far.
 pub(super) struct Bill {
@@ -97,16 +53,16 @@ impl Bill {
         self.add(LineKind::ProviderCost, None, Decimal::ONE, usd, reason)
     }
 
-    /// Adds what `rule` charges. The lines so far are the provider cost; with own keys there are
-    /// none, and `market` gives the list price when it is asked for.
+    /// Adds what `rule` charges. The lines so far are the call at the rule's base prices; with own
+    /// keys there are none, and `market` gives the list price when it is asked for.
     pub fn charge(
         &mut self,
         rule: &ChargeRule,
         market: impl FnOnce() -> Result<Decimal, Refusal>,
     ) -> Result<(), Refusal> {
         match rule.charge {
-            Charge::CostPlus { markup } => {
-                let rate = exact::sub(markup, Decimal::ONE).map_err(|_| out_of_range("markup"))?;
+            Charge::CostPlus { markup: factor } | Charge::Listed { share: factor, .. } => {
+                let rate = exact::sub(factor, Decimal::ONE).map_err(|_| out_of_range("markup"))?;
                 let rule = rule.name.clone();
                 let (kind, reason) = if rate.is_zero() {
                     return Ok(());
@@ -137,6 +93,7 @@ impl Bill {
                 }
                 Ok(())
             }
+            Charge::Free => Ok(()),
             Charge::NotAllowed => Err(Refusal::NotAllowed {
                 rule: rule.name.clone(),
             }),
@@ -145,16 +102,10 @@ impl Bill {
 
     /// Lifts the total to the highest minimum that matches. With own keys never above the fixed
     /// part of the cap: the cap is a promise to the customer.
-    pub fn lift(
-        &mut self,
-        terms: &Book,
-        feature: Option<&str>,
-        facts: &Facts,
-    ) -> Result<(), Refusal> {
+    pub fn lift(&mut self, call: &Call<'_>, minimums: &[Minimum]) -> Result<(), Refusal> {
         let mut highest: Option<&Minimum> = None;
-        for minimum in &terms.minimums {
-            if highest.is_none_or(|highest| minimum.usd > highest.usd)
-                && matches(&minimum.scope, feature, facts)
+        for minimum in minimums {
+            if highest.is_none_or(|highest| minimum.usd > highest.usd) && call.is_in(&minimum.scope)
             {
                 highest = Some(minimum);
             }
@@ -162,9 +113,9 @@ impl Bill {
         let Some(minimum) = highest else {
             return Ok(());
         };
-        let usd = match facts.key_source {
+        let usd = match call.facts.key_source {
             KeySource::Managed => minimum.usd,
-            KeySource::Own => minimum.usd.min(terms.own_key_cap.fixed_usd),
+            KeySource::Own => minimum.usd.min(call.book.terms().own_key_cap.fixed_usd),
         };
         if usd <= self.total_usd {
             return Ok(());

@@ -3,6 +3,8 @@
 
 use super::lookup::{Conditions, FoundRate, PriceList};
 use super::out_of_range;
+use super::scope::Call;
+use super::sheet::SheetPrices;
 use crate::answer::{Refusal, is_in_range};
 use crate::canonical::BookView;
 use crate::event::{Facts, KeySource, UsageEvent};
@@ -51,10 +53,16 @@ pub fn cost(book: &BookView, event: &UsageEvent, facts: &Facts) -> Result<Cost, 
             basis: CostBasis::Vouched,
         },
         (KeySource::Managed, None) => {
-            let usd = list_price(book, event, facts)?;
+            let costs = SheetPrices::costs(&Call::of_event(book, event, facts));
+            let list = price_list(book, event, facts)?;
+            let usd = price_usage(&list, event, costs, |_| {})?;
             Cost {
                 provider_cost_usd: usd,
-                market_usd: Some(usd),
+                market_usd: if costs.is_list() {
+                    Some(usd)
+                } else {
+                    price_usage(&list, event, SheetPrices::LIST, |_| {}).ok()
+                },
                 basis: CostBasis::Book,
             }
         }
@@ -72,8 +80,16 @@ pub(super) fn market(
 }
 
 fn list_price(book: &BookView, event: &UsageEvent, facts: &Facts) -> Result<Decimal, Refusal> {
-    let list = PriceList::find(book, &event.provider, event.model(), facts.occurred_at_ms)?;
-    price_usage(&list, event, |_| {})
+    let list = price_list(book, event, facts)?;
+    price_usage(&list, event, SheetPrices::LIST, |_| {})
+}
+
+pub(super) fn price_list<'b>(
+    book: &'b BookView,
+    event: &UsageEvent,
+    facts: &Facts,
+) -> Result<PriceList<'b>, Refusal> {
+    PriceList::find(book, &event.provider, event.model(), facts.occurred_at_ms)
 }
 
 /// A vouched cost, when it is one: at least zero, and in range.
@@ -96,18 +112,21 @@ pub(super) struct PricedPool<'c, 'b> {
     pub found: FoundRate<'b>,
 }
 
-/// Prices every pool at the provider's rates, hands each to `each`, and returns the exact sum.
+/// SheetPrices every pool at the provider's rates as `prices` has them, hands each to `each`, and
+/// returns the exact sum.
 ///
 /// A pool of zero needs no rate and is passed over. A rate for `request` is a fee per call, due
 /// once unless the event counts its requests itself. An event without any pool is one request.
 pub(super) fn price_usage<'b>(
     list: &PriceList<'b>,
     event: &UsageEvent,
+    prices: SheetPrices<'_>,
     mut each: impl FnMut(PricedPool<'_, 'b>),
 ) -> Result<Decimal, Refusal> {
     let conditions = &Conditions::of(event, list)?;
     let mut price = |meter: &Meter, quantity: Decimal, found: FoundRate<'b>| {
-        let unit_price_usd = conditions.unit_price(&found)?;
+        let list_usd = conditions.unit_price(&found)?;
+        let unit_price_usd = prices.of_found(meter, list_usd, &found)?;
         let amount_usd = exact::mul(quantity, unit_price_usd)?;
         each(PricedPool {
             meter,

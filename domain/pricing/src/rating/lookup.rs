@@ -34,10 +34,7 @@ impl<'b> PriceList<'b> {
             model: model.unwrap_or_default().into(),
         };
         let name = model.ok_or_else(unknown)?;
-        let model = match book.find(provider, name).map_err(malformed)? {
-            Some(model) => model,
-            None => find_related(book, provider, name)?.ok_or_else(unknown)?,
-        };
+        let model = find_model(book, provider, name)?.ok_or_else(unknown)?;
         let period = model.periods.iter().find(|period| period.holds_at(at_ms));
         Ok(Self {
             terms: book.terms(),
@@ -106,6 +103,18 @@ impl<'b> PriceList<'b> {
     #[cold]
     pub fn not_priced(&self, meter: &Meter) -> Refusal {
         not_priced(self.model, meter.name())
+    }
+}
+
+/// The model that `name` means at `provider`, which may stand under a related provider.
+pub(super) fn find_model<'b>(
+    book: &'b BookView,
+    provider: &str,
+    name: &str,
+) -> Result<Option<&'b Model>, Refusal> {
+    match book.find(provider, name).map_err(malformed)? {
+        Some(model) => Ok(Some(model)),
+        None => find_related(book, provider, name),
     }
 }
 

@@ -17,6 +17,12 @@
 //! refused when none is declared.
 //!
 //! The context tier is decided by the sum of all prompt tokens, for the whole request.
+//!
+//! # What a call pays
+//! The first charge rule that matches says at which prices the pools stand on the bill (what the
+//! operator pays, the list, or a selling price list) and by which factor they are multiplied. Then,
+//! in this order: free quotas, volume steps, the rounding step, the minimum, the maximum, and the
+//! floor, which lifts the total to what the call costs unless a rule declares a loss.
 
 mod bound;
 mod card;
@@ -25,16 +31,27 @@ mod cost;
 mod lookup;
 mod quote;
 mod rate;
+mod sale;
+mod scope;
+mod sheet;
 #[cfg(test)]
 mod tests;
 
 pub use card::rate_card;
 pub use charge::own_key_cap;
 pub use cost::{Cost, CostBasis, cost};
-pub use quote::{cost_bound, largest_max_output, quote};
-pub use rate::rate;
+pub use quote::{cost_bound, is_declared_loss, largest_max_output, quote};
+pub use rate::{Count, counts, lowest_price, rate};
 
 use crate::answer::Refusal;
+
+/// What the name of a fact begins with that says what the host counted for a rule.
+pub const COUNT_PREFIX: &str = "count:";
+/// The rule that a line names which lifts a price to what the call costs.
+pub const COST_FLOOR: &str = "cost";
+
+/// The rule that a line names which cuts a charge to the cap for own keys.
+pub const OWN_KEY_CAP: &str = "own_keys/cap";
 
 /// Refuses because `what` is out of range or would lose digits.
 fn out_of_range(what: impl Into<Box<str>>) -> Refusal {

@@ -6,15 +6,21 @@
 //! reasoning. What bytes do not bound (media, searches, tools) is bounded by what is declared.
 
 use super::bound::{Reach, UnitPrice, dearer};
-use super::charge::{Bill, rule_for};
+use super::charge::Bill;
 use super::cost::vouched;
 use super::lookup::PriceList;
 use super::out_of_range;
+use super::rate::base_prices;
+use super::sale::Tally;
+use super::scope::Call;
+use super::sheet::SheetPrices;
 use crate::answer::{LineKind, Quote, Reason, Refusal};
+use crate::book::{Charge, ChargeRule};
 use crate::canonical::BookView;
 use crate::event::{Facts, KeySource, QuoteRequest};
 use crate::exact;
 use crate::meter::{Attribute, Meter, Pool};
+use crate::money::Rounding;
 use rust_decimal::Decimal;
 
 const TEXT: [Meter; 4] = [
@@ -34,9 +40,9 @@ const OUTPUT: [Meter; 2] = [Meter::Output, Meter::Reasoning];
 /// say, without a declared number of images).
 pub fn quote(book: &BookView, request: &QuoteRequest, facts: &Facts) -> Result<Quote, Refusal> {
     let terms = book.terms();
-    let feature = request.feature.as_deref();
-    let rule = rule_for(terms, feature, facts)?;
-    let worst = worst_case(book, request, facts);
+    let call = Call::of_request(book, request, facts);
+    let rule = call.charge_rule()?;
+    let worst = worst_case(&call, request, base_prices(&call, rule));
     let (mut bill, market, max_output_tokens) = match (facts.key_source, worst) {
         (KeySource::Managed, worst) => {
             let worst = worst?;
@@ -50,14 +56,59 @@ pub fn quote(book: &BookView, request: &QuoteRequest, facts: &Facts) -> Result<Q
         // A fixed fee needs no list price; a share of it asks below and refuses.
         (KeySource::Own, Err(refusal)) => (Bill::with_capacity(3), Err(refusal), None),
     };
+    if rule.charge == Charge::Free {
+        return Ok(Quote {
+            lines: Vec::new(),
+            total_usd: Decimal::ZERO,
+            max_output_tokens,
+        });
+    }
+    let market_usd = market.as_ref().ok().copied();
     bill.charge(rule, || market)?;
-    bill.lift(terms, feature, facts)?;
+    if let Some(sale) = call.sale() {
+        // Discounts may be used up by then, so none is counted on.
+        bill.step_volume_at_worst(&call, sale)?;
+        if let Some(step) = sale.step_usd {
+            bill.round_to(step, Rounding::AwayFromZero)?;
+        }
+    }
+    bill.lift(&call, &terms.minimums)?;
+    if let Some(sale) = call.sale() {
+        bill.cut(&call, sale, true, &mut Tally::default())?;
+    }
+    if may_be_below_cost(&call, rule) && !rule.loss_leader && !terms.loss_leader {
+        bill.lift_to_floor(cost_bound(book, request, facts)?.0)?;
+    }
+    if let Some(sale) = call.sale() {
+        match facts.key_source {
+            KeySource::Managed => bill.lift(&call, &sale.preflights)?,
+            KeySource::Own => bill.keep_own_key_cap(terms, market_usd)?,
+        }
+    }
     let bill = bill.finish()?;
     Ok(Quote {
         lines: bill.lines,
         total_usd: bill.total_usd,
         max_output_tokens,
     })
+}
+
+/// Whether a bill that follows this rule can stand below its cost before the floor lifts it.
+fn may_be_below_cost(call: &Call<'_>, rule: &ChargeRule) -> bool {
+    matches!(rule.charge, Charge::Listed { .. }) || call.sale().is_some()
+}
+
+/// Whether the rule for this request declares that it may sell below cost.
+///
+/// # Errors
+/// When the terms refuse the call.
+pub fn is_declared_loss(
+    book: &BookView,
+    request: &QuoteRequest,
+    facts: &Facts,
+) -> Result<bool, Refusal> {
+    let rule = Call::of_request(book, request, facts).charge_rule()?;
+    Ok(rule.loss_leader || rule.charge == Charge::Free)
 }
 
 /// The most that a call within the bounds of `request` can cost the operator, in USD, computed
@@ -71,10 +122,13 @@ pub fn cost_bound(
     request: &QuoteRequest,
     facts: &Facts,
 ) -> Result<(Decimal, Option<Decimal>), Refusal> {
-    let worst = worst_case(book, request, facts).map(|worst| worst.bill.total_usd);
+    let call = Call::of_request(book, request, facts);
+    let costs = SheetPrices::costs(&call);
+    let worst = |prices| worst_case(&call, request, prices).map(|worst| worst.bill.total_usd);
     match facts.key_source {
-        KeySource::Managed => worst.map(|usd| (usd, Some(usd))),
-        KeySource::Own => Ok((Decimal::ZERO, worst.ok())),
+        KeySource::Managed if costs.is_list() => worst(costs).map(|usd| (usd, Some(usd))),
+        KeySource::Managed => Ok((worst(costs)?, worst(SheetPrices::LIST).ok())),
+        KeySource::Own => Ok((Decimal::ZERO, worst(SheetPrices::LIST).ok())),
     }
 }
 
@@ -117,12 +171,12 @@ struct WorstCase {
 /// The dearer of what the book bounds and what the caller declares for a vouched cost: either may
 /// turn out to be the provider cost.
 fn worst_case(
-    book: &BookView,
+    call: &Call<'_>,
     request: &QuoteRequest,
-    facts: &Facts,
+    prices: SheetPrices<'_>,
 ) -> Result<WorstCase, Refusal> {
     let declared = vouched(request.provider_cost_max_usd)?;
-    let listed = worst_listed(book, request, facts);
+    let listed = worst_listed(call, request, prices);
     let Some(usd) = declared else {
         return listed;
     };
@@ -144,12 +198,12 @@ fn worst_case(
 }
 
 fn worst_listed(
-    book: &BookView,
+    call: &Call<'_>,
     request: &QuoteRequest,
-    facts: &Facts,
+    prices: SheetPrices<'_>,
 ) -> Result<WorstCase, Refusal> {
-    let model = request.model.as_deref();
-    let list = PriceList::find(book, &request.provider, model, facts.occurred_at_ms)?;
+    let at_ms = call.facts.occurred_at_ms;
+    let list = PriceList::find(call.book, call.provider, call.model, at_ms)?;
     let body_bytes = Decimal::from(request.body_bytes);
     let text = exact::add(body_bytes, declared(request, |m| TEXT.contains(m))?);
     let text = text.map_err(|_| out_of_range("prompt tokens"))?;
@@ -158,6 +212,7 @@ fn worst_listed(
     let reach = Reach::of(
         request,
         &list,
+        prices,
         prompt.map_err(|_| out_of_range("prompt tokens"))?,
     );
 

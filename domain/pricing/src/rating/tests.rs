@@ -7,6 +7,7 @@ use crate::book::{
 };
 use crate::event::KeySource::{Managed, Own};
 use crate::exact;
+use crate::generated::terms::declares_a_loss;
 use crate::generated::{book_and_call, event, facts, request_for, small_book, view};
 use crate::meter::{Meter, Quantity};
 use proptest::prelude::*;
@@ -93,6 +94,7 @@ fn own_keys_pay_a_fee_and_never_the_usage() {
             fixed_usd: d("0.002"),
             share_of_market: d("0.05"),
         },
+        loss_leader: false,
     });
     book.minimums.push(Minimum {
         name: "least".into(),
@@ -412,7 +414,7 @@ proptest! {
             prop_assert_eq!(sum, Ok(rating.total_usd));
             prop_assert!(rating.total_usd >= Decimal::ZERO);
             let cost = cost(&view, &event, &facts).unwrap();
-            prop_assert!(book.loss_leader || rating.total_usd >= cost.provider_cost_usd);
+            prop_assert!(declares_a_loss(&book) || rating.total_usd >= cost.provider_cost_usd);
         }
     }
     #[test]

@@ -5,8 +5,8 @@
 //! 1. each line is its quantity times its unit price, lines add up to the total, amounts are in
 //!    range, nothing is negative but discounts, and the total never is;
 //! 2. with managed keys the price is at least the provider cost, which is computed here from the
-//!    book and the vouched cost, never taken from the policy (unless the book declares itself a
-//!    loss-leader: then the call is marked as below cost);
+//!    book and the vouched cost, never taken from the policy (unless the book, or the rule that the
+//!    call falls under, declares a loss-leader: then the call is marked as below cost);
 //! 3. with own keys the charge is within the book's cap, whatever its lines are called;
 //! 4. a quote is at least the bound of what the call can cost.
 //!
@@ -136,7 +136,7 @@ pub fn rating(
         check_cap(terms, price_usd, market_usd)?;
     }
     let below_cost = exact::cmp(price_usd, provider_cost_usd).is_lt();
-    if below_cost && !terms.loss_leader {
+    if below_cost && !terms.loss_leader && !is_declared(book, event, facts, price_usd) {
         return Err(Violation::BelowCost {
             price: price_usd,
             cost: provider_cost_usd,
@@ -179,13 +179,22 @@ pub fn quote(
     if facts.key_source == KeySource::Own {
         check_cap(terms, answer.total_usd, market_usd)?;
     }
-    if answer.total_usd < bound && !terms.loss_leader {
+    let is_declared =
+        || rating::is_declared_loss(book, request, facts).is_ok_and(|declared| declared);
+    if answer.total_usd < bound && !terms.loss_leader && !is_declared() {
         return Err(Violation::BelowCostBound {
             total: answer.total_usd,
             bound,
         });
     }
     Ok(())
+}
+
+/// Whether the rules for this event declare a price this far below its cost.
+#[cold]
+fn is_declared(book: &BookView, event: &UsageEvent, facts: &Facts, price_usd: Decimal) -> bool {
+    rating::lowest_price(book, event, facts)
+        .is_ok_and(|lowest| exact::cmp(price_usd, lowest).is_ge())
 }
 
 fn check_sums(lines: &[Line], total: Decimal) -> Result<(), Violation> {
