@@ -1,11 +1,12 @@
 //! What the end-to-end tests share: the recorded calls, the tables of cases, and every way in
 //! which an event is priced.
 //!
-//! All tests of prices go through [`pricer::Pricer`], so that a further way (the HTTP API, the
-//! Envoy filter) is one more implementation and no more tests.
+//! Tests of prices go through [`pricer::Pricer`] and [`http::HttpServer`], so that a further way
+//! (the Envoy filter) is one more implementation and no more tests.
 
 pub mod books;
 pub mod guests;
+pub mod http;
 pub mod pricer;
 pub mod recorded;
 pub mod table;

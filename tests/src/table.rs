@@ -1,12 +1,14 @@
 //! The tables of `tests/cases/rate` (their `README.md` says how they are written): events, and the
 //! prices that were worked out for them by hand.
 
+use super::http::Reported;
 use super::pricer::Request;
 use super::recorded::OCCURRED_AT_MS;
 use super::repository;
 use farebox::cli::rate::input::{self, LineError};
 use farebox_book::{Format, compile};
 use farebox_pricing::event::{Deployment, Facts, KeySource};
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -56,7 +58,7 @@ pub fn names() -> Vec<String> {
     let mut names: Vec<_> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter_map(|file| file.strip_suffix(".json").map(str::to_owned))
-        .filter(|name| name != "refused")
+        .filter(|name| !["refused", "http"].contains(&name.as_str()))
         .collect();
     names.sort();
     names
@@ -72,16 +74,23 @@ impl Table {
         serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
+    /// Its book as it is written.
+    ///
+    /// # Panics
+    /// There is no such file.
+    pub fn book(&self) -> String {
+        match &self.book {
+            BookText::File(name) => std::fs::read_to_string(folder().join(name)).unwrap(),
+            BookText::Lines(lines) => lines.join("\n"),
+        }
+    }
+
     /// Its book, canonical.
     ///
     /// # Panics
     /// The book does not compile.
     pub fn canonical_book(&self) -> Vec<u8> {
-        let text = match &self.book {
-            BookText::File(name) => std::fs::read_to_string(folder().join(name)).unwrap(),
-            BookText::Lines(lines) => lines.join("\n"),
-        };
-        let compiled = compile(&text, Format::Toml);
+        let compiled = compile(&self.book(), Format::Toml);
         compiled
             .unwrap_or_else(|errors| panic!("{errors:?}"))
             .canonical
@@ -98,6 +107,33 @@ impl Case {
     /// A word of the case itself is unknown.
     pub fn request(&self) -> Result<Request, LineError> {
         let call = input::read(self.call.get().as_bytes())?;
+        let occurred_at_ms = call.occurred_at_ms.unwrap_or(OCCURRED_AT_MS);
+        Ok((call.intake.event, self.facts(occurred_at_ms)))
+    }
+
+    /// The call as a gateway would report it.
+    ///
+    /// # Panics
+    /// It is no JSON object, or a word of the case itself is unknown.
+    pub fn reported(&self) -> Reported {
+        let call: Map<String, Value> = serde_json::from_str(self.call.get()).unwrap();
+        let occurred_at_ms = call.get("occurred_at").map_or(OCCURRED_AT_MS, |text| {
+            let parsed = text.as_str().unwrap().parse::<Timestamp>();
+            parsed.unwrap().as_millisecond()
+        });
+        Reported {
+            facts: self.facts(occurred_at_ms),
+            call,
+        }
+    }
+
+    /// The error that the case expects: its type and detail.
+    pub fn expected_error(&self) -> Option<(&str, &str)> {
+        let error = self.expect.get("error")?;
+        Some((error["type"].as_str()?, error["detail"].as_str()?))
+    }
+
+    fn facts(&self, occurred_at_ms: i64) -> Facts {
         let deployment = match self.deployment.as_deref() {
             None | Some("hosted") => Deployment::Hosted,
             Some("self-hosted") => Deployment::SelfHosted,
@@ -108,10 +144,9 @@ impl Case {
             Some("own") => KeySource::Own,
             Some(other) => panic!("key source `{other}`"),
         };
-        let occurred_at_ms = call.occurred_at_ms.unwrap_or(OCCURRED_AT_MS);
         let mut facts = Facts::new(deployment, key_source, occurred_at_ms);
         facts.plan.clone_from(&self.plan);
-        Ok((call.intake.event, facts))
+        facts
     }
 
     /// Where `answer`, in the form of `farebox rate`, is not what the case expects. The expected

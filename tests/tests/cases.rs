@@ -1,6 +1,6 @@
 //! Every table of `tests/cases/rate` through every way of pricing: native, in a warm instance of
-//! the component, in a fresh one, and in batches. The expected prices were worked out by hand, so
-//! that no implementation is its own judge.
+//! the component, in a fresh one, in batches, and over HTTP. The expected prices were worked out by
+//! hand, so that no implementation is its own judge.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,8 +8,14 @@
 )]
 
 use farebox::cli::rate::output::ErrorLine;
-use farebox_tests::pricer::{self, Answer};
+use farebox_pricing::event::Deployment;
+use farebox_tests::http::HttpServer;
+use farebox_tests::pricer::{self, Answer, Pricer as _};
+use farebox_tests::recorded::OCCURRED_AT_MS;
+use farebox_tests::repository;
 use farebox_tests::table::{self, Case, Table};
+use serde::Deserialize;
+use serde_json::Value;
 
 /// Answers that differ from what a case expects, or from each other.
 fn failures(name: &str) -> Vec<String> {
@@ -61,6 +67,99 @@ fn every_table_holds_in_every_way_of_pricing() {
         .flat_map(|name| failures(name))
         .collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// What `farebox rate` calls an error, and what the API calls the same: a caller of the API is told
+/// which kind of field is wrong, a person at the command line which step failed.
+const OTHER_KINDS: [(&str, &str); 3] = [
+    ("quantity", "invalid-quantity"),
+    ("quantity", "invalid-amount"),
+    ("negative-cost", "invalid-amount"),
+];
+
+/// A case that the API answers otherwise, and why that is right.
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Otherwise {
+    table: String,
+    case: String,
+    answer: Value,
+    #[serde(default)]
+    why: String,
+}
+
+/// Where the API's answer is not what the case expects, nor what the native arithmetic says.
+fn http_difference(case: &Case, native: Option<&Answer>, answer: &Value) -> Option<String> {
+    let Some((kind, detail)) = case.expected_error() else {
+        let native = native.map(pricer::json);
+        return case
+            .difference(answer)
+            .or_else(|| (native.as_ref() != Some(answer)).then(|| "not as native".to_owned()));
+    };
+    let error = &answer["error"];
+    let got = error["type"].as_str().unwrap_or_default();
+    let same = got == kind || OTHER_KINDS.contains(&(kind, got));
+    (!same || error["detail"] != detail).then(|| format!("expected {kind}: {detail}"))
+}
+
+/// The cases of a table that the API answers otherwise.
+fn http_differences(name: &str) -> Vec<(Otherwise, String)> {
+    let table = Table::read(name);
+    let book = table.book();
+    let native = pricer::Native::new(&table.canonical_book());
+    let mut differences = Vec::new();
+    for deployment in [Deployment::Hosted, Deployment::SelfHosted] {
+        let (cases, reports): (Vec<_>, Vec<_>) = table
+            .cases
+            .iter()
+            .map(|case| (case, case.reported()))
+            .filter(|(_, reported)| reported.facts.deployment == deployment)
+            .unzip();
+        if cases.is_empty() {
+            continue;
+        }
+        let server = HttpServer::start(Some(&book), deployment, OCCURRED_AT_MS);
+        for (case, answer) in cases.iter().zip(server.price(&reports)) {
+            let native = case.request().ok().map(|request| native.price(&[request]));
+            let native = native.as_ref().and_then(|answers| answers.first());
+            if let Some(difference) = http_difference(case, native, &answer) {
+                let otherwise = Otherwise {
+                    table: name.to_owned(),
+                    case: case.name.clone(),
+                    answer,
+                    why: String::new(),
+                };
+                differences.push((otherwise, difference));
+            }
+        }
+    }
+    differences
+}
+
+/// Cases that HTTP answers otherwise stand in a reviewed list, which holds nothing else.
+#[test]
+fn every_table_holds_over_http() {
+    let listed = std::fs::read(repository("tests/cases/rate/http.json")).unwrap();
+    let mut listed: Vec<Otherwise> = serde_json::from_slice(&listed).unwrap();
+    assert!(listed.iter().all(|otherwise| !otherwise.why.is_empty()));
+    for otherwise in &mut listed {
+        otherwise.why.clear();
+    }
+    let names = table::names();
+    let found: Vec<_> = names
+        .iter()
+        .flat_map(|name| http_differences(name))
+        .collect();
+    for (otherwise, difference) in &found {
+        assert!(
+            listed.contains(otherwise),
+            "{}: {}\n  {difference}\n  got {}",
+            otherwise.table,
+            otherwise.case,
+            otherwise.answer
+        );
+    }
+    assert_eq!(found.len(), listed.len(), "a listed case is answered alike");
 }
 
 #[test]

@@ -17,7 +17,8 @@ use farebox_pricing::canonical::BookView;
 use farebox_pricing::event::{Deployment, Facts, KeySource, QuoteRequest};
 use farebox_pricing::money::{Nanos, Peg};
 use farebox_pricing::rating;
-use farebox_tests::pricer::{self, Request, compiled_dir};
+use farebox_tests::http::{HttpServer, Reported};
+use farebox_tests::pricer::{self, Pricer as _, Request, compiled_dir};
 use farebox_tests::recorded::{OCCURRED_AT_MS, Recorded};
 use farebox_tests::repository;
 use farebox_usage::RequestFacts;
@@ -113,6 +114,35 @@ fn all_ways_of_pricing_agree_in_every_digit() {
                 other.name()
             );
         }
+    }
+}
+
+/// As a gateway would post it: what is not its to say is left away.
+fn reported(recorded: &Recorded) -> Reported {
+    let Value::Object(mut call) = recorded.json() else {
+        panic!("line {} is no object", recorded.line)
+    };
+    call.remove("source");
+    Reported {
+        call,
+        facts: facts(),
+    }
+}
+
+#[test]
+fn http_agrees_in_every_digit() {
+    let recorded = Recorded::all();
+    let native = pricer::Native::new(&book()).price(&requests(&recorded));
+    let server = HttpServer::start(None, Deployment::Hosted, OCCURRED_AT_MS);
+    let reports: Vec<_> = recorded.iter().map(reported).collect();
+    let (alone, batched) = reports.split_at(200);
+    let mut answers = server.price(alone);
+    for batch in batched.chunks(256) {
+        answers.extend(server.price_batch(batch));
+    }
+    assert_eq!(answers.len(), native.len());
+    for ((recorded, expected), answer) in recorded.iter().zip(&native).zip(&answers) {
+        assert_eq!(*answer, pricer::json(expected), "line {}", recorded.line);
     }
 }
 
