@@ -79,6 +79,12 @@ pub enum UsageError {
         /// In bytes.
         limit: u64,
     },
+    /// A message of an AWS event stream whose lengths or checksums do not hold.
+    #[error("the message of the event stream at byte {offset} is broken")]
+    BrokenFrame {
+        /// Where the message begins.
+        offset: u64,
+    },
     /// The usage object is larger than [`crate::USAGE_BYTES_MAX`].
     #[error("the usage object is larger than {limit} bytes")]
     UsageTooLarge {
@@ -170,6 +176,7 @@ impl UsageError {
             Self::NotUtf8 { .. } => "not_utf8",
             Self::Malformed { .. } => "malformed",
             Self::EventTooLarge { .. } => "event_too_large",
+            Self::BrokenFrame { .. } => "broken_frame",
             Self::UsageTooLarge { .. } => "usage_too_large",
             Self::NoUsage { .. } => "no_usage",
             Self::ProviderError { .. } => "provider_error",

@@ -4,12 +4,16 @@
 //! ([`Fields::leftovers`]). A `null` is as good as absent. Must not know any provider's names.
 
 use crate::error::{QuantityFault, UsageError, VALUE_CHARS_MAX};
+use crate::normalised::{Stated, Unrecognised};
 use crate::number::{NumberError, parse_exact};
 use crate::{USAGE_BYTES_MAX, WORD_BYTES_MAX};
 use farebox_pricing::meter::Quantity;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 use serde_json::{Map, Value};
+
+/// A 32-bit float of some seconds is no finer.
+const MEASURED_PLACES: u32 = 6;
 
 /// A JSON object under its path.
 #[derive(Debug)]
@@ -38,8 +42,17 @@ impl Fields {
         }
     }
 
+    /// The fields of an answer itself, where usage stands beside the content, have no path.
     pub(crate) fn path_of(&self, key: &str) -> String {
-        format!("{}.{key}", self.path)
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.map.get(key).is_some_and(|value| !value.is_null())
     }
 
     fn take(&mut self, key: &str) -> Option<Value> {
@@ -53,6 +66,19 @@ impl Fields {
             .transpose()
     }
 
+    /// One count that has two names. Names that disagree are an error.
+    pub(crate) fn either(&mut self, key: &str, other: &str) -> Result<Option<u64>, UsageError> {
+        match (self.count(key)?, self.count(other)?) {
+            (Some(value), Some(other_value)) if value != other_value => Err(UsageError::Conflict {
+                path: self.path_of(key),
+                value,
+                other_path: self.path_of(other),
+                other_value,
+            }),
+            (value, other_value) => Ok(value.or(other_value)),
+        }
+    }
+
     /// A quantity that may have a fraction, such as seconds.
     pub(crate) fn quantity(&mut self, key: &str) -> Result<Option<Decimal>, UsageError> {
         let Some(value) = self.take(key) else {
@@ -60,6 +86,19 @@ impl Fields {
         };
         let path = || self.path_of(key);
         let number = number(path, &value)?;
+        Quantity::new(number)
+            .map(|quantity| Some(quantity.get()))
+            .map_err(|fault| quantity_error(path(), &value, fault.into()))
+    }
+
+    /// A quantity that was measured, such as the length of a recording: the noise of the float that
+    /// the provider wrote it from is rounded away, at six places.
+    pub(crate) fn measured(&mut self, key: &str) -> Result<Option<Decimal>, UsageError> {
+        let Some(value) = self.take(key) else {
+            return Ok(None);
+        };
+        let path = || self.path_of(key);
+        let number = number(path, &value)?.round_dp(MEASURED_PLACES);
         Quantity::new(number)
             .map(|quantity| Some(quantity.get()))
             .map_err(|fault| quantity_error(path(), &value, fault.into()))
@@ -146,16 +185,10 @@ impl Fields {
         self.map.keys().cloned().collect()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.map.values().all(Value::is_null)
-    }
-
-    /// Ends the reading: what was not understood goes to `unknown`.
-    pub(crate) fn leftovers(self, unknown: &mut Vec<String>) {
+    /// Ends the reading: what was not understood goes to `unrecognised`, each number by itself.
+    pub(crate) fn leftovers(self, unrecognised: &mut Vec<Unrecognised>) {
         for (key, value) in &self.map {
-            if !value.is_null() {
-                unknown.push(format!("{}.{}", self.path, cut(key)));
-            }
+            report(self.path_of(&cut(key)), value, unrecognised);
         }
     }
 
@@ -195,6 +228,40 @@ fn count(path: impl Fn() -> String, value: &Value) -> Result<u64, UsageError> {
     quantity
         .to_u64()
         .ok_or_else(|| refuse(QuantityFault::TooLarge))
+}
+
+/// Reports every number under `value`; what has none, as a whole.
+fn report(path: String, value: &Value, unrecognised: &mut Vec<Unrecognised>) {
+    let before = unrecognised.len();
+    let stated = match value {
+        Value::Null => return,
+        Value::Number(number) => Stated::Number(cut(number.as_str())),
+        Value::Object(map) => {
+            for (key, value) in map.iter().filter(|(_, value)| has_numbers(value)) {
+                report(format!("{path}.{}", cut(key)), value, unrecognised);
+            }
+            Stated::Other
+        }
+        Value::Array(list) => {
+            for (index, value) in list.iter().enumerate().filter(|(_, v)| has_numbers(v)) {
+                report(format!("{path}[{index}]"), value, unrecognised);
+            }
+            Stated::Other
+        }
+        Value::Bool(_) | Value::String(_) => Stated::Other,
+    };
+    if unrecognised.len() == before {
+        unrecognised.push(Unrecognised { path, stated });
+    }
+}
+
+fn has_numbers(value: &Value) -> bool {
+    match value {
+        Value::Number(_) => true,
+        Value::Object(map) => map.values().any(has_numbers),
+        Value::Array(list) => list.iter().any(has_numbers),
+        _ => false,
+    }
 }
 
 fn quantity_error(path: String, value: &Value, fault: QuantityFault) -> UsageError {

@@ -1,5 +1,5 @@
-//! What comes out: exclusive pools, what was served, and how far the answer can be trusted to be
-//! whole. Plain data.
+//! What comes out: exclusive pools, what was served, what was not understood, and how far the
+//! answer can be trusted to be whole. Plain data.
 
 use farebox_pricing::event::UsageEvent;
 use farebox_pricing::exact::{self, ArithmeticError};
@@ -42,6 +42,36 @@ pub struct Served {
     pub response_id: Option<Box<str>>,
 }
 
+/// One thing that was stated and not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unrecognised {
+    /// Where it stands, such as `usage.dream_tokens` or `events[3]`.
+    pub path: String,
+    /// What stands there.
+    pub stated: Stated,
+}
+
+/// What stands in a place that was not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stated {
+    /// A number, in its source text, cut to 64 characters.
+    Number(String),
+    /// A string, boolean, list or object without numbers in it. The text itself is not kept here.
+    Other,
+    /// A whole event of the stream that is not JSON.
+    BrokenEvent,
+}
+
+impl Unrecognised {
+    /// The number that stands there, in its source text.
+    pub fn number(&self) -> Option<&str> {
+        match &self.stated {
+            Stated::Number(text) => Some(text),
+            Stated::Other | Stated::BrokenEvent => None,
+        }
+    }
+}
+
 /// One answer's usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Normalised {
@@ -66,8 +96,9 @@ pub struct Normalised {
     pub own_key: Option<bool>,
     /// The provider's usage object as JSON text; a list of them where it came in pieces.
     pub raw_usage: String,
-    /// Paths of stated usage fields that were not understood, and of events that were not JSON.
-    pub unknown_fields: Vec<String>,
+    /// What was stated in usage objects and not understood. It is in no pool: nobody guesses what
+    /// a new field counts, nor whether its tokens are already in another one.
+    pub unrecognised: Vec<Unrecognised>,
     /// Whether the usage is the provider's last word.
     pub finish: Finish,
 }

@@ -64,6 +64,10 @@ impl Pools {
         Ok(())
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn into_sorted(mut self) -> Vec<Pool> {
         self.0
             .sort_by(|a, b| (&a.meter, &a.attributes).cmp(&(&b.meter, &b.attributes)));

@@ -6,9 +6,10 @@
 
 use crate::api::Api;
 use crate::error::{UsageError, VALUE_CHARS_MAX};
-use crate::family::{Family, Reading};
-use crate::normalised::Normalised;
-use crate::sse::{SseError, SseEvent, SseReader};
+use crate::family::{Reader, Reading, reader};
+use crate::framing::Framing;
+use crate::headers::Headers;
+use crate::normalised::{Normalised, Stated, Unrecognised};
 use crate::{EVENT_BYTES_MAX, normalised::Served};
 use farebox_pricing::provider;
 use serde_json::value::RawValue;
@@ -27,7 +28,32 @@ pub fn normalise_response(
     api: Option<&str>,
     body: &[u8],
 ) -> Result<Normalised, UsageError> {
+    normalise_answer(provider, api, [], body)
+}
+
+/// Normalises a JSON body that came with headers: Bedrock's InvokeModel counts there what its body
+/// does not. Headers are taken by their names in any case, and those that say nothing about usage
+/// are passed over, so all of them can be given.
+///
+/// ```
+/// let headers = [("x-amzn-bedrock-input-token-count", "25"), ("x-amzn-bedrock-output-token-count", "7")];
+/// let normalised = farebox_usage::normalise_answer("bedrock", Some("invoke"), headers, b"{\"text\": \"\"}")?;
+/// assert_eq!(normalised.pools.len(), 2);
+/// # Ok::<(), farebox_usage::UsageError>(())
+/// ```
+///
+/// # Errors
+/// See [`UsageError`].
+pub fn normalise_answer<'h>(
+    provider: &str,
+    api: Option<&str>,
+    headers: impl IntoIterator<Item = (&'h str, &'h str)>,
+    body: &[u8],
+) -> Result<Normalised, UsageError> {
     let mut reader = Answer::new(provider, api)?;
+    for (name, value) in headers {
+        reader.headers.take(name, value)?;
+    }
     let text = std::str::from_utf8(body).map_err(|error| UsageError::NotUtf8 {
         offset: error.valid_up_to() as u64,
     })?;
@@ -44,7 +70,8 @@ pub fn normalise_response(
     reader.finish(Vec::new())
 }
 
-/// Normalises a whole recorded event stream.
+/// Normalises a whole recorded stream: server-sent events, JSON objects one after the other (a line
+/// each, or in a list), or an AWS event stream. Its first byte tells which.
 ///
 /// # Errors
 /// See [`UsageError`].
@@ -58,7 +85,7 @@ pub fn normalise_sse(
     normaliser.finish()
 }
 
-/// Normalises a live event stream.
+/// Normalises a live stream, framed as [`normalise_sse`] says.
 ///
 /// ```
 /// let mut normaliser = farebox_usage::Normaliser::new("openai", Some("chat"))?;
@@ -70,7 +97,7 @@ pub fn normalise_sse(
 /// ```
 #[derive(Debug)]
 pub struct Normaliser {
-    reader: SseReader,
+    framing: Framing,
     events: Events,
 }
 
@@ -93,7 +120,7 @@ impl Normaliser {
         event_bytes_max: usize,
     ) -> Result<Self, UsageError> {
         Ok(Self {
-            reader: SseReader::new(event_bytes_max),
+            framing: Framing::new(event_bytes_max),
             events: Events {
                 answer: Answer::new(provider, api)?,
                 count: 0,
@@ -103,16 +130,25 @@ impl Normaliser {
         })
     }
 
+    /// Takes a header of the answer, by its name in any case (see [`normalise_answer`]).
+    ///
+    /// # Errors
+    /// [`UsageError::Quantity`], if a count is none.
+    pub fn header(&mut self, name: &str, value: &str) -> Result<(), UsageError> {
+        self.events.answer.headers.take(name, value)
+    }
+
     /// Takes the next bytes of the stream.
     ///
     /// # Errors
     /// See [`UsageError`]. After an error, every further call gives an error.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), UsageError> {
         let events = &mut self.events;
-        self.reader.feed(chunk, |event| events.take(event))?;
+        let framed = self.framing.feed(chunk, &mut |event| events.take(event));
+        // An event that was read before the bytes that cannot be framed comes first.
         match &self.events.failed {
             Some(error) => Err(error.clone()),
-            None => Ok(()),
+            None => framed,
         }
     }
 
@@ -122,10 +158,13 @@ impl Normaliser {
     /// See [`UsageError`].
     pub fn finish(mut self) -> Result<Normalised, UsageError> {
         let events = &mut self.events;
-        self.reader.finish(|event| events.take(event))?;
+        let framed = self.framing.finish(&mut |event| events.take(event));
         match self.events.failed {
             Some(error) => Err(error),
-            None => self.events.answer.finish(self.events.broken),
+            None => {
+                framed?;
+                self.events.answer.finish(self.events.broken)
+            }
         }
     }
 }
@@ -135,26 +174,29 @@ impl Normaliser {
 struct Events {
     answer: Answer,
     count: u64,
-    broken: Vec<String>,
+    broken: Vec<Unrecognised>,
     failed: Option<UsageError>,
 }
 
 impl Events {
-    fn take(&mut self, event: SseEvent<'_>) {
+    fn take(&mut self, event: &str) {
         let index = self.count;
         self.count = self.count.saturating_add(1);
         if self.failed.is_some() {
             return;
         }
-        if event.data.trim() == "[DONE]" {
+        if event.trim() == "[DONE]" {
             self.answer.end();
             return;
         }
-        match self.answer.read(event.data) {
+        match self.answer.read(event) {
             Ok(()) => {}
             Err(UsageError::Malformed { .. }) => {
                 if self.broken.len() < BROKEN_EVENTS_MAX {
-                    self.broken.push(format!("events[{index}]"));
+                    self.broken.push(Unrecognised {
+                        path: format!("events[{index}]"),
+                        stated: Stated::BrokenEvent,
+                    });
                 }
             }
             Err(error) => self.failed = Some(error),
@@ -166,9 +208,10 @@ impl Events {
 #[derive(Debug)]
 struct Answer {
     provider: Box<str>,
-    family: Option<Family>,
+    family: Option<Box<dyn Reader>>,
     /// An error that came before the family was known.
-    early: Option<Family>,
+    early: Option<Box<dyn Reader>>,
+    headers: Headers,
 }
 
 impl Answer {
@@ -180,22 +223,23 @@ impl Answer {
             })?;
         Ok(Self {
             provider: canonical.into(),
-            family: api.map(Family::new),
+            family: api.map(reader),
             early: None,
+            headers: Headers::default(),
         })
     }
 
     fn read(&mut self, text: &str) -> Result<(), UsageError> {
         if self.family.is_none() {
             let api = Api::detect(text).map_err(|error| UsageError::malformed(&error))?;
-            self.family = api.map(Family::new);
+            self.family = api.map(reader);
         }
         match &mut self.family {
             Some(family) => family.read(text),
             // Every family says `error` the same way, so any can read it.
             None => self
                 .early
-                .get_or_insert_with(|| Family::new(Api::Chat))
+                .get_or_insert_with(|| reader(Api::Chat))
                 .read(text),
         }
     }
@@ -206,26 +250,39 @@ impl Answer {
         }
     }
 
-    fn finish(self, broken: Vec<String>) -> Result<Normalised, UsageError> {
-        let Some(family) = self.family else {
-            return Err(
-                match self.early.map(|early| early.conclude(&self.provider)) {
-                    Some(Err(error @ UsageError::ProviderError { .. })) => error,
-                    Some(_) => UsageError::UnknownShape,
-                    None => UsageError::NoUsage {
-                        served: Box::new(Served::default()),
-                    },
-                },
-            );
+    /// What the body states, else what the headers do.
+    fn conclude(&mut self) -> Result<Reading, UsageError> {
+        let stated = match (self.family.take(), self.early.take()) {
+            (Some(family), _) => family.conclude(&self.provider),
+            (None, Some(early)) => match early.conclude(&self.provider) {
+                Err(error @ UsageError::ProviderError { .. }) => Err(error),
+                _ => Err(UsageError::UnknownShape),
+            },
+            (None, None) => Err(UsageError::NoUsage {
+                served: Box::new(Served::default()),
+            }),
         };
+        match stated {
+            Err(UsageError::NoUsage { served }) if self.headers.state_usage() => {
+                self.headers.reading(*served)
+            }
+            Err(UsageError::UnknownShape) if self.headers.state_usage() => {
+                self.headers.reading(Served::default())
+            }
+            stated => stated,
+        }
+    }
+
+    fn finish(mut self, broken: Vec<Unrecognised>) -> Result<Normalised, UsageError> {
         let Reading {
-            served,
+            mut served,
             bill,
             raw_usage,
             finish,
-        } = family.conclude(&self.provider)?;
-        let mut unknown_fields = bill.unknown;
-        unknown_fields.extend(broken);
+        } = self.conclude()?;
+        self.headers.complete(&mut served);
+        let mut unrecognised = bill.unrecognised;
+        unrecognised.extend(broken);
         Ok(Normalised {
             provider: self.provider,
             model_served: served.model,
@@ -237,19 +294,8 @@ impl Answer {
             upstream_cost_usd: bill.upstream_cost_usd,
             own_key: bill.own_key,
             raw_usage,
-            unknown_fields,
+            unrecognised,
             finish,
         })
-    }
-}
-
-impl From<SseError> for UsageError {
-    fn from(error: SseError) -> Self {
-        match error {
-            SseError::TooLarge { limit } => Self::EventTooLarge {
-                limit: limit as u64,
-            },
-            SseError::NotUtf8 { offset } => Self::NotUtf8 { offset },
-        }
     }
 }

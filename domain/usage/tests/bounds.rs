@@ -57,6 +57,102 @@ fn deltas_with_ever_new_fields_do_not_pile_up() {
     assert_eq!(refused.unwrap().kind(), "usage_too_large");
 }
 
+/// Ten megabytes of content around a usage object are passed over, in one piece or as a stream.
+#[test]
+fn ten_megabytes_of_content_are_read_in_bounded_memory() {
+    let content = "x".repeat(10 << 20);
+    for (provider, api, body) in [
+        (
+            "openai",
+            "chat",
+            format!(r#"{{"choices":[{{"message":{{"content":"{content}"}}}}],"usage":{USAGE}}}"#),
+        ),
+        (
+            "anthropic",
+            "messages",
+            format!(
+                r#"{{"type":"message","content":"{content}","usage":{{"input_tokens":1,"output_tokens":2}}}}"#
+            ),
+        ),
+        (
+            "google",
+            "generate_content",
+            format!(
+                r#"{{"candidates":[{{"content":"{content}","finishReason":"STOP"}}],"usageMetadata":{{"promptTokenCount":1,"candidatesTokenCount":2}}}}"#
+            ),
+        ),
+        (
+            "bedrock",
+            "converse",
+            format!(
+                r#"{{"output":"{content}","stopReason":"","usage":{{"inputTokens":1,"outputTokens":2}}}}"#
+            ),
+        ),
+        (
+            "bedrock",
+            "invoke",
+            format!(
+                r#"{{"generation":"{content}","prompt_token_count":1,"generation_token_count":2}}"#
+            ),
+        ),
+        (
+            "ollama",
+            "ollama",
+            format!(
+                r#"{{"response":"{content}","done":true,"prompt_eval_count":1,"eval_count":2}}"#
+            ),
+        ),
+        (
+            "cohere",
+            "cohere",
+            format!(
+                r#"{{"message":"{content}","usage":{{"billed_units":{{"input_tokens":1,"output_tokens":2}}}}}}"#
+            ),
+        ),
+    ] {
+        let whole = normalise_response(provider, Some(api), body.as_bytes()).unwrap();
+        assert_eq!(whole.pools.len(), 2, "{provider} {api}");
+        assert!(whole.raw_usage.len() < 200, "{provider} {api}");
+        let mut normaliser = Normaliser::new(provider, Some(api)).unwrap();
+        for chunk in body.as_bytes().chunks(65_536) {
+            normaliser.feed(chunk).unwrap();
+        }
+        assert_eq!(normaliser.finish().unwrap().pools, whole.pools);
+        let mut small = Normaliser::with_limit(provider, Some(api), 1 << 20).unwrap();
+        let refused = body
+            .as_bytes()
+            .chunks(65_536)
+            .find_map(|c| small.feed(c).err());
+        assert_eq!(refused, Some(UsageError::EventTooLarge { limit: 1 << 20 }));
+    }
+}
+
+#[test]
+fn ten_megabytes_of_nonsense_are_refused() {
+    for (byte, kind) in [
+        (b'[', "malformed"),
+        (b'{', "malformed"),
+        (b'7', "malformed"),
+        (0xFF, "not_utf8"),
+    ] {
+        let body = vec![byte; 10 << 20];
+        for api in ["chat", "messages", "invoke", "ollama", "batch"] {
+            let error = normalise_response("openai", Some(api), &body).unwrap_err();
+            assert_eq!(error.kind(), kind, "{byte} {api}");
+        }
+    }
+}
+
+/// A list of ten million nothings costs no memory a piece.
+#[test]
+fn a_list_without_end_is_counted_or_passed_over() {
+    let list = format!("[{}0]", "0,".repeat(5 << 20));
+    let body = format!(r#"{{"data":{list},"images":{list},"content":{list}}}"#);
+    let normalised = normalise_response("openai", Some("images"), body.as_bytes()).unwrap();
+    assert_eq!(normalised.pools.len(), 1);
+    assert!(normalise_response("openai", Some("chat"), body.as_bytes()).is_err());
+}
+
 #[test]
 fn content_nested_without_end_is_passed_over() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));

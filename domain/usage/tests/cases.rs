@@ -7,10 +7,12 @@
 )]
 
 use farebox_pricing::meter::Pool;
-use farebox_usage::{Normalised, Normaliser, UsageError, normalise_response, normalise_sse};
+use farebox_usage::{Normalised, Normaliser, Stated, Unrecognised, UsageError};
+use farebox_usage::{normalise_answer, normalise_sse};
+use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 #[derive(Deserialize)]
@@ -19,6 +21,8 @@ struct Case {
     name: String,
     provider: String,
     api: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
     response: Option<Box<RawValue>>,
     body: Option<String>,
     body_hex: Option<String>,
@@ -40,7 +44,7 @@ struct Expected {
     upstream_cost_usd: Option<String>,
     own_key: Option<bool>,
     #[serde(default)]
-    unknown_fields: Vec<String>,
+    unrecognised: BTreeMap<String, String>,
     #[serde(default = "complete")]
     finish: String,
 }
@@ -69,7 +73,7 @@ impl From<&Normalised> for Expected {
             provider_cost_usd: normalised.provider_cost_usd.map(|cost| cost.to_string()),
             upstream_cost_usd: normalised.upstream_cost_usd.map(|cost| cost.to_string()),
             own_key: normalised.own_key,
-            unknown_fields: normalised.unknown_fields.clone(),
+            unrecognised: normalised.unrecognised.iter().map(reported).collect(),
             finish: normalised.finish.name().to_owned(),
         }
     }
@@ -87,6 +91,15 @@ impl From<&UsageError> for Refusal {
             value,
         }
     }
+}
+
+fn reported(unrecognised: &Unrecognised) -> (String, String) {
+    let stated = match &unrecognised.stated {
+        Stated::Number(text) => text.clone(),
+        Stated::Other => "other".to_owned(),
+        Stated::BrokenEvent => "broken event".to_owned(),
+    };
+    (unrecognised.path.clone(), stated)
 }
 
 fn written(pool: &Pool) -> (String, String) {
@@ -130,81 +143,133 @@ impl Case {
         }
     }
 
+    fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+    }
+
     fn run(&self) -> Result<Normalised, UsageError> {
         let api = self.api.as_deref();
         match (self.body(), self.stream()) {
-            (Some(body), None) => normalise_response(&self.provider, api, &body),
-            (None, Some(stream)) => {
-                let at_once = normalise_sse(&self.provider, api, &stream);
-                assert_eq!(self.by_bytes(&stream), at_once, "{}", self.name);
-                at_once
-            }
+            (Some(body), None) => normalise_answer(&self.provider, api, self.headers(), &body),
+            (None, Some(stream)) => normalise_sse(&self.provider, api, &stream),
             _ => panic!("`{}` has not exactly one answer", self.name),
         }
     }
 
-    fn by_bytes(&self, stream: &[u8]) -> Result<Normalised, UsageError> {
+    /// The answer as a stream, cut into chunks of these sizes and the rest.
+    fn in_chunks(
+        &self,
+        answer: &[u8],
+        sizes: impl Iterator<Item = usize>,
+    ) -> Result<Normalised, UsageError> {
         let mut normaliser = Normaliser::new(&self.provider, self.api.as_deref())?;
-        for byte in stream {
-            normaliser.feed(std::slice::from_ref(byte))?;
+        for (name, value) in self.headers() {
+            normaliser.header(name, value)?;
         }
+        let mut rest = answer;
+        for size in sizes {
+            if rest.is_empty() {
+                break;
+            }
+            let (chunk, after) = rest.split_at(size.min(rest.len()));
+            normaliser.feed(chunk)?;
+            rest = after;
+        }
+        normaliser.feed(rest)?;
         normaliser.finish()
     }
 }
 
-fn run(family: &str, cases_min: usize) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/cases/usage")
-        .join(family);
-    let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    assert!(cases.len() >= cases_min, "cases were lost");
+/// Every table of cases, by name. `refused.json` is another list (see the README there).
+fn tables() -> Vec<(String, Vec<Case>)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases/usage");
+    let mut tables: Vec<(String, Vec<Case>)> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
+        .filter(|path| path.file_stem().is_some_and(|stem| stem != "refused"))
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let cases = serde_json::from_slice(&std::fs::read(&path).unwrap());
+            (
+                name.clone(),
+                cases.unwrap_or_else(|e| panic!("{name}: {e}")),
+            )
+        })
+        .collect();
+    tables.sort_by(|a, b| a.0.cmp(&b.0));
+    tables
+}
+
+#[test]
+fn every_case_comes_out_as_it_says() {
     let mut failures = Vec::new();
-    for case in cases {
-        let name = &case.name;
-        match (case.run(), &case.expect, &case.error) {
-            (Ok(normalised), Some(expected), None) => {
-                let got = Expected::from(&normalised);
-                if got != *expected {
-                    failures.push(format!(
-                        "{name}\n  expected {expected:?}\n  got      {got:?}"
-                    ));
+    let tables = tables();
+    assert!(tables.len() >= 19, "tables were lost");
+    for (table, cases) in tables {
+        assert!(cases.len() >= 5, "cases of {table} were lost");
+        for case in cases {
+            let name = format!("{table}: {}", case.name);
+            match (case.run(), &case.expect, &case.error) {
+                (Ok(normalised), Some(expected), None) => {
+                    let got = Expected::from(&normalised);
+                    if got != *expected {
+                        failures.push(format!(
+                            "{name}\n  expected {expected:?}\n  got      {got:?}"
+                        ));
+                    }
                 }
-            }
-            (Err(error), None, Some(expected)) => {
-                let got = Refusal::from(&error);
-                if got != *expected {
-                    failures.push(format!(
-                        "{name}\n  expected {expected:?}\n  got      {got:?}"
-                    ));
+                (Err(error), None, Some(expected)) => {
+                    let got = Refusal::from(&error);
+                    if got != *expected {
+                        failures.push(format!(
+                            "{name}\n  expected {expected:?}\n  got      {got:?}"
+                        ));
+                    }
                 }
+                (got, _, _) => failures.push(format!("{name}\n  got {got:?}")),
             }
-            (got, _, _) => failures.push(format!("{name}\n  got {got:?}")),
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
-fn openai_chat() {
-    run("openai_chat.json", 50);
+fn no_two_cases_have_one_name() {
+    for (table, cases) in tables() {
+        let names: BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+        assert_eq!(names.len(), cases.len(), "{table}");
+    }
 }
 
 #[test]
-fn openai_compatible() {
-    run("openai_compatible.json", 19);
-}
-
-#[test]
-fn openai_responses() {
-    run("openai_responses.json", 13);
-}
-
-#[test]
-fn anthropic() {
-    run("anthropic.json", 19);
-}
-
-#[test]
-fn gemini() {
-    run("gemini.json", 21);
+fn any_chunks_are_the_whole() {
+    let cases: Vec<Case> = tables().into_iter().flat_map(|(_, cases)| cases).collect();
+    for case in &cases {
+        let answer = case.stream().or_else(|| case.body()).unwrap();
+        assert_eq!(
+            case.in_chunks(&answer, std::iter::repeat(1)),
+            case.in_chunks(&answer, std::iter::empty()),
+            "{} by single bytes",
+            case.name
+        );
+    }
+    let cuts = proptest::collection::vec(1_usize..200, 0..20);
+    let case = proptest::sample::select((0..cases.len()).collect::<Vec<_>>());
+    let config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(4096)
+    };
+    proptest!(config, |(index in case, cuts in cuts)| {
+        let case = &cases[index];
+        let answer = case.stream().or_else(|| case.body()).unwrap();
+        prop_assert_eq!(
+            case.in_chunks(&answer, cuts.iter().copied()),
+            case.in_chunks(&answer, std::iter::empty()),
+            "{}", case.name
+        );
+    });
 }

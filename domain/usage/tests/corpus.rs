@@ -88,7 +88,7 @@ fn every_stream_is_whole_and_every_field_understood() {
     for (recorded, line) in corpus().iter().zip(1..) {
         if let Ok(normalised) = recorded.normalise(Some(&recorded.api)) {
             assert_eq!(normalised.finish, Finish::Complete, "line {line}");
-            assert_eq!(normalised.unknown_fields, [""; 0], "line {line}");
+            assert_eq!(normalised.unrecognised, [], "line {line}");
             assert!(normalised.model_served.is_some(), "line {line}");
             assert!(normalised.response_id.is_some(), "line {line}");
         }

@@ -26,6 +26,11 @@ fn any_provider() -> impl Strategy<Value = &'static str> {
         "perplexity",
         "mistral",
         "groq",
+        "deepseek",
+        "bedrock",
+        "vertex_ai",
+        "cohere",
+        "ollama",
     ])
 }
 
@@ -89,6 +94,42 @@ fn any_json() -> impl Strategy<Value = String> {
             "iterations",
             "output",
             "delta",
+            "data",
+            "size",
+            "seconds",
+            "duration",
+            "input_token_details",
+            "server_side_tool_usage_details",
+            "cost_in_usd_ticks",
+            "predictions",
+            "embeddings",
+            "statistics",
+            "token_count",
+            "metadata",
+            "billableCharacterCount",
+            "inputTokens",
+            "outputTokens",
+            "totalTokens",
+            "cacheDetails",
+            "inputTextTokenCount",
+            "results",
+            "generation_token_count",
+            "amazon-bedrock-invocationMetrics",
+            "inputTokenCount",
+            "chunk",
+            "bytes",
+            "meta",
+            "billed_units",
+            "search_units",
+            "prompt_eval_count",
+            "eval_count",
+            "done",
+            "usage_info",
+            "pages_processed",
+            "custom_id",
+            "body",
+            "result",
+            "modelOutput",
         ]);
         let object = prop::collection::btree_map(key, inner.clone(), 0..6).prop_map(|fields| {
             let fields: Vec<String> = fields.iter().map(|(k, v)| format!("\"{k}\":{v}")).collect();
@@ -123,6 +164,7 @@ fn any_stream() -> impl Strategy<Value = Vec<u8>> {
         1 => Just(b"data: [DONE]".to_vec()),
         1 => Just(b"event: message_delta".to_vec()),
         1 => Just(b": comment".to_vec()),
+        1 => any_answer().prop_map(|json| json.replace('\n', "").into_bytes()),
         1 => prop::collection::vec(any::<u8>(), 0..12),
         2 => Just(Vec::new()),
     ];
@@ -159,7 +201,15 @@ fn is_well_formed(pools: &[Pool]) -> bool {
     keys.is_sorted()
         && keys.windows(2).all(|pair| pair.first() != pair.last())
         && pools.iter().all(|pool| {
-            let total = matches!(pool.meter, Meter::Input | Meter::Output | Meter::Second);
+            let total = matches!(
+                pool.meter,
+                Meter::Input
+                    | Meter::Output
+                    | Meter::OutputAudio
+                    | Meter::OutputImage
+                    | Meter::Second
+                    | Meter::Page
+            );
             pool.quantity.get() >= Decimal::ZERO && (total || !pool.quantity.is_zero())
         })
 }

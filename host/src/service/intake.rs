@@ -216,7 +216,11 @@ fn answered(
         event: normalised.to_event(model_asked, None)?,
         response_id: normalised.response_id,
         raw_usage: Some(normalised.raw_usage),
-        unknown_fields: normalised.unknown_fields,
+        unknown_fields: normalised
+            .unrecognised
+            .into_iter()
+            .map(|unrecognised| unrecognised.path)
+            .collect(),
         finish: normalised.finish,
     })
 }

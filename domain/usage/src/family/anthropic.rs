@@ -1,25 +1,102 @@
-//! Anthropic messages.
+//! Anthropic messages, at Anthropic, on Vertex (rawPredict) and on Bedrock (InvokeModel).
 //!
 //! `input_tokens` excludes cache reads and writes. The split of writes into five minutes and one
 //! hour stands under `cache_creation`; what the split does not cover is a five-minute write (with
 //! server tools, the provider's own split covers only a part of its total). Server tools are
-//! counted beside the tokens.
+//! counted beside the tokens. `output_tokens` is what is billed; its details say how much of it was
+//! thinking.
+//!
+//! The totals leave out what compacting the context used: those iterations are added. The totals are
+//! sums over the other iterations, so that a price that depends on the length of a prompt sees the
+//! sum of all prompts of the call.
 //!
 //! In a stream, `message_start` states the input and each `message_delta` restates cumulative
 //! totals: of each field, the last value wins, and a field absent from the delta keeps its value
 //! from the start. A stream cut after `message_start` has an `output_tokens` of a few tokens that
 //! means nothing yet: such a reading is partial.
+//!
+//! Source: Anthropic API reference, "Messages" (`Usage`), "Prompt caching", "Data residency", "Fast
+//! mode", "Compaction" and "Streaming messages" (November 2026), and 234 recorded answers.
 
-use super::{Bill, Reading, Told, Word, keep, where_it_fits};
+use super::vendor::openrouter;
+use super::{Bill, Reader, Reading, Told, Word, keep, parse, where_it_fits};
 use crate::USAGE_BYTES_MAX;
 use crate::error::UsageError;
 use crate::fields::{Fields, too_large};
 use crate::pools::{attribute, rest, sum};
+use crate::source::{Source, row};
 use farebox_pricing::meter::Meter;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+pub(super) const SOURCES: &[Source] = &[
+    row("*", "messages", "usage.input_tokens", "input"),
+    row(
+        "*",
+        "messages",
+        "usage.cache_read_input_tokens",
+        "cache_read",
+    ),
+    row(
+        "*",
+        "messages",
+        "usage.cache_creation_input_tokens",
+        "cache_write_5m",
+    ),
+    row(
+        "*",
+        "messages",
+        "usage.cache_creation.ephemeral_5m_input_tokens",
+        "cache_write_5m",
+    ),
+    row(
+        "*",
+        "messages",
+        "usage.cache_creation.ephemeral_1h_input_tokens",
+        "cache_write_1h",
+    ),
+    row("*", "messages", "usage.output_tokens", "output"),
+    row(
+        "*",
+        "messages",
+        "usage.output_tokens_details.thinking_tokens",
+        "reasoning",
+    ),
+    row(
+        "*",
+        "messages",
+        "usage.server_tool_use.web_search_requests",
+        "search",
+    ),
+    row(
+        "*",
+        "messages",
+        "usage.server_tool_use.web_fetch_requests",
+        "its tokens, billed above",
+    ),
+    row(
+        "*",
+        "messages",
+        "usage.server_tool_use.*",
+        "tool_call{tool=}",
+    ),
+    row(
+        "*",
+        "messages",
+        "usage.iterations[].*",
+        "the same pools, where `type` is `compaction`; else in the totals",
+    ),
+    row(
+        "*",
+        "messages",
+        "usage.service_tier",
+        "the tier that was served",
+    ),
+    row("*", "messages", "usage.speed", "the tier, if `fast`"),
+    row("*", "messages", "usage.inference_geo", "the region"),
+];
 
 #[derive(Debug, Default)]
 pub(crate) struct Messages {
@@ -59,17 +136,15 @@ struct Delta {
     stop_reason: Option<IgnoredAny>,
 }
 
-impl Messages {
-    pub(super) fn read(&mut self, text: &str) -> Result<(), UsageError> {
-        let event: Event<'_> =
-            serde_json::from_str(text).map_err(|error| UsageError::malformed(&error))?;
+impl Reader for Messages {
+    fn read(&mut self, text: &str) -> Result<(), UsageError> {
+        let event: Event<'_> = parse(text)?;
         self.told.failure(event.error);
         match event.r#type.as_ref().map_or("", |Word(kind)| kind) {
             "message_start" => {
                 self.is_stream = true;
                 let message: Message<'_> = match event.message {
-                    Some(message) => serde_json::from_str(message.get())
-                        .map_err(|error| UsageError::malformed(&error))?,
+                    Some(message) => parse(message.get())?,
                     None => return Ok(()),
                 };
                 self.told.model(message.model);
@@ -101,19 +176,7 @@ impl Messages {
         }
     }
 
-    fn overlay(&mut self, usage: Option<&RawValue>) -> Result<(), UsageError> {
-        let Some(usage) = usage else { return Ok(()) };
-        let newer = object(usage.get())?;
-        let delta = self.delta.get_or_insert_with(Map::new);
-        overlay(delta, newer);
-        // Deltas with ever new fields must not grow the memory.
-        if text(delta).len() > USAGE_BYTES_MAX {
-            return Err(too_large());
-        }
-        Ok(())
-    }
-
-    pub(super) fn conclude(self) -> Result<Reading, UsageError> {
+    fn conclude(self: Box<Self>, vendor: &str) -> Result<Reading, UsageError> {
         let mut told = self.told;
         told.ended = !self.is_stream || (self.stopped && self.delta.is_some());
         let mut merged = match &self.start {
@@ -138,12 +201,29 @@ impl Messages {
         let stated = read_tokens(&mut usage, &mut bill)?;
         read_iterations(&mut usage, &mut bill)?;
         read_server_tools(&mut usage, &mut bill)?;
+        if vendor == "openrouter" {
+            openrouter::read(&mut usage, &mut bill)?;
+        }
         read_served(&mut told, &mut usage)?;
-        usage.leftovers(&mut bill.unknown);
+        usage.leftovers(&mut bill.unrecognised);
         if !stated {
             return Err(told.no_usage());
         }
         Ok(told.reading(bill, raw))
+    }
+}
+
+impl Messages {
+    fn overlay(&mut self, usage: Option<&RawValue>) -> Result<(), UsageError> {
+        let Some(usage) = usage else { return Ok(()) };
+        let newer = object(usage.get())?;
+        let delta = self.delta.get_or_insert_with(Map::new);
+        overlay(delta, newer);
+        // Deltas with ever new fields must not grow the memory.
+        if text(delta).len() > USAGE_BYTES_MAX {
+            return Err(too_large());
+        }
+        Ok(())
     }
 }
 
@@ -171,19 +251,26 @@ fn read_tokens(usage: &mut Fields, bill: &mut Bill) -> Result<bool, UsageError> 
     if let Some(mut split) = usage.object("cache_creation")? {
         five_minutes = split.count("ephemeral_5m_input_tokens")?.unwrap_or(0);
         one_hour = split.count("ephemeral_1h_input_tokens")?.unwrap_or(0);
-        split.leftovers(&mut bill.unknown);
+        split.leftovers(&mut bill.unrecognised);
     }
     if let Some(written) = written {
         let path = || usage.path_of("cache_creation_input_tokens");
         let uncovered = rest(path, written, &[five_minutes, one_hour])?;
         five_minutes = sum(&[five_minutes, uncovered]);
     }
+    let mut thinking = 0;
+    if let Some(mut details) = usage.object("output_tokens_details")? {
+        thinking = details.count("thinking_tokens")?.unwrap_or(0);
+        details.leftovers(&mut bill.unrecognised);
+    }
     let pools = &mut bill.pools;
     if let Some(input) = input {
         pools.stated(Meter::Input, input)?;
     }
     if let Some(output) = output {
-        pools.stated(Meter::Output, output)?;
+        let text = rest(|| usage.path_of("output_tokens"), output, &[thinking])?;
+        pools.stated(Meter::Output, text)?;
+        pools.detail(Meter::Reasoning, thinking)?;
     }
     pools.detail(Meter::CacheRead, read.unwrap_or(0))?;
     pools.detail(Meter::CacheWrite5m, five_minutes)?;
@@ -199,7 +286,7 @@ fn read_iterations(usage: &mut Fields, bill: &mut Bill) -> Result<(), UsageError
             Some("message") => {}
             Some("compaction") => {
                 read_tokens(&mut iteration, bill)?;
-                iteration.leftovers(&mut bill.unknown);
+                iteration.leftovers(&mut bill.unrecognised);
             }
             _ => {
                 return Err(UsageError::Unsupported {
@@ -228,7 +315,7 @@ fn read_server_tools(usage: &mut Fields, bill: &mut Bill) -> Result<(), UsageErr
         bill.pools
             .detail_with(Meter::ToolCall, calls, attribute("tool", tool))?;
     }
-    tools.leftovers(&mut bill.unknown);
+    tools.leftovers(&mut bill.unrecognised);
     Ok(())
 }
 

@@ -5,21 +5,101 @@
 //! The modality lists say how much of each count is audio, image or video; the rest is text, and
 //! documents are billed as text. In a stream every chunk restates cumulative usage: the last one
 //! counts, and it is the last word once a finish reason or a block reason has come.
+//!
+//! Grounding stands in the candidates, not in usage: the queries of a web search are listed there,
+//! and places of a map stand among the sources.
+//!
+//! Source: Gemini API reference, "GenerateContentResponse: UsageMetadata" and "Pricing"; Google Cloud,
+//! "GenerateContentResponse" of Vertex (all November 2026), and 181 recorded answers.
 
-use super::{Bill, Reading, Told, Word, keep};
+use super::{Bill, Reader, Reading, Told, Word, keep, parse};
 use crate::error::UsageError;
 use crate::fields::Fields;
+use crate::normalised::{Stated, Unrecognised};
 use crate::pools::{attribute, rest, sum};
+use crate::source::{Source, row};
 use farebox_pricing::meter::Meter;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+
+const API: &str = "generate_content";
+
+pub(super) const SOURCES: &[Source] = &[
+    row("*", API, "usageMetadata.promptTokenCount", "input"),
+    row(
+        "*",
+        API,
+        "usageMetadata.promptTokensDetails[].tokenCount",
+        "input_audio, input_image, input_video; the rest is text",
+    ),
+    row(
+        "*",
+        API,
+        "usageMetadata.cachedContentTokenCount",
+        "cache_read",
+    ),
+    row(
+        "*",
+        API,
+        "usageMetadata.cacheTokensDetails[].tokenCount",
+        "cache_read{modality=}",
+    ),
+    row("*", API, "usageMetadata.toolUsePromptTokenCount", "input"),
+    row(
+        "*",
+        API,
+        "usageMetadata.toolUsePromptTokensDetails[].tokenCount",
+        "input_audio, input_image, input_video; the rest is text",
+    ),
+    row("*", API, "usageMetadata.candidatesTokenCount", "output"),
+    row("*", API, "usageMetadata.responseTokenCount", "output"),
+    row(
+        "*",
+        API,
+        "usageMetadata.candidatesTokensDetails[].tokenCount",
+        "output_audio, output_image; the rest is text",
+    ),
+    row(
+        "*",
+        API,
+        "usageMetadata.responseTokensDetails[].tokenCount",
+        "output_audio, output_image; the rest is text",
+    ),
+    row("*", API, "usageMetadata.thoughtsTokenCount", "reasoning"),
+    row("*", API, "usageMetadata.totalTokenCount", "checks the sum"),
+    row(
+        "*",
+        API,
+        "candidates[].groundingMetadata.webSearchQueries",
+        "search",
+    ),
+    row(
+        "*",
+        API,
+        "candidates[].groundingMetadata.groundingChunks[].maps",
+        "tool_call{tool=google_maps}, one a prompt",
+    ),
+    row(
+        "google",
+        API,
+        "usageMetadata.serviceTier",
+        "the tier that was served",
+    ),
+    row(
+        "vertex_ai",
+        API,
+        "usageMetadata.trafficType",
+        "the tier that was served",
+    ),
+];
 
 #[derive(Debug, Default)]
 pub(crate) struct GenerateContent {
     pub(super) told: Told,
     usage: Option<String>,
     queries: u64,
+    maps: bool,
 }
 
 #[derive(Deserialize)]
@@ -46,6 +126,12 @@ struct Candidate {
 #[serde(rename_all = "camelCase")]
 struct Grounding {
     web_search_queries: Option<Vec<IgnoredAny>>,
+    grounding_chunks: Option<Vec<GroundingChunk>>,
+}
+
+#[derive(Deserialize)]
+struct GroundingChunk {
+    maps: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -54,10 +140,9 @@ struct PromptFeedback {
     block_reason: Option<IgnoredAny>,
 }
 
-impl GenerateContent {
-    pub(super) fn read(&mut self, text: &str) -> Result<(), UsageError> {
-        let chunk: Chunk<'_> =
-            serde_json::from_str(text).map_err(|error| UsageError::malformed(&error))?;
+impl Reader for GenerateContent {
+    fn read(&mut self, text: &str) -> Result<(), UsageError> {
+        let chunk: Chunk<'_> = parse(text)?;
         self.told.model(chunk.model_version);
         self.told.response_id(chunk.response_id);
         self.told.failure(chunk.error);
@@ -66,17 +151,23 @@ impl GenerateContent {
             .is_some_and(|feedback| feedback.block_reason.is_some());
         for candidate in chunk.candidates.unwrap_or_default() {
             self.told.ended |= candidate.finish_reason.is_some();
-            let queries = candidate
-                .grounding_metadata
-                .and_then(|grounding| grounding.web_search_queries)
-                .map_or(0, |queries| queries.len() as u64);
+            let Some(grounding) = candidate.grounding_metadata else {
+                continue;
+            };
+            let queries = grounding.web_search_queries.unwrap_or_default().len();
             // Later chunks restate the list, so it is not added up.
-            self.queries = self.queries.max(queries);
+            self.queries = self.queries.max(queries as u64);
+            let sources = grounding.grounding_chunks.unwrap_or_default();
+            self.maps |= sources.iter().any(|source| source.maps.is_some());
         }
         keep(&mut self.usage, chunk.usage_metadata)
     }
 
-    pub(super) fn conclude(mut self) -> Result<Reading, UsageError> {
+    fn end(&mut self) {
+        self.told.ended = true;
+    }
+
+    fn conclude(mut self: Box<Self>, _vendor: &str) -> Result<Reading, UsageError> {
         let Some(raw) = self.usage.take() else {
             return Err(self.told.no_usage());
         };
@@ -84,14 +175,22 @@ impl GenerateContent {
         let mut usage = Fields::parse("usageMetadata", &raw)?;
         let stated = read_tokens(&mut usage, &mut bill)?;
         self.read_tier(&mut usage)?;
-        usage.leftovers(&mut bill.unknown);
+        usage.leftovers(&mut bill.unrecognised);
         if !stated {
             return Err(self.told.no_usage());
         }
         bill.pools.detail(Meter::Search, self.searches())?;
+        // Grounding with maps is billed by the prompt, however many places it found.
+        bill.pools.detail_with(
+            Meter::ToolCall,
+            u64::from(self.maps),
+            attribute("tool", "google_maps"),
+        )?;
         Ok(self.told.reading(bill, raw))
     }
+}
 
+impl GenerateContent {
     /// Grounding is billed per query from Gemini 3 on, and per grounded prompt before
     /// (ai.google.dev, "Pricing").
     fn searches(&self) -> u64 {
@@ -144,14 +243,25 @@ impl Modalities {
                 Some("VIDEO") => &mut modalities.video,
                 Some("TEXT" | "DOCUMENT" | "MODALITY_UNSPECIFIED") | None => continue,
                 Some(_) => {
-                    bill.unknown.push(detail.path_of("modality"));
+                    bill.unrecognised.push(Unrecognised {
+                        path: detail.path_of("modality"),
+                        stated: Stated::Other,
+                    });
                     continue;
                 }
             };
             *of = sum(&[*of, count]);
-            detail.leftovers(&mut bill.unknown);
+            detail.leftovers(&mut bill.unrecognised);
         }
         Ok(modalities)
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            audio: sum(&[self.audio, other.audio]),
+            image: sum(&[self.image, other.image]),
+            video: sum(&[self.video, other.video]),
+        }
     }
 
     const fn parts(&self) -> [u64; 3] {
@@ -173,13 +283,15 @@ fn read_tokens(usage: &mut Fields, bill: &mut Bill) -> Result<bool, UsageError> 
     let prompt = usage.count("promptTokenCount")?;
     let cached = usage.count("cachedContentTokenCount")?.unwrap_or(0);
     let tool_use = usage.count("toolUsePromptTokenCount")?.unwrap_or(0);
-    let candidates = usage.count("candidatesTokenCount")?;
+    // The Live API of the same models says `response`.
+    let candidates = usage.either("candidatesTokenCount", "responseTokenCount")?;
     let thoughts = usage.count("thoughtsTokenCount")?.unwrap_or(0);
     let total = usage.count("totalTokenCount")?;
     let in_prompt = Modalities::read(usage, "promptTokensDetails", bill)?;
     let in_cache = Modalities::read(usage, "cacheTokensDetails", bill)?;
     let in_tool_use = Modalities::read(usage, "toolUsePromptTokensDetails", bill)?;
-    let in_candidates = Modalities::read(usage, "candidatesTokensDetails", bill)?;
+    let in_candidates = Modalities::read(usage, "candidatesTokensDetails", bill)?
+        .and(Modalities::read(usage, "responseTokensDetails", bill)?);
 
     let parts = sum(&[
         prompt.unwrap_or(0),

@@ -3,23 +3,63 @@
 //! A family reads JSON objects one after the other (a whole body is one, a stream is many), keeps
 //! only the last usage text and a few words, and turns them into a [`Reading`] at the end. So its
 //! memory does not grow with the answer.
+//!
+//! Adding a provider is one module, one line in [`reader`], one name in [`Api::NAMES`], one table of
+//! cases in `tests/cases/usage`.
 
 mod anthropic;
+mod batch;
+mod bedrock_converse;
+mod bedrock_invoke;
+mod cohere;
+mod flat;
 mod gemini;
+mod mistral_ocr;
+mod ollama;
+mod openai_audio;
 mod openai_chat;
+mod openai_images;
 mod openai_responses;
 mod openai_tokens;
+mod vendor;
+mod vertex_predict;
 
 use crate::api::Api;
 use crate::error::UsageError;
 use crate::fields::too_large;
-use crate::normalised::{Finish, Served};
+use crate::normalised::{Finish, Served, Unrecognised};
 use crate::pools::Pools;
+use crate::source::Source;
 use crate::{USAGE_BYTES_MAX, WORD_BYTES_MAX};
 use rust_decimal::Decimal;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+
+/// What each family reads, for [`crate::sources`].
+pub(crate) const SOURCES: &[&[Source]] = &[
+    openai_chat::SOURCES,
+    vendor::azure::SOURCES,
+    vendor::compatible::SOURCES,
+    vendor::deepseek::SOURCES,
+    vendor::groq::SOURCES,
+    vendor::mistral::SOURCES,
+    vendor::openrouter::SOURCES,
+    vendor::perplexity::SOURCES,
+    vendor::xai::SOURCES,
+    openai_responses::SOURCES,
+    openai_images::SOURCES,
+    openai_audio::SOURCES,
+    anthropic::SOURCES,
+    gemini::SOURCES,
+    vertex_predict::SOURCES,
+    bedrock_converse::SOURCES,
+    bedrock_invoke::SOURCES,
+    cohere::SOURCES,
+    ollama::SOURCES,
+    mistral_ocr::SOURCES,
+    batch::SOURCES,
+];
 
 /// The answer as read to its end.
 #[derive(Debug)]
@@ -37,55 +77,39 @@ pub(crate) struct Bill {
     pub(crate) provider_cost_usd: Option<Decimal>,
     pub(crate) upstream_cost_usd: Option<Decimal>,
     pub(crate) own_key: Option<bool>,
-    pub(crate) unknown: Vec<String>,
+    pub(crate) unrecognised: Vec<Unrecognised>,
 }
 
-/// The reading in progress, by family.
-#[derive(Debug)]
-pub(crate) enum Family {
-    Chat(openai_chat::Chat),
-    Responses(openai_responses::Responses),
-    Messages(anthropic::Messages),
-    GenerateContent(gemini::GenerateContent),
-}
-
-impl Family {
-    pub(crate) fn new(api: Api) -> Self {
-        match api {
-            Api::Chat => Self::Chat(Default::default()),
-            Api::Responses => Self::Responses(Default::default()),
-            Api::Messages => Self::Messages(Default::default()),
-            Api::GenerateContent => Self::GenerateContent(Default::default()),
-        }
-    }
-
+/// A reading in progress.
+pub(crate) trait Reader: std::fmt::Debug + Send + Sync {
     /// Reads one JSON object: a whole body, or one event of a stream.
-    pub(crate) fn read(&mut self, text: &str) -> Result<(), UsageError> {
-        match self {
-            Self::Chat(chat) => chat.read(text),
-            Self::Responses(responses) => responses.read(text),
-            Self::Messages(messages) => messages.read(text),
-            Self::GenerateContent(content) => content.read(text),
-        }
-    }
+    fn read(&mut self, text: &str) -> Result<(), UsageError>;
 
-    /// The stream said that it is over (`[DONE]`), or the body was read whole.
-    pub(crate) fn end(&mut self) {
-        match self {
-            Self::Chat(chat) => chat.told.ended = true,
-            Self::GenerateContent(content) => content.told.ended = true,
-            // These two say themselves whether they are complete.
-            Self::Responses(_) | Self::Messages(_) => {}
-        }
-    }
+    /// The stream said that it is over (`[DONE]`), or the body was read whole. Families that say
+    /// themselves whether they are complete have no use for it.
+    fn end(&mut self) {}
 
-    pub(crate) fn conclude(self, vendor: &str) -> Result<Reading, UsageError> {
-        match self {
-            Self::Chat(chat) => chat.conclude(vendor),
-            Self::Responses(responses) => responses.conclude(vendor),
-            Self::Messages(messages) => messages.conclude(),
-            Self::GenerateContent(content) => content.conclude(),
-        }
+    /// `vendor` is the canonical provider id.
+    fn conclude(self: Box<Self>, vendor: &str) -> Result<Reading, UsageError>;
+}
+
+/// The reader of a family.
+pub(crate) fn reader(api: Api) -> Box<dyn Reader> {
+    match api {
+        Api::Chat => Box::<openai_chat::Chat>::default(),
+        Api::Responses => Box::<openai_responses::Responses>::default(),
+        Api::Images => Box::<openai_images::Images>::default(),
+        Api::Speech => Box::new(openai_audio::Audio::new(openai_audio::Direction::ToAudio)),
+        Api::Transcriptions => Box::new(openai_audio::Audio::new(openai_audio::Direction::ToText)),
+        Api::Messages => Box::<anthropic::Messages>::default(),
+        Api::GenerateContent => Box::<gemini::GenerateContent>::default(),
+        Api::Predict => Box::<vertex_predict::Predict>::default(),
+        Api::Converse => Box::<bedrock_converse::Converse>::default(),
+        Api::Invoke => Box::<bedrock_invoke::Invoke>::default(),
+        Api::Cohere => Box::<cohere::Cohere>::default(),
+        Api::Ollama => Box::<ollama::Ollama>::default(),
+        Api::Ocr => Box::<mistral_ocr::Ocr>::default(),
+        Api::Batch => Box::<batch::Batch>::default(),
     }
 }
 
@@ -145,6 +169,10 @@ impl Told {
     }
 }
 
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, UsageError> {
+    serde_json::from_str(text).map_err(|error| UsageError::malformed(&error))
+}
+
 /// Keeps the text of a usage object; `{}` states nothing.
 fn keep(usage: &mut Option<String>, raw: Option<&RawValue>) -> Result<(), UsageError> {
     let Some(raw) = raw else { return Ok(()) };
@@ -188,7 +216,7 @@ fn where_it_fits<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T>
 /// repeat content.
 fn failure_kind(error: &str) -> String {
     let value: serde_json::Value = serde_json::from_str(error).unwrap_or_default();
-    for key in ["type", "code", "status"] {
+    for key in ["type", "code", "status", "errorCode"] {
         match value.get(key) {
             Some(serde_json::Value::String(word)) if word.len() <= 64 => return word.clone(),
             Some(serde_json::Value::Number(number)) => {

@@ -1,17 +1,23 @@
-//! OpenAI responses. Images and transcriptions share its usage object and are read here too.
+//! OpenAI responses, and the responses inside realtime events.
+//!
+//! Source: OpenAI API reference, "The response object" and "Realtime server events:
+//! response.done" (November 2026), and 272 recorded answers.
 //!
 //! In a stream, the terminal event (`response.completed`, `.incomplete`, `.failed`) carries the
 //! whole response with its usage and the tier that was served; earlier events carry `null` and the
 //! tier that was asked for. Hosted tools are billed by the call and stand in `output`, not in
-//! usage: searches, file searches, code containers and generated images are counted there.
+//! usage: searches, file searches, code containers and generated images are counted there, unless
+//! the provider counts its tools in usage itself (xAI).
 
 use super::openai_tokens::{Names, read};
-use super::{Bill, Reading, Told, Word, keep, where_it_fits};
+use super::vendor::xai;
+use super::{Bill, Reader, Reading, Told, Word, keep, parse, where_it_fits};
 use crate::error::UsageError;
 use crate::fields::Fields;
+use crate::normalised::{Stated, Unrecognised};
 use crate::pools::attribute;
+use crate::source::{Source, row};
 use farebox_pricing::meter::{Attribute, Meter};
-use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -24,15 +30,120 @@ const NAMES: Names = Names {
     input_details: "input_tokens_details",
     output: "output_tokens",
     output_details: "output_tokens_details",
+    output_meter: Meter::Output,
 };
 
-/// The transcription endpoints say `input_token_details`.
-const TRANSCRIPTION_NAMES: Names = Names {
+/// Realtime events say `input_token_details`.
+const REALTIME_NAMES: Names = Names {
     input: "input_tokens",
     input_details: "input_token_details",
     output: "output_tokens",
     output_details: "output_token_details",
+    output_meter: Meter::Output,
 };
+
+pub(super) const SOURCES: &[Source] = &[
+    row("*", "responses", "usage.input_tokens", "input"),
+    row(
+        "*",
+        "responses",
+        "usage.input_tokens_details.cached_tokens",
+        "cache_read",
+    ),
+    row(
+        "*",
+        "responses",
+        "usage.input_tokens_details.cache_write_tokens",
+        "cache_write_5m",
+    ),
+    row("*", "responses", "usage.output_tokens", "output"),
+    row(
+        "*",
+        "responses",
+        "usage.output_tokens_details.reasoning_tokens",
+        "reasoning",
+    ),
+    row("*", "responses", "usage.total_tokens", "checks the sum"),
+    row(
+        "*",
+        "responses",
+        "usage.input_token_details.text_tokens",
+        "what the other parts leave",
+    ),
+    row(
+        "*",
+        "responses",
+        "usage.input_token_details.audio_tokens",
+        "input_audio",
+    ),
+    row(
+        "*",
+        "responses",
+        "usage.input_token_details.image_tokens",
+        "input_image",
+    ),
+    row(
+        "*",
+        "responses",
+        "usage.input_token_details.cached_tokens",
+        "cache_read",
+    ),
+    row(
+        "*",
+        "responses",
+        "usage.input_token_details.cached_tokens_details.audio_tokens",
+        "cache_read{modality=audio}",
+    ),
+    row(
+        "*",
+        "responses",
+        "usage.input_token_details.cached_tokens_details.image_tokens",
+        "cache_read{modality=image}",
+    ),
+    row(
+        "*",
+        "responses",
+        "usage.input_token_details.cached_tokens_details.text_tokens",
+        "what the other parts leave",
+    ),
+    row(
+        "*",
+        "responses",
+        "usage.output_token_details.text_tokens",
+        "what the other parts leave",
+    ),
+    row(
+        "*",
+        "responses",
+        "usage.output_token_details.audio_tokens",
+        "output_audio",
+    ),
+    row(
+        "*",
+        "responses",
+        "output[].type = web_search_call",
+        "search",
+    ),
+    row(
+        "*",
+        "responses",
+        "output[].type = file_search_call",
+        "tool_call{tool=file_search}",
+    ),
+    row(
+        "*",
+        "responses",
+        "output[].type = code_interpreter_call",
+        "tool_call{tool=code_interpreter}",
+    ),
+    row(
+        "*",
+        "responses",
+        "output[].type = image_generation_call",
+        "image{quality=,size=}",
+    ),
+    row("*", "responses", "service_tier", "the tier that was served"),
+];
 
 #[derive(Debug, Default)]
 pub(crate) struct Responses {
@@ -89,11 +200,11 @@ struct Calls {
     file_searches: u64,
     code_interpreters: u64,
     images: BTreeMap<Vec<Attribute>, u64>,
-    unknown: Vec<String>,
+    unrecognised: Vec<Unrecognised>,
 }
 
-impl Responses {
-    pub(super) fn read(&mut self, text: &str) -> Result<(), UsageError> {
+impl Reader for Responses {
+    fn read(&mut self, text: &str) -> Result<(), UsageError> {
         let event: Event<'_> = parse(text)?;
         let kind = event.r#type.as_ref().map_or("", |Word(kind)| kind);
         if kind == "error" {
@@ -109,6 +220,27 @@ impl Responses {
         }
     }
 
+    fn conclude(self: Box<Self>, vendor: &str) -> Result<Reading, UsageError> {
+        let Some(raw) = self.usage else {
+            return Err(self.told.no_usage());
+        };
+        let mut bill = Bill::default();
+        let fields = Fields::parse("usage", &raw)?;
+        let counts_tools = fields.has(xai::TOOLS);
+        let is_realtime =
+            fields.has(REALTIME_NAMES.input_details) || fields.has(REALTIME_NAMES.output_details);
+        let names = if is_realtime { &REALTIME_NAMES } else { &NAMES };
+        if !read(fields, names, vendor, &mut bill)? {
+            return Err(self.told.no_usage());
+        }
+        if !(vendor == "xai" && counts_tools) {
+            self.calls.bill(&mut bill)?;
+        }
+        Ok(self.told.reading(bill, raw))
+    }
+}
+
+impl Responses {
     fn read_response(&mut self, response: Response<'_>) -> Result<(), UsageError> {
         self.told.model(response.model);
         self.told.service_tier(response.service_tier);
@@ -127,34 +259,6 @@ impl Responses {
             self.calls = Calls::count(&output)?;
         }
         keep(&mut self.usage, response.usage)
-    }
-
-    pub(super) fn conclude(self, vendor: &str) -> Result<Reading, UsageError> {
-        let Some(raw) = self.usage else {
-            return Err(self.told.no_usage());
-        };
-        let mut bill = Bill::default();
-        let mut fields = Fields::parse("usage", &raw)?;
-        let kind = fields.text("type")?;
-        let stated = if kind.as_deref() == Some("duration") {
-            let seconds = fields.quantity("seconds")?;
-            bill.pools
-                .add(Meter::Second, seconds.unwrap_or(Decimal::ZERO), Vec::new())?;
-            fields.leftovers(&mut bill.unknown);
-            seconds.is_some()
-        } else {
-            let names = if kind.as_deref() == Some("tokens") {
-                &TRANSCRIPTION_NAMES
-            } else {
-                &NAMES
-            };
-            read(fields, names, vendor, &mut bill)?
-        };
-        if !stated {
-            return Err(self.told.no_usage());
-        }
-        self.calls.bill(&mut bill)?;
-        Ok(self.told.reading(bill, raw))
     }
 }
 
@@ -182,8 +286,11 @@ impl Calls {
                 "web_search_call" | "function_call" | "custom_tool_call" | "computer_call"
                 | "mcp_call" | "local_shell_call" | "shell_call" | "apply_patch_call"
                 | "tool_search_call" => {}
-                kind if kind.ends_with("_call") && calls.unknown.len() < KINDS_MAX => {
-                    calls.unknown.push(format!("output[{index}].type={kind}"));
+                kind if kind.ends_with("_call") && calls.unrecognised.len() < KINDS_MAX => {
+                    calls.unrecognised.push(Unrecognised {
+                        path: format!("output[{index}].type={kind}"),
+                        stated: Stated::Other,
+                    });
                 }
                 _ => {}
             }
@@ -204,7 +311,7 @@ impl Calls {
         for (attributes, images) in self.images {
             pools.detail_with(Meter::Image, images, attributes)?;
         }
-        bill.unknown.extend(self.unknown);
+        bill.unrecognised.extend(self.unrecognised);
         Ok(())
     }
 }
@@ -234,8 +341,4 @@ impl Item<'_> {
 
 const fn one_more(count: u64) -> u64 {
     count.saturating_add(1)
-}
-
-fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, UsageError> {
-    serde_json::from_str(text).map_err(|error| UsageError::malformed(&error))
 }

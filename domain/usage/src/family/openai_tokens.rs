@@ -7,15 +7,11 @@
 //! inside the output or beside it (xAI), and how many a provider left unsaid (Gemini's compatible
 //! endpoint).
 
-use super::Bill;
+use super::{Bill, vendor};
 use crate::error::UsageError;
 use crate::fields::Fields;
 use crate::pools::{attribute, rest, sum};
 use farebox_pricing::meter::Meter;
-use rust_decimal::Decimal;
-
-/// One xAI tick is 10^-10 USD (docs.x.ai, "Cost Tracking").
-const XAI_TICK_SCALE: u32 = 10;
 
 /// What the fields are called.
 pub(crate) struct Names {
@@ -23,13 +19,15 @@ pub(crate) struct Names {
     pub(crate) input_details: &'static str,
     pub(crate) output: &'static str,
     pub(crate) output_details: &'static str,
+    /// What the output is where no details say it.
+    pub(crate) output_meter: Meter,
 }
 
 /// Reads a whole usage object. Returns whether it stated anything.
 pub(crate) fn read(
     mut usage: Fields,
     names: &Names,
-    vendor: &str,
+    provider: &str,
     bill: &mut Bill,
 ) -> Result<bool, UsageError> {
     let input = usage.count(names.input)?;
@@ -37,9 +35,10 @@ pub(crate) fn read(
     let total = usage.count("total_tokens")?;
     let mut stated = input.is_some() || output.is_some();
 
+    let says_what_it_made = usage.has(names.output_details);
     let prompt = Prompt::read(&mut usage, names, bill)?;
     let completion = Completion::read(&mut usage, names, bill)?;
-    let has_cost = read_vendor(&mut usage, vendor, bill)?;
+    let has_cost = vendor::read(&mut usage, provider, bill)?;
 
     // Embedding and rerank endpoints of some providers state the total alone: all of it is input.
     let input = match (input, output, total) {
@@ -51,10 +50,11 @@ pub(crate) fn read(
     };
     if let Some(input) = input {
         let text = rest(|| usage.path_of(names.input), input, &prompt.parts())?;
+        prompt.check_misses(|| usage.path_of(names.input), input)?;
         bill.pools.stated(Meter::Input, text)?;
         prompt.bill(bill)?;
     }
-    let beside = completion.reasoning_beside(&usage, vendor, input, output, total)?;
+    let beside = completion.reasoning_beside(&usage, provider, input, output, total)?;
     if let Some(output) = output {
         let inside = if beside.is_some() {
             0
@@ -63,19 +63,27 @@ pub(crate) fn read(
         };
         let parts = [inside, completion.audio, completion.image];
         let text = rest(|| usage.path_of(names.output), output, &parts)?;
-        bill.pools.stated(Meter::Output, text)?;
+        let meter = if says_what_it_made {
+            Meter::Output
+        } else {
+            names.output_meter.clone()
+        };
+        bill.pools.stated(meter, text)?;
         bill.pools
             .detail(Meter::Reasoning, beside.unwrap_or(inside))?;
         bill.pools.detail(Meter::OutputAudio, completion.audio)?;
         bill.pools.detail(Meter::OutputImage, completion.image)?;
     }
-    usage.leftovers(&mut bill.unknown);
+    usage.leftovers(&mut bill.unrecognised);
     Ok(stated || has_cost)
 }
 
 /// The parts of the input total.
+#[derive(Default)]
 struct Prompt {
     cached: u64,
+    /// DeepSeek's complement of the hits, where it is stated.
+    missed: Option<u64>,
     written: u64,
     audio: u64,
     image: u64,
@@ -91,16 +99,9 @@ impl Prompt {
         cached.read(usage, "prompt_cache_hit_tokens")?;
         cached.read(usage, "cached_tokens")?;
         cached.read(usage, "num_cached_tokens")?;
-        // The complement of the hits; the input total already has it.
-        usage.count("prompt_cache_miss_tokens")?;
         let mut prompt = Self {
-            cached: 0,
-            written: 0,
-            audio: 0,
-            image: 0,
-            video: 0,
-            cached_audio: 0,
-            cached_image: 0,
+            missed: usage.count("prompt_cache_miss_tokens")?,
+            ..Self::default()
         };
         if let Some(mut details) = usage.object(names.input_details)? {
             cached.read(&mut details, "cached_tokens")?;
@@ -113,7 +114,7 @@ impl Prompt {
                 prompt.cached_audio = split.count("audio_tokens")?.unwrap_or(0);
                 prompt.cached_image = split.count("image_tokens")?.unwrap_or(0);
                 split.count("text_tokens")?;
-                split.leftovers(&mut bill.unknown);
+                split.leftovers(&mut bill.unrecognised);
             }
             prompt.audio = rest(
                 || details.path_of("audio_tokens"),
@@ -125,7 +126,7 @@ impl Prompt {
                 prompt.image,
                 &[prompt.cached_image],
             )?;
-            details.leftovers(&mut bill.unknown);
+            details.leftovers(&mut bill.unrecognised);
         }
         prompt.cached = cached.value();
         rest(
@@ -134,6 +135,22 @@ impl Prompt {
             &[prompt.cached_audio, prompt.cached_image],
         )?;
         Ok(prompt)
+    }
+
+    /// Hits and misses are the whole prompt.
+    fn check_misses(&self, path: impl FnOnce() -> String, input: u64) -> Result<(), UsageError> {
+        let parts = match self.missed {
+            Some(missed) => sum(&[self.cached, missed]),
+            None => return Ok(()),
+        };
+        if parts == input {
+            return Ok(());
+        }
+        Err(UsageError::TotalMismatch {
+            path: path(),
+            total: input,
+            parts,
+        })
     }
 
     const fn parts(&self) -> [u64; 5] {
@@ -189,7 +206,7 @@ impl Completion {
             ] {
                 details.count(included)?;
             }
-            details.leftovers(&mut bill.unknown);
+            details.leftovers(&mut bill.unrecognised);
         }
         let in_details = reasoning.is_stated();
         reasoning.read(usage, "reasoning_tokens")?;
@@ -202,17 +219,17 @@ impl Completion {
     fn reasoning_beside(
         &self,
         usage: &Fields,
-        vendor: &str,
+        provider: &str,
         input: Option<u64>,
         output: Option<u64>,
         total: Option<u64>,
     ) -> Result<Option<u64>, UsageError> {
         let (Some(output), Some(total)) = (output, total) else {
-            let unsaid = output.is_some() && self.reasoning > 0 && vendor == "xai";
+            let unsaid = output.is_some() && self.reasoning > 0 && provider == "xai";
             return Ok(unsaid.then_some(self.reasoning));
         };
         let parts = sum(&[input.unwrap_or(0), output]);
-        if vendor == "perplexity" && self.reasoning_is_beside && total == parts {
+        if provider == "perplexity" && self.reasoning_is_beside && total == parts {
             // Perplexity's total covers neither citation nor reasoning tokens.
             return Ok(Some(self.reasoning));
         }
@@ -222,7 +239,7 @@ impl Completion {
         if self.reasoning > 0 && total == sum(&[parts, self.reasoning]) {
             return Ok(Some(self.reasoning));
         }
-        if matches!(vendor, "google" | "vertex_ai") && self.reasoning == 0 && total > parts {
+        if matches!(provider, "google" | "vertex_ai") && self.reasoning == 0 && total > parts {
             return rest(|| usage.path_of("total_tokens"), total, &[parts]).map(Some);
         }
         Err(UsageError::TotalMismatch {
@@ -263,72 +280,5 @@ impl OneFact {
 
     fn value(&self) -> u64 {
         self.0.as_ref().map_or(0, |(_, value)| *value)
-    }
-}
-
-/// Fields of one provider only. Returns whether one of them stated what the call cost.
-fn read_vendor(usage: &mut Fields, vendor: &str, bill: &mut Bill) -> Result<bool, UsageError> {
-    match vendor {
-        "openrouter" => {
-            let cost = usage.amount("cost")?;
-            bill.provider_cost_usd = cost;
-            bill.own_key = usage.flag("is_byok")?;
-            if let Some(mut details) = usage.object("cost_details")? {
-                let upstream = details.amount("upstream_inference_cost")?;
-                // Without an own key this repeats `cost`.
-                if bill.own_key == Some(true) {
-                    bill.upstream_cost_usd = upstream;
-                }
-                details.amount("upstream_inference_prompt_cost")?;
-                details.amount("upstream_inference_completions_cost")?;
-                // The same two under the responses api.
-                details.amount("upstream_inference_input_cost")?;
-                details.amount("upstream_inference_output_cost")?;
-                details.leftovers(&mut bill.unknown);
-            }
-            Ok(cost.is_some())
-        }
-        "xai" => {
-            if let Some(mut ticks) = usage.quantity("cost_in_usd_ticks")? {
-                // Ticks are whole, so moving the point is exact.
-                let scale = ticks.scale().saturating_add(XAI_TICK_SCALE);
-                if ticks.set_scale(scale).is_ok() {
-                    bill.provider_cost_usd = Some(ticks.normalize());
-                }
-            }
-            // Live search bills each source.
-            let sources = usage.count("num_sources_used")?.unwrap_or(0);
-            bill.pools.detail(Meter::Search, sources)?;
-            Ok(bill.provider_cost_usd.is_some())
-        }
-        "perplexity" => {
-            let searches = usage.count("num_search_queries")?.unwrap_or(0);
-            bill.pools.detail(Meter::Search, searches)?;
-            let citations = usage.count("citation_tokens")?.unwrap_or(0);
-            bill.pools
-                .detail(Meter::Other("citation".into()), citations)?;
-            usage.ignore(&["search_context_size"]);
-            if let Some(mut cost) = usage.object_if("cost") {
-                bill.provider_cost_usd = cost.amount("total_cost")?;
-            }
-            Ok(bill.provider_cost_usd.is_some())
-        }
-        "groq" => {
-            usage.ignore(&["queue_time", "prompt_time", "completion_time", "total_time"]);
-            Ok(false)
-        }
-        "mistral" => {
-            // An empty object where there was no audio.
-            if usage
-                .object_if("prompt_audio_seconds")
-                .is_none_or(|none| !none.is_empty())
-                && let Some(seconds) = usage.quantity("prompt_audio_seconds")?
-                && seconds > Decimal::ZERO
-            {
-                bill.pools.add(Meter::Second, seconds, Vec::new())?;
-            }
-            Ok(false)
-        }
-        _ => Ok(false),
     }
 }

@@ -104,8 +104,10 @@ pub struct UsageBody {
     /// The provider's id.
     #[schema(example = "openai")]
     provider: String,
-    /// The family of the answer (`chat`, `responses`, `messages`, `generate_content`); without it,
-    /// its shape decides.
+    /// The family of the answer: `chat`, `completions`, `embeddings`, `responses`, `realtime`,
+    /// `images`, `speech`, `transcriptions`, `messages`, `generate_content`, `predict`, `converse`,
+    /// `invoke`, `cohere`, `ollama`, `ocr`, `batch` (see docs/usage.md); without it, its shape
+    /// decides.
     api: Option<String>,
     /// The model asked for; the one that answered is read from the answer.
     model: Option<String>,
