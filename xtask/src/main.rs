@@ -11,6 +11,7 @@ mod environment;
 mod guests;
 mod licences;
 mod lint;
+mod peers;
 mod server;
 mod step;
 mod test;
@@ -45,6 +46,12 @@ enum Task {
         #[arg(long)]
         no_serve: bool,
     },
+    /// Compare every price with those of two other calculators, and the speed of all three.
+    Peers {
+        /// Compare prices, in a development build, and measure no speed.
+        #[arg(long)]
+        prices_only: bool,
+    },
     /// Measure what the README quotes: engine, ledger, HTTP and Postgres, in one run.
     Bench {
         /// Shorter measurements, for a look and not for quoting.
@@ -69,6 +76,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     match arguments.command {
         Task::Guests => guests::build(&root, arguments.guest_toolchain).map(drop),
         Task::Test => test::run(&root, arguments.guest_toolchain),
+        Task::Peers { prices_only } => peers::run(&root, arguments.guest_toolchain, prices_only),
         Task::Bench { quick } => bench::run(&root, arguments.guest_toolchain, quick),
         Task::Demo { no_serve } => demo::run(&root, arguments.guest_toolchain, no_serve),
     }
