@@ -4,6 +4,8 @@
 //! prints flat JSON objects of whole numbers, the unit last in a field's name. What is measured
 //! from outside (start, memory, HTTP) is measured on the real binary, and Postgres beside it.
 
+mod disk;
+mod figures;
 mod http;
 mod postgres;
 mod table;
@@ -12,17 +14,24 @@ use crate::guests;
 use crate::server::{self, Build};
 use crate::step::{self, note, step};
 use crate::toolchain::Wanted;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 use table::Table;
+
+/// How many events the ledger holds before it is measured as a filled one.
+const FILLED_EVENTS: u64 = 5_000_000;
+/// What is left free on the disk beside that ledger.
+const DISK_RESERVE_BYTES: u64 = 2 << 30;
 
 /// Measures everything and prints the table on standard output. `quick` shortens each
 /// measurement; its figures are for a look, not for quoting.
 ///
 /// # Errors
-/// Something does not build or does not run. A missed target is shown, and is no error.
+/// Something does not build, or a part does not run; the table then holds what the other parts
+/// measured. A missed aim is shown, and is no error.
 pub fn run(root: &Path, wanted: Wanted, quick: bool) -> Result<()> {
     guests::build(root, wanted)?;
     let (binary, engine, ledger) = step("release build", || {
@@ -32,29 +41,86 @@ pub fn run(root: &Path, wanted: Wanted, quick: bool) -> Result<()> {
             example(root, "ledger_bench")?,
         ))
     })?;
-    let mut table = Table::default();
-    step("policy engine", || {
-        in_process(root, &engine, quick, &mut table)
-    })?;
-    step("ledger", || in_process(root, &ledger, quick, &mut table))?;
-    step("server: start, memory, HTTP", || {
-        http::measure(root, &binary, quick, &mut table)
-    })?;
-    step("Postgres", || {
-        match postgres::measure(if quick { 3 } else { 15 }) {
-            Ok(debits) => {
-                table.add("postgres_one_wallet_per_s", debits.one_wallet);
-                table.add("postgres_thousand_wallets_per_s", debits.thousand_wallets);
-            }
-            // Postgres is a peer, not a part: without it the rest still counts.
-            Err(error) => note(&format!("left out: {error:#}")),
-        }
+    let begun = Instant::now();
+    let mut run = Run::default();
+    run.part("policy engine", |table| {
+        in_process(root, &engine, &[], quick, table)
+    });
+    run.part("disk", |table| {
+        table.add(
+            "durable_write_us",
+            disk::durable_write_us(&root.join("target"))?,
+        );
         Ok(())
-    })?;
-    table.compare();
+    });
+    for load in ["many", "one", "serial", "filled"] {
+        run.part(&format!("ledger: {load}"), |table| {
+            if load == "filled" && !has_room(root, quick, table)? {
+                return Ok(());
+            }
+            in_process(root, &ledger, &["--only", load], quick, table)
+        });
+    }
+    run.part("server: start, memory, HTTP", |table| {
+        http::measure(root, &binary, quick, table)
+    });
+    run.part("Postgres", |table| {
+        if !postgres::is_installed() {
+            // Postgres is a peer, not a part: without it the rest still counts.
+            note("left out: no Postgres on this machine (Debian's `postgresql` has it)");
+            return Ok(());
+        }
+        let debits = postgres::measure(root, if quick { 3 } else { 15 })?;
+        table.add("postgres_one_wallet_per_s", debits.one_wallet);
+        table.add("postgres_thousand_wallets_per_s", debits.thousand_wallets);
+        Ok(())
+    });
+    run.table.compare();
+    run.table.add("bench_s", begun.elapsed().as_secs());
     print!("{}", machine());
-    print!("{table}");
+    print!("{}", run.table);
+    if !run.failed.is_empty() {
+        bail!("not measured: {}", run.failed.join(", "));
+    }
     Ok(())
+}
+
+/// What is measured so far, and what could not be.
+#[derive(Default)]
+struct Run {
+    table: Table,
+    failed: Vec<String>,
+}
+
+impl Run {
+    /// One part. The others are measured though it fails.
+    fn part(&mut self, name: &str, measure: impl FnOnce(&mut Table) -> Result<()>) {
+        let table = &mut self.table;
+        if let Err(error) = step(name, || measure(table)) {
+            step::failed(&error);
+            self.failed.push(name.to_owned());
+        }
+    }
+}
+
+/// Whether the filled ledger is measured: not in a quick run, nor where it would fill the disk.
+fn has_room(root: &Path, quick: bool, table: &Table) -> Result<bool> {
+    if quick {
+        note("left out of a quick run");
+        return Ok(false);
+    }
+    // What is written goes to the log first, so the file is at most half of it.
+    let per_pair = table.get("bytes_per_pair").unwrap_or(8_192).div_ceil(2);
+    let needed = per_pair.saturating_mul(FILLED_EVENTS);
+    let free = disk::free_bytes(&root.join("target"))?;
+    let has_room = free >= needed.saturating_add(DISK_RESERVE_BYTES);
+    if !has_room {
+        note(&format!(
+            "left out: it needs {} GiB of free disk",
+            needed >> 30
+        ));
+    }
+    Ok(has_room)
 }
 
 fn example(root: &Path, name: &str) -> Result<std::path::PathBuf> {
@@ -62,9 +128,16 @@ fn example(root: &Path, name: &str) -> Result<std::path::PathBuf> {
 }
 
 /// Runs an example; its progress goes to standard error as it comes.
-fn in_process(root: &Path, example: &Path, quick: bool, table: &mut Table) -> Result<()> {
+fn in_process(
+    root: &Path,
+    example: &Path,
+    arguments: &[&str],
+    quick: bool,
+    table: &mut Table,
+) -> Result<()> {
     let mut command = Command::new(example);
     command.current_dir(root).stderr(Stdio::inherit());
+    command.args(arguments);
     if quick {
         command.arg("--quick");
     }
