@@ -20,7 +20,10 @@ pub enum AdmissionError {
     /// A core module, which has not been made a component yet.
     #[error("this is a core wasm module, not a component: build it with `farebox policy build`")]
     CoreModule,
-    /// Not WebAssembly, cut off, or damaged.
+    /// Not WebAssembly at all.
+    #[error("this is not WebAssembly: a component begins with the bytes `00 61 73 6d`")]
+    NotWasm,
+    /// Cut off, or damaged.
     #[error("this is not a valid component: {0}")]
     Invalid(String),
     /// It imports functions or more. A policy imports nothing but types.
@@ -56,14 +59,22 @@ pub fn admit(engine: &Engine, limits: &Limits, bytes: &[u8]) -> Result<Component
             bytes_max: limits.component_bytes_max,
         });
     }
+    if !bytes.starts_with(b"\0asm") {
+        return Err(AdmissionError::NotWasm);
+    }
     // The layer field of the preamble: 0 is a core module, 1 a component.
     if bytes.starts_with(b"\0asm\x01\0\0\0") {
         return Err(AdmissionError::CoreModule);
     }
     let component = Component::from_binary(engine, bytes)
-        .map_err(|error| AdmissionError::Invalid(format!("{error:#}")))?;
+        .map_err(|error| AdmissionError::Invalid(one_line(&format!("{error:#}"))))?;
     check_world(engine, &component)?;
     Ok(component)
+}
+
+/// The compiler's words, which stand on several lines, on one.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Checks imports and exports of a compiled component.
