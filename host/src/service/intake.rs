@@ -77,6 +77,11 @@ pub enum IntakeError {
     /// Pools were given without a model.
     #[error("`model` is missing: pools are priced by model")]
     NoModel,
+    /// Pools were given, but none.
+    #[error(
+        "`usage` names no pool: give at least one, such as `input`, or `provider_cost_usd` beside it"
+    )]
+    NoPool,
     /// A pool's name is not well formed.
     #[error("`{meter}` is not the name of a pool: lower-case letters, digits and `_`")]
     Meter {
@@ -152,6 +157,8 @@ pub fn read(report: &Report<'_>) -> Result<Intake, IntakeError> {
             farebox_usage::normalise_sse(&provider, report.api, stream)?,
             model_asked,
         )?,
+        // Nothing used, stated without a cost, would be charged nothing: that is never meant.
+        Source::Pools([]) if vouched.is_none() => return Err(IntakeError::NoPool),
         Source::Pools(pools) => stated(
             &provider,
             Some(model_asked.ok_or(IntakeError::NoModel)?),
@@ -164,7 +171,8 @@ pub fn read(report: &Report<'_>) -> Result<Intake, IntakeError> {
     event.service_tier = event
         .service_tier
         .take()
-        .or_else(|| report.service_tier.map(Into::into));
+        .or_else(|| report.service_tier.map(Into::into))
+        .filter(|tier| **tier != *ANY_TIER);
     event.region = event
         .region
         .take()
@@ -172,6 +180,10 @@ pub fn read(report: &Report<'_>) -> Result<Intake, IntakeError> {
     event.feature = report.feature.map(Into::into);
     Ok(intake)
 }
+
+/// Asked for, it leaves the tier to the provider. In an answer it is an echo of the request and
+/// says nothing of the tier that served it, so there is none.
+const ANY_TIER: &str = "auto";
 
 enum Source<'r> {
     Response(&'r [u8]),
@@ -389,6 +401,27 @@ mod tests {
         assert_eq!(event.provider_cost_usd, Some(Decimal::new(42, 3)));
         assert_eq!(event.feature.as_deref(), Some("lead_enrichment"));
         assert!(event.pools.is_empty());
+    }
+
+    #[test]
+    fn a_tier_that_leaves_the_choice_to_the_provider_is_no_tier() {
+        let stated = |tier| {
+            let report = Report {
+                provider: "openai",
+                model: Some("gpt-4o"),
+                usage: Some(vec![("input", "1")]),
+                service_tier: Some(tier),
+                ..Report::default()
+            };
+            read(&report).unwrap().event.service_tier
+        };
+        assert_eq!(stated("auto"), None);
+        assert_eq!(stated("priority").as_deref(), Some("priority"));
+    }
+
+    #[test]
+    fn pools_that_name_none_are_refused() {
+        assert_eq!(pools_of(vec![]), Err(IntakeError::NoPool));
     }
 
     #[test]

@@ -238,6 +238,35 @@ async fn an_answer_without_usage_is_recorded_and_keeps_its_hold() {
 }
 
 #[tokio::test]
+async fn usage_that_names_no_pool_says_what_is_missing() {
+    let server = Server::start().await;
+    let customer = server.customer("acme", "10").await;
+    let problem = usage_of(&customer, "")
+        .await
+        .problem(400, "invalid-request");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("names no pool"), "{detail}");
+    // A vouched cost is something to charge.
+    let body = json!({"provider": "openai", "model": "gpt-4o-mini", "usage": {},
+        "provider_cost_usd": "0.01"});
+    customer.post("/v1/usage", body).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_tier_that_a_provider_only_echoes_is_no_tier() {
+    let server = Server::start().await;
+    let customer = server.customer("acme", "10").await;
+    for (index, tier) in ["auto", "default"].into_iter().enumerate() {
+        let response = json!({"id": format!("chatcmpl-{index}"), "object": "chat.completion",
+            "model": "gpt-4o-mini", "choices": [], "service_tier": tier,
+            "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}});
+        let report = json!({"provider": "openai", "response": response});
+        let charged = customer.post("/v1/usage", report).await.expect(200);
+        assert_eq!(charged["provider_cost_usd"], "0.00021", "{tier}");
+    }
+}
+
+#[tokio::test]
 async fn two_sources_or_none_are_refused() {
     let server = Server::start().await;
     let customer = server.customer("acme", "10").await;

@@ -82,6 +82,7 @@ impl From<&LineError> for ErrorLine {
             }
             LineError::Intake(IntakeError::Provider { .. }) => "invalid-provider",
             LineError::Intake(IntakeError::NoModel) => "missing-model",
+            LineError::Intake(IntakeError::NoPool) => "missing-usage",
             LineError::Intake(IntakeError::Meter { .. }) => "unknown-pool",
             LineError::Intake(
                 IntakeError::Quantity { .. } | IntakeError::Number { .. } | IntakeError::Cost(_),
