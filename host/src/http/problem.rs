@@ -67,11 +67,13 @@ kinds! {
     /// The key was revoked, or its time is over.
     KeyEnded = 401 "key-ended" "The API key is no longer valid";
     /// Less is available than is needed. `available_credits` and `missing_credits` say how much,
-    /// `max_output_tokens_affordable` the largest limit on output that would fit. Nothing was held
-    /// or charged: the same idempotency key can be used again after a top-up.
+    /// `max_output_tokens_affordable` the largest limit on output that would fit the wallet and
+    /// every hard budget. Nothing was held or charged: the same idempotency key can be used again
+    /// after a top-up. When a budget is short as well, the wallet is named: it is looked at first.
     InsufficientCredits = 402 "insufficient-credits" "The wallet does not have enough credits";
-    /// A hard budget has less left than is needed: `budget_id`, `available_credits`,
-    /// `missing_credits`, and `renews_at` where its window ends.
+    /// The wallet has enough, but a hard budget has less left than is needed: `budget_id`,
+    /// `available_credits`, `missing_credits`, and `renews_at` where its window ends. Of several
+    /// budgets the one that misses most is named.
     BudgetExceeded = 402 "budget-exceeded" "A budget does not allow this";
     /// Earlier calls cost more than the wallet could pay. A grant settles it, or the operator
     /// absorbs it. `shortfall_credits` says how much.

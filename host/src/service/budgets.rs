@@ -3,9 +3,10 @@
 use super::ledger::failure::ReadError;
 use super::ledger::write::{Acknowledged, Action, Made, WriteError};
 use super::{Context, Service};
-use farebox_ledger::budget::{Budget, BudgetUse};
+use farebox_ledger::budget::{Budget, BudgetKind, BudgetUse};
 use farebox_ledger::command::{Command, PutBudget, RemoveBudget};
-use farebox_ledger::ids::BudgetId;
+use farebox_ledger::hold::Dimensions;
+use farebox_ledger::ids::{BudgetId, OrgId};
 use farebox_pricing::money::Nanos;
 
 impl Service {
@@ -69,5 +70,32 @@ impl Service {
         let mut budgets = self.store.budgets(context.org)?;
         budgets.sort_by_key(|(budget, _)| budget.id);
         Ok(budgets)
+    }
+
+    /// The least that any hard budget over these dimensions has left; `None` without one.
+    pub(super) fn tightest_budget(
+        &self,
+        org: OrgId,
+        dimensions: &Dimensions,
+    ) -> Result<Option<Nanos>, ReadError> {
+        let now_ms = self.clock.now_ms();
+        let left = |(budget, used): &(Budget, BudgetUse)| {
+            // Time alone starts the count again; what is held goes on being held.
+            let is_over = used.window_end_ms <= now_ms;
+            let spent = if is_over { Nanos::ZERO } else { used.spent };
+            budget
+                .limit
+                .checked_sub(spent)
+                .and_then(|left| left.checked_sub(used.held))
+                .unwrap_or(Nanos::ZERO)
+        };
+        let budgets = self.store.budgets(org)?;
+        Ok(budgets
+            .iter()
+            .filter(|(budget, _)| {
+                budget.kind == BudgetKind::Hard && budget.scope.covers(dimensions)
+            })
+            .map(left)
+            .min())
     }
 }

@@ -117,7 +117,7 @@ impl Service {
         };
         match self.write(context, None, action).await {
             Ok(acknowledged) => Ok((held(hold, acknowledged), worst)),
-            Err(error) => Err(self.explain(call, &worst, error)),
+            Err(error) => Err(self.explain(context, call, &worst, error)?),
         }
     }
 
@@ -214,21 +214,32 @@ impl Service {
         Ok(())
     }
 
-    /// A refusal for lack of credits says what would fit.
-    fn explain(&self, call: &Call, worst: &WorstCase, error: WriteError) -> HoldError {
+    /// A refusal for lack of credits says what would fit the wallet and every hard budget.
+    ///
+    /// The ledger looks at the wallet first, then at the budgets, and of those names the one that
+    /// misses most: so only a refusal by the wallet leaves a tighter budget unsaid.
+    fn explain(
+        &self,
+        context: &Context,
+        call: &Call,
+        worst: &WorstCase,
+        error: WriteError,
+    ) -> Result<HoldError, ReadError> {
         let WriteError::Refused(Refusal::PlaceHold(refusal)) = error else {
-            return HoldError::Write(error);
+            return Ok(HoldError::Write(error));
         };
         let available = match &refusal {
-            PlaceHoldRefusal::ExceedsCredits(exceeds) => exceeds.available,
+            PlaceHoldRefusal::ExceedsCredits(exceeds) => self
+                .tightest_budget(context.org, &worst.dimensions)?
+                .map_or(exceeds.available, |left| left.min(exceeds.available)),
             PlaceHoldRefusal::ExceedsBudget(exceeds) => exceeds.available,
-            _ => return HoldError::Write(WriteError::Refused(refusal.into())),
+            _ => return Ok(HoldError::Write(WriteError::Refused(refusal.into()))),
         };
-        HoldError::NotEnough(Box::new(NotEnough {
+        Ok(HoldError::NotEnough(Box::new(NotEnough {
             refusal,
             needed: worst.amount,
             max_output_tokens: self.affordable_output(call, worst, available),
-        }))
+        })))
     }
 }
 

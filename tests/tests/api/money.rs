@@ -45,6 +45,50 @@ async fn a_hard_budget_refuses_the_hold_and_says_when_it_renews() {
 }
 
 #[tokio::test]
+async fn a_402_names_the_output_that_fits_wallet_and_budgets() {
+    let server = Server::start().await;
+    let with = |tokens: u64| {
+        let mut call = call();
+        call["max_output_tokens"] = json!(tokens);
+        call["project"] = json!("red");
+        json!({"call": call})
+    };
+    let asks = server.customer("asks", "1").await;
+    let cost = async |tokens: u64| {
+        let quote = asks.post("/v1/quotes", with(tokens)).await.expect(200);
+        quote["max_credits"].as_str().unwrap().to_owned()
+    };
+    let (fits, more) = (cost(40).await, cost(60).await);
+    for (name, wallet, limit) in [
+        ("tight-budget", &more, &fits),
+        ("tight-wallet", &fits, &more),
+    ] {
+        let customer = server.customer(name, wallet).await;
+        let path = format!("/v1/admin/orgs/{}/budgets", customer.org);
+        // The budget of another project stops nobody here.
+        for (project, limit) in [("red", limit.as_str()), ("blue", "0.000001")] {
+            let budget = json!({"scope": "project", "value": project, "kind": "hard",
+                "window": "month", "limit_credits": limit});
+            let made = server.client.admin(Method::POST, &path, budget).await;
+            made.expect(201);
+        }
+        // Both are short, and the wallet is looked at first.
+        let refused = customer.post("/v1/holds", with(100)).await;
+        let problem = refused.problem(402, "insufficient-credits");
+        assert_eq!(problem["max_output_tokens_affordable"], 40, "{name}");
+        let over = customer.post("/v1/holds", with(41)).await;
+        let short = if name == "tight-budget" {
+            "budget-exceeded"
+        } else {
+            "insufficient-credits"
+        };
+        let over = over.problem(402, short);
+        assert_eq!(over["max_output_tokens_affordable"], 40, "{name}");
+        customer.post("/v1/holds", with(40)).await.expect(201);
+    }
+}
+
+#[tokio::test]
 async fn a_refund_gives_back_exact_nanos_once() {
     let server = Server::start().await;
     let customer = server.customer("acme", "10").await;
