@@ -247,8 +247,13 @@ impl From<ReceiptError> for Problem {
         let detail = error.to_string();
         match error {
             ReceiptError::NotFound(_) => Self::new(Kind::NotFound, detail),
-            ReceiptError::WithoutPolicy(_) => Self::new(Kind::Conflict, detail),
-            ReceiptError::Policy(error) => policy_fault(&error),
+            ReceiptError::ReleaseMissing { release, .. } => Self::new(Kind::ReleaseMissing, detail)
+                .with("component", hex::encode(release.component.0))
+                .with("book", hex::encode(release.book.0)),
+            ReceiptError::Policy(error) => {
+                tracing::error!(error = chain(&*error), "a charge is not priced again");
+                Self::new(Kind::PolicyFault, detail)
+            }
             ReceiptError::OutOfRange(_) => Self::new(Kind::OutOfRange, detail),
             ReceiptError::Read(error) => error.into(),
         }

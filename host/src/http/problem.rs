@@ -93,6 +93,9 @@ kinds! {
     HoldEnded = 409 "hold-ended" "The hold has ended";
     /// What is asked for contradicts what is there. The detail says how.
     Conflict = 409 "conflict" "This contradicts the present state";
+    /// The release that priced a charge is not loaded here, so the charge cannot be priced again.
+    /// `component` and `book` are its digests.
+    ReleaseMissing = 409 "release-missing" "The release is not loaded";
     /// The same provider answer was reported before, with other content or under another call.
     AlreadyReported = 409 "already-reported" "This provider answer was reported before";
     /// The body is larger than the server's limit.

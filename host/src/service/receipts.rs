@@ -2,10 +2,12 @@
 
 use super::ledger::failure::ReadError;
 use super::ledger::receipt::{Pricing, Receipt};
-use super::policy::PolicyError;
+use super::policy::{PolicyError, ReleaseId};
 use super::{Context, Service};
 use farebox_ledger::ids::ChargeId;
 use farebox_pricing::exact::ArithmeticError;
+use farebox_pricing::money::Nanos;
+use rust_decimal::Decimal;
 use std::sync::Arc;
 
 /// Why there is no receipt, or no price from it.
@@ -14,11 +16,16 @@ pub enum ReceiptError {
     /// No such charge of this org.
     #[error("charge `{0}` does not exist")]
     NotFound(ChargeId),
-    /// The charge was made from a vouched cost, without a policy.
-    #[error("charge `{0}` was made without a policy")]
-    WithoutPolicy(ChargeId),
-    /// Its release is not loaded, or failed.
-    #[error("the release of the charge gave no price")]
+    /// What priced the charge is not in this server.
+    #[error("the release that priced charge `{charge}` is not loaded")]
+    ReleaseMissing {
+        /// The charge.
+        charge: ChargeId,
+        /// What priced it.
+        release: ReleaseId,
+    },
+    /// Its release priced it once, and refuses or fails now.
+    #[error("the release that priced the charge gives no price for it now")]
     Policy(#[source] Arc<PolicyError>),
     /// The price is out of range now.
     #[error("the price is out of range")]
@@ -26,6 +33,24 @@ pub enum ReceiptError {
     /// The store cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+}
+
+/// By what a charge came to its price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// A release priced it: by rates, a vouched provider cost, or the fee on an own key. The same
+    /// release prices it again.
+    Policy(ReleaseId),
+    /// An operator decided that usage without a price is charged nothing. The rule is the whole
+    /// proof: no line, and zero.
+    WriteOff,
+}
+
+impl Basis {
+    /// The basis of a price.
+    pub fn of(pricing: &Pricing) -> Self {
+        pricing.release.map_or(Self::WriteOff, Self::Policy)
+    }
 }
 
 /// A charge priced again.
@@ -61,15 +86,28 @@ impl Service {
     /// See [`ReceiptError`].
     pub fn replay(&self, context: &Context, charge: ChargeId) -> Result<Replay, ReceiptError> {
         let receipt = self.receipt(context, charge)?;
+        let again = match Basis::of(&receipt.pricing) {
+            Basis::Policy(release) => self.rate_again(&receipt, release)?,
+            Basis::WriteOff => written_off(&receipt.pricing),
+        };
+        Ok(Replay { receipt, again })
+    }
+
+    fn rate_again(&self, receipt: &Receipt, release: ReleaseId) -> Result<Pricing, ReceiptError> {
         let kept = &receipt.pricing;
-        let release = kept.release.ok_or(ReceiptError::WithoutPolicy(charge))?;
         let priced = self
             .engine
             .rate(&release, &receipt.event, &kept.facts)
-            .map_err(|error| ReceiptError::Policy(Arc::new(error)))?;
+            .map_err(|error| match error {
+                PolicyError::NotLoaded => ReceiptError::ReleaseMissing {
+                    charge: receipt.charge,
+                    release,
+                },
+                error => ReceiptError::Policy(Arc::new(error)),
+            })?;
         // The receipt's own peg and rounding: neither today's book nor configuration counts.
-        let again = Pricing {
-            release: kept.release,
+        Ok(Pricing {
+            release: Some(release),
             facts: kept.facts.clone(),
             price: kept.peg.to_nanos(priced.price_usd, kept.rounding)?,
             cost: kept.peg.to_nanos(priced.provider_cost_usd, kept.rounding)?,
@@ -81,7 +119,24 @@ impl Service {
             below_cost: priced.below_cost,
             commodity: kept.commodity,
             peg: kept.peg,
-        };
-        Ok(Replay { receipt, again })
+        })
+    }
+}
+
+/// What a write-off comes to, whatever was used.
+fn written_off(kept: &Pricing) -> Pricing {
+    Pricing {
+        release: None,
+        facts: kept.facts.clone(),
+        lines: Vec::new(),
+        price_usd: Decimal::ZERO,
+        provider_cost_usd: Decimal::ZERO,
+        market_usd: None,
+        rounding: kept.rounding,
+        below_cost: false,
+        commodity: kept.commodity,
+        peg: kept.peg,
+        price: Nanos::ZERO,
+        cost: Nanos::ZERO,
     }
 }

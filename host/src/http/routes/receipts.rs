@@ -9,6 +9,7 @@ use super::super::time;
 use super::reports::KeySourceJson;
 use crate::service::ledger::receipt::Receipt;
 use crate::service::policy::ReleaseId;
+use crate::service::receipts::Basis;
 use crate::wire::plain;
 use farebox_ledger::ids::ChargeId;
 use farebox_pricing::event::{Deployment, Facts, UsageEvent};
@@ -166,6 +167,25 @@ impl From<&ReleaseId> for ReleaseJson {
     }
 }
 
+/// By what a charge came to its price.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BasisJson {
+    /// A release priced it: by rates, a vouched provider cost, or the fee on an own key.
+    Policy,
+    /// An operator decided to charge nothing for usage that had no price.
+    WriteOff,
+}
+
+impl From<Basis> for BasisJson {
+    fn from(basis: Basis) -> Self {
+        match basis {
+            Basis::Policy(_) => Self::Policy,
+            Basis::WriteOff => Self::WriteOff,
+        }
+    }
+}
+
 /// All that is needed to price a charge again.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReceiptJson {
@@ -173,7 +193,8 @@ pub struct ReceiptJson {
     event_id: String,
     event: EventJson,
     facts: FactsJson,
-    /// Absent: the vouched provider cost was charged without a policy.
+    basis: BasisJson,
+    /// The release that priced it; absent on a write-off.
     #[serde(skip_serializing_if = "Option::is_none")]
     release: Option<ReleaseJson>,
     price: PriceJson,
@@ -193,6 +214,7 @@ impl From<&Receipt> for ReceiptJson {
             event_id: receipt.event_id.to_string(),
             event: (&receipt.event).into(),
             facts: (&pricing.facts).into(),
+            basis: Basis::of(pricing).into(),
             release: pricing.release.as_ref().map(Into::into),
             price: pricing.into(),
             credit_usd: plain(pricing.peg.usd_per_credit()),
@@ -225,6 +247,8 @@ pub struct ReplayBody {}
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReplayJson {
     charge_id: String,
+    /// What prices it again: its own release; of a write-off, the rule that it costs nothing.
+    basis: BasisJson,
     /// Whether every line and amount is the same, to the digit.
     same: bool,
     charged: PriceJson,
@@ -232,6 +256,10 @@ pub struct ReplayJson {
 }
 
 /// Price a charge again from its receipt; nothing is charged by it; send `{}`
+///
+/// Every kind of charge has an answer: one that a release priced (by rates, by a vouched provider
+/// cost, with an own key, or at zero) is priced by that release; a write-off is zero by its rule.
+/// Only a release that is not loaded any more gives a problem, `release-missing`.
 #[utoipa::path(post, path = "/v1/charges/{charge_id}/replay", tag = "charges",
     params(("charge_id" = String, Path)), request_body = ReplayBody,
     responses((status = 200, body = ReplayJson), (status = "4XX", body = ProblemJson),
@@ -246,6 +274,7 @@ pub async fn replay(
     let replay = api.service.replay(&context, charge)?;
     Ok(axum::Json(ReplayJson {
         charge_id: charge.to_string(),
+        basis: Basis::of(&replay.receipt.pricing).into(),
         same: replay.is_same(),
         charged: (&replay.receipt.pricing).into(),
         replayed: (&replay.again).into(),

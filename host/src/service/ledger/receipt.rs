@@ -23,7 +23,7 @@ pub struct Receipt {
 /// How an event was priced: the inputs besides the event itself, and the answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pricing {
-    /// What priced it. Absent: the vouched provider cost was charged without a policy.
+    /// What priced it. Absent: an operator wrote the usage off, without a policy.
     pub release: Option<ReleaseId>,
     /// What the host vouched for.
     pub facts: Facts,
