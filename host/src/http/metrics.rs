@@ -30,6 +30,7 @@ pub struct Metrics {
     duration: Histogram,
     usage: Family<Outcome, Counter>,
     ledger: LedgerGauges,
+    panics: Counter,
 }
 
 #[derive(Default)]
@@ -59,6 +60,7 @@ impl Default for Metrics {
         registry.register("http_requests", "Requests answered", requests.clone());
         registry.register_with_unit(
             "http_request_duration",
+        let panics = Counter::default();
             "Time from the head of a request to its answer",
             Unit::Seconds,
             duration.clone(),
@@ -72,6 +74,11 @@ impl Default for Metrics {
             registry.register(name, help, gauge.clone());
         }
         Self {
+        registry.register(
+            "http_panics",
+            "Handlers that panicked; each is a defect",
+            panics.clone(),
+        );
             registry,
             requests,
             duration,
@@ -80,6 +87,7 @@ impl Default for Metrics {
         }
     }
 }
+            panics,
 
 impl LedgerGauges {
     fn all(&self) -> [(&'static str, &'static str, &Gauge); 8] {
@@ -149,4 +157,9 @@ impl Metrics {
         text::encode(&mut page, &self.registry)?;
         Ok(page)
     }
+    /// A handler panicked.
+    pub fn panicked(&self) {
+        self.panics.inc();
+    }
+
 }

@@ -28,6 +28,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tower_http::catch_panic::CatchPanicLayer;
 
 /// Limits of the edge.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +51,12 @@ type State = axum::extract::State<Arc<Api>>;
 
 /// The whole API as a router.
 pub fn router(service: Arc<Service>, limits: Limits) -> Router {
+    router_with(service, limits, Router::new())
+}
+
+/// The same with routes of an embedding program, which get what surrounds the API's own: a request
+/// id, a span, the time limit, counts, and an answer where a handler panics.
+pub fn router_with(service: Arc<Service>, limits: Limits, more: Router) -> Router {
     let (router, description) = routes::router().split_for_parts();
     let text = description.to_pretty_json().unwrap_or_default();
     let api = Arc::new(Api {
@@ -58,15 +65,17 @@ pub fn router(service: Arc<Service>, limits: Limits) -> Router {
         limits,
         openapi: text.into(),
     });
+    let panics = Arc::clone(&api);
     router
+        .with_state(Arc::clone(&api))
+        .merge(more)
         .fallback(routes::operations::unknown_path)
         .method_not_allowed_fallback(routes::operations::wrong_method)
         .layer(DefaultBodyLimit::max(limits.body_bytes_max))
-        .layer(axum::middleware::from_fn_with_state(
-            Arc::clone(&api),
-            observe::observe,
-        ))
-        .with_state(api)
+        .layer(CatchPanicLayer::custom(move |cause| {
+            observe::panicked(&panics, cause)
+        }))
+        .layer(axum::middleware::from_fn_with_state(api, observe::observe))
 }
 
 /// Serves until `stop` is done, then lets open requests end.

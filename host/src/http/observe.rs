@@ -8,6 +8,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use std::any::Any;
 use std::sync::Arc;
 use tracing::Instrument as _;
 
@@ -31,6 +32,19 @@ fn given(headers: &HeaderMap) -> Option<Box<str>> {
                     .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
         })
         .map(Into::into)
+}
+
+/// The answer of a handler that panicked. The message may hold anything, so only its place in the
+/// program is logged, by the panic hook of the process.
+pub fn panicked(api: &Api, _cause: Box<dyn Any + Send>) -> Response {
+    api.metrics.panicked();
+    tracing::error!("a handler panicked");
+    Problem::new(
+        Kind::Internal,
+        "this is a defect of the server; it is logged under the request id. Retry with the same \
+         idempotency key to learn whether it took effect",
+    )
+    .into_response()
 }
 
 /// Wraps every request.

@@ -419,10 +419,7 @@ async fn everything_is_there_after_a_restart() {
     let charged = customer.post("/v1/usage", usage()).await.expect(200);
     let wallet = customer.get("/v1/wallet").await.expect(200);
     let server = server.restart().await;
-    let customer = super::server::Customer {
-        api: server.client.clone(),
-        ..customer
-    };
+    let customer = customer.of(&server);
     assert_eq!(customer.get("/v1/wallet").await.expect(200), wallet);
     let charge = charged["charge_id"].as_str().unwrap();
     let replay = customer

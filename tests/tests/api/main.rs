@@ -6,3 +6,5 @@ mod description;
 mod input;
 mod money;
 mod server;
+mod settling;
+mod trouble;

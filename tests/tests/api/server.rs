@@ -142,10 +142,15 @@ impl Server {
 
     /// Stops, and starts again on the same data.
     pub async fn restart(self) -> Self {
+        self.restart_as(|_| {}).await
+    }
+
+    /// The same with other options.
+    pub async fn restart_as(self, change: impl FnOnce(&mut Options)) -> Self {
         let folder = self.stop().await;
-        let app = start(&Config::load(options(folder.path())).unwrap())
-            .await
-            .unwrap();
+        let mut options = options(folder.path());
+        change(&mut options);
+        let app = start(&Config::load(options).unwrap()).await.unwrap();
         Self::of(app, folder)
     }
 
@@ -180,6 +185,14 @@ impl Server {
 }
 
 impl Api {
+    /// The same client of another address.
+    pub fn at(&self, address: std::net::SocketAddr) -> Self {
+        Self {
+            http: self.http.clone(),
+            base: format!("http://{address}"),
+        }
+    }
+
     pub async fn send(
         &self,
         method: Method,
@@ -233,6 +246,14 @@ impl Api {
 }
 
 impl Customer {
+    /// The same customer of a server that was started again.
+    pub fn of(&self, server: &Server) -> Self {
+        Self {
+            api: server.client.clone(),
+            ..self.clone()
+        }
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.api
             .with_key(&self.key, Method::GET, path, Value::Null)
