@@ -7,3 +7,5 @@ pub mod offline;
 pub mod replay;
 pub mod server;
 pub mod shipped;
+#[cfg(test)]
+mod tests;

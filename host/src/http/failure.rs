@@ -67,7 +67,11 @@ impl From<Denied> for Problem {
 impl From<StorageError> for Problem {
     fn from(error: StorageError) -> Self {
         tracing::error!(error = chain(&error), "storage failed");
-        Self::new(Kind::Unavailable, error).retry_after(5)
+        let kind = match error {
+            StorageError::DiskFull(_) => Kind::StorageFull,
+            _ => Kind::Unavailable,
+        };
+        Self::new(kind, error).retry_after(5)
     }
 }
 

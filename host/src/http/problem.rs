@@ -120,6 +120,9 @@ kinds! {
     Busy = 503 "busy" "The server is busy";
     /// The ledger cannot write, for instance because the disk is full.
     Unavailable = 503 "unavailable" "The ledger is not available";
+    /// The ledger's disk is full. Nothing of the request took effect; reads go on. The same
+    /// idempotency key works when there is space again.
+    StorageFull = 507 "storage-full" "The ledger's disk is full";
 }
 
 /// A problem, as it is answered.

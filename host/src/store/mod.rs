@@ -32,4 +32,6 @@ mod tests;
 pub mod verify;
 mod write;
 
+#[cfg(test)]
+pub(crate) use connection::tests::PAGES_MAX;
 pub use sqlite::{OpenError, SqliteStore, StoreOptions};
