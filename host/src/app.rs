@@ -6,6 +6,7 @@
 pub mod offline;
 pub mod replay;
 pub mod server;
+mod settler;
 pub mod shipped;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 //!
 //! Used by `farebox serve` and, on port 0, by tests. Nothing here knows what a request says.
 
-use super::shipped;
+use super::{settler, shipped};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::limits::{LimitClass, Trust};
@@ -105,6 +105,7 @@ pub struct RunningApp {
     store: Arc<SqliteStore>,
     stop: watch::Sender<bool>,
     served: JoinHandle<std::io::Result<()>>,
+    settler: Option<JoinHandle<()>>,
     drain: Duration,
 }
 
@@ -181,6 +182,13 @@ async fn listen(
         // A sender that is gone means stop as well.
         let _ = stopped.wait_for(|stop| *stop).await;
     }));
+    let settler = (config.settle_interval_ms > 0).then(|| {
+        tokio::spawn(settler::run(
+            Arc::clone(&service),
+            Duration::from_millis(config.settle_interval_ms),
+            stop.subscribe(),
+        ))
+    });
     tracing::info!(%address, "listening");
     Ok(RunningApp {
         address,
@@ -188,6 +196,7 @@ async fn listen(
         store,
         stop,
         served,
+        settler,
         drain: Duration::from_millis(config.drain_ms),
     })
 }
@@ -211,6 +220,9 @@ impl RunningApp {
         if tokio::time::timeout(self.drain, &mut served).await.is_err() {
             tracing::warn!("open requests were cut off");
             served.abort();
+        }
+        if let Some(settler) = self.settler {
+            let _ = settler.await;
         }
         let store = self.store;
         // Closing waits for the writer, so it may block.

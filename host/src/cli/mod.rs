@@ -49,6 +49,8 @@ enum Command {
     Key(remote::Key),
     /// Show and change wallets on a running server.
     Wallet(remote::Wallet),
+    /// List and settle usage that waits for a price on a running server.
+    Usage(remote::Usage),
 }
 
 /// Runs the command line of this process.
@@ -76,6 +78,7 @@ impl Command {
             Self::Org(org) => org.run(out),
             Self::Key(key) => key.run(out),
             Self::Wallet(wallet) => wallet.run(out),
+            Self::Usage(usage) => usage.run(out),
             Self::Policy(command) => command.run(out),
         }
     }

@@ -69,6 +69,8 @@ pub struct Config {
     pub hold_ttl_max_ms: i64,
     /// How far a caller's `occurred_at` may be from the host's clock, in milliseconds.
     pub skew_max_ms: i64,
+    /// How often usage that waits for a price is tried again, in milliseconds; 0: never.
+    pub settle_interval_ms: u64,
     /// Commands that may wait for the ledger's writer.
     pub queue_max: usize,
     /// Bytes of the largest request body.
@@ -189,6 +191,7 @@ impl Config {
                 0,
                 2_592_000_000,
             )?,
+            settle_interval_ms: settle_interval(options.settle_interval_ms)?,
             queue_max: in_range("queue_max", options.queue_max, 8_192, 1, 1_000_000)?,
             body_bytes_max: in_range(
                 "body_bytes_max",
@@ -245,6 +248,13 @@ fn in_range<T: TryFrom<u64>>(
         return Err(error());
     }
     T::try_from(value).map_err(|_| error())
+}
+
+fn settle_interval(given: Option<u64>) -> Result<u64, ConfigError> {
+    match given {
+        Some(0) => Ok(0),
+        given => in_range("settle_interval_ms", given, 60_000, 100, 86_400_000),
+    }
 }
 
 fn admin_key(given: Option<String>) -> Result<Option<Secret>, ConfigError> {

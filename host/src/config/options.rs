@@ -99,6 +99,11 @@ pub struct Options {
     #[arg(long, env = "FAREBOX_SKEW_MAX_MS", value_name = "MS")]
     pub skew_max_ms: Option<u64>,
 
+    /// How often usage that was recorded without a price is tried again, in milliseconds: 0 for
+    /// never, or 100 to 86400000. Each failure doubles the wait of that event, up to 64 intervals.
+    #[arg(long, env = "FAREBOX_SETTLE_INTERVAL_MS", value_name = "MS")]
+    pub settle_interval_ms: Option<u64>,
+
     /// Commands that may wait for the ledger's writer, 1 to 1000000. Above it, callers get 503
     /// with `Retry-After`.
     #[arg(long, env = "FAREBOX_QUEUE_MAX", value_name = "COUNT")]
@@ -144,6 +149,7 @@ impl Options {
             hold_ttl_ms: self.hold_ttl_ms.or(file.hold_ttl_ms),
             hold_ttl_max_ms: self.hold_ttl_max_ms.or(file.hold_ttl_max_ms),
             skew_max_ms: self.skew_max_ms.or(file.skew_max_ms),
+            settle_interval_ms: self.settle_interval_ms.or(file.settle_interval_ms),
             queue_max: self.queue_max.or(file.queue_max),
             body_bytes_max: self.body_bytes_max.or(file.body_bytes_max),
             request_timeout_ms: self.request_timeout_ms.or(file.request_timeout_ms),

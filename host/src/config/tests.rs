@@ -56,6 +56,7 @@ fn values_out_of_range_are_refused() {
         (["--hold-ttl-ms", "999"], "hold_ttl_ms"),
         (["--hold-ttl-ms", "86400001"], "hold_ttl_ms"),
         (["--skew-max-ms", "18446744073709551615"], "skew_max_ms"),
+        (["--settle-interval-ms", "99"], "settle_interval_ms"),
         (["--queue-max", "0"], "queue_max"),
         (["--body-bytes-max", "1"], "body_bytes_max"),
         (["--credit-usd", "0"], "credit_usd"),

@@ -101,6 +101,12 @@ impl Auth {
         Ok(self.context_of(org, idempotency))
     }
 
+    /// The same to any org.
+    pub fn to_administer_any(&self) -> Result<impl Fn(OrgId) -> Context, Problem> {
+        self.caller.require_admin()?;
+        Ok(|org| self.context_of(org, None))
+    }
+
     fn context_of(&self, org: OrgId, idempotency: Option<Idempotency>) -> Context {
         Context {
             org,

@@ -269,7 +269,9 @@ impl From<SettleError> for Problem {
         let detail = error.to_string();
         match error {
             SettleError::History(error) => error.into(),
-            SettleError::Priced(_) => Self::new(Kind::Conflict, detail),
+            SettleError::Priced(_) | SettleError::NeedsDecision(_) => {
+                Self::new(Kind::Conflict, detail)
+            }
             SettleError::Call(error) => error.into(),
             SettleError::Read(error) => error.into(),
             SettleError::Write(error) => error.into(),

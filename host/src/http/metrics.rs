@@ -1,6 +1,7 @@
 //! Counts for Prometheus. No label ever holds an org, a key or a model: their number is unbounded.
 
 use crate::service::ledger::view::Gauges;
+use crate::service::waiting::Waiting;
 use axum::http::Method;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -29,8 +30,8 @@ pub struct Metrics {
     requests: Family<Request, Counter>,
     duration: Histogram,
     usage: Family<Outcome, Counter>,
-    ledger: LedgerGauges,
     panics: Counter,
+    ledger: LedgerGauges,
 }
 
 #[derive(Default)]
@@ -38,6 +39,9 @@ struct LedgerGauges {
     orgs: Gauge,
     holds_active: Gauge,
     unpriced: Gauge,
+    unpriced_age_seconds: Gauge,
+    settled: Gauge,
+    settle_failures: Gauge,
     queue: Gauge,
     commits: Gauge,
     writes: Gauge,
@@ -56,11 +60,11 @@ impl Default for Metrics {
         let requests = Family::default();
         let duration = Histogram::new(BUCKETS_SECONDS);
         let usage = Family::default();
+        let panics = Counter::default();
         let ledger = LedgerGauges::default();
         registry.register("http_requests", "Requests answered", requests.clone());
         registry.register_with_unit(
             "http_request_duration",
-        let panics = Counter::default();
             "Time from the head of a request to its answer",
             Unit::Seconds,
             duration.clone(),
@@ -70,27 +74,27 @@ impl Default for Metrics {
             "Usage reports by what became of them",
             usage.clone(),
         );
-        for (name, help, gauge) in ledger.all() {
-            registry.register(name, help, gauge.clone());
-        }
-        Self {
         registry.register(
             "http_panics",
             "Handlers that panicked; each is a defect",
             panics.clone(),
         );
+        for (name, help, gauge) in ledger.all() {
+            registry.register(name, help, gauge.clone());
+        }
+        Self {
             registry,
             requests,
             duration,
             usage,
+            panics,
             ledger,
         }
     }
 }
-            panics,
 
 impl LedgerGauges {
-    fn all(&self) -> [(&'static str, &'static str, &Gauge); 8] {
+    fn all(&self) -> [(&'static str, &'static str, &Gauge); 11] {
         [
             ("orgs", "Orgs with a wallet", &self.orgs),
             ("holds_active", "Active holds", &self.holds_active),
@@ -98,6 +102,21 @@ impl LedgerGauges {
                 "usage_unpriced",
                 "Usage that waits for a price",
                 &self.unpriced,
+            ),
+            (
+                "usage_unpriced_oldest_age_seconds",
+                "How long the oldest of them waits",
+                &self.unpriced_age_seconds,
+            ),
+            (
+                "usage_settled",
+                "Usage that got its price by being tried again, since the start",
+                &self.settled,
+            ),
+            (
+                "usage_settle_failures",
+                "Tries that gave no price, since the start",
+                &self.settle_failures,
             ),
             ("ledger_queue", "Writes that wait", &self.queue),
             ("ledger_commits", "Commits since the start", &self.commits),
@@ -138,13 +157,29 @@ impl Metrics {
         self.usage.get_or_create(&Outcome { outcome }).inc();
     }
 
+    /// A handler panicked.
+    pub fn panicked(&self) {
+        self.panics.inc();
+    }
+
     /// All counts as Prometheus reads them.
-    pub fn encode(&self, gauges: &Gauges) -> Result<String, std::fmt::Error> {
+    pub fn encode(
+        &self,
+        gauges: &Gauges,
+        waiting: &Waiting,
+        now_ms: i64,
+    ) -> Result<String, std::fmt::Error> {
         let ledger = &self.ledger;
+        let age_ms = waiting
+            .oldest_at_ms
+            .map_or(0, |at_ms| now_ms.saturating_sub(at_ms).max(0));
+        ledger.unpriced_age_seconds.set(age_ms.div_euclid(1_000));
         for (gauge, value) in [
             (&ledger.orgs, gauges.orgs),
             (&ledger.holds_active, gauges.holds_active),
             (&ledger.unpriced, gauges.unpriced),
+            (&ledger.settled, waiting.settled),
+            (&ledger.settle_failures, waiting.failed),
             (&ledger.queue, gauges.queue),
             (&ledger.commits, gauges.commits),
             (&ledger.writes, gauges.writes),
@@ -157,9 +192,4 @@ impl Metrics {
         text::encode(&mut page, &self.registry)?;
         Ok(page)
     }
-    /// A handler panicked.
-    pub fn panicked(&self) {
-        self.panics.inc();
-    }
-
 }

@@ -118,7 +118,7 @@ kinds! {
     PolicyFault = 503 "policy-fault" "The price policy failed";
     /// The ledger's queue is full. Nothing happened; retry after `Retry-After` seconds.
     Busy = 503 "busy" "The server is busy";
-    /// The ledger cannot write, for instance because the disk is full.
+    /// The ledger cannot be read or written.
     Unavailable = 503 "unavailable" "The ledger is not available";
     /// The ledger's disk is full. Nothing of the request took effect; reads go on. The same
     /// idempotency key works when there is space again.

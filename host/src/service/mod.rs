@@ -25,6 +25,7 @@ pub mod secret;
 pub mod settle;
 pub mod time;
 pub mod usage;
+pub mod waiting;
 
 use access::Directory;
 use farebox_ledger::commodity::Commodity;
@@ -35,6 +36,7 @@ use ledger::write::{Action, Actor, Once, Write};
 use ledger::{SharedStore, WriteFuture};
 use policy::{ReleaseId, SharedEngine};
 use time::SharedClock;
+use waiting::Tally;
 
 /// What the operator declared.
 #[derive(Clone, Debug)]
@@ -62,6 +64,7 @@ pub struct Service {
     clock: SharedClock,
     settings: Settings,
     directory: Directory,
+    waiting: Tally,
 }
 
 /// Who asks, for which org, and under which request.
@@ -93,6 +96,7 @@ impl Service {
             clock,
             settings,
             directory: Directory::default(),
+            waiting: Tally::default(),
         }
     }
 

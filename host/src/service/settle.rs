@@ -5,7 +5,8 @@ use super::history::HistoryError;
 use super::holds::HoldContext;
 use super::ledger::failure::ReadError;
 use super::ledger::receipt::Pricing;
-use super::ledger::write::{Acknowledged, Action, SettleWrite, WriteError};
+use super::ledger::view::UsageView;
+use super::ledger::write::{Acknowledged, Action, Made, SettleWrite, WriteError};
 use super::policy::Priced;
 use super::{Context, Service};
 use farebox_ledger::ids::{ChargeId, EventId};
@@ -31,6 +32,9 @@ pub enum SettleError {
     /// It has a price.
     #[error("usage `{0}` has a price already")]
     Priced(EventId),
+    /// It states nothing that was used: rated, it would be charged nothing.
+    #[error("usage `{0}` states nothing that was used: rate it or write it off by hand")]
+    NeedsDecision(EventId),
     /// The policy still gives no price.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -54,7 +58,19 @@ impl Service {
         settlement: Settlement,
     ) -> Result<(ChargeId, Pricing, Acknowledged), SettleError> {
         let usage = self.usage_event(context, event)?;
-        if usage.charge.is_some() {
+        self.settle_usage(context, usage, settlement).await
+    }
+
+    /// The same for usage that was read already.
+    pub(super) async fn settle_usage(
+        &self,
+        context: &Context,
+        usage: UsageView,
+        settlement: Settlement,
+    ) -> Result<(ChargeId, Pricing, Acknowledged), SettleError> {
+        let event = usage.id;
+        let has_price = usage.charge.is_some();
+        if has_price && context.idempotency.is_none() {
             return Err(SettleError::Priced(event));
         }
         let org = self.known_org(context.org)?;
@@ -85,6 +101,8 @@ impl Service {
         let mut facts = self.facts(&org, key_source, &labels, usage.occurred_at_ms)?;
         facts.plan = usage.dimensions.plan.clone();
         let pricing = match settlement {
+            // It has its price: this is a retry of what gave it one, or it is refused.
+            _ if has_price => self.nothing(facts),
             Settlement::Rate(_) => {
                 let release = self.settings.release;
                 let priced = self
@@ -106,6 +124,11 @@ impl Service {
         let acknowledged = self
             .write(context, None, Action::Settle(Box::new(write)))
             .await?;
+        if let (true, Made::Usage(_, Some(first))) = (acknowledged.replayed, acknowledged.made)
+            && let Some(receipt) = self.store.receipt(context.org, first)?
+        {
+            return Ok((first, receipt.pricing, acknowledged));
+        }
         Ok((charge, pricing, acknowledged))
     }
 

@@ -100,6 +100,7 @@ fn examples(ids: &Ids) -> BTreeMap<&'static str, (Value, u16)> {
             "POST /v1/admin/orgs/{org_id}/usage/{event_id}/settle",
             (json!({"write_off": true}), 200),
         ),
+        ("POST /v1/admin/usage/settle-unpriced", (json!({}), 200)),
         // Nothing is open: an answer all the same.
         (
             "POST /v1/admin/orgs/{org_id}/shortfall/absorb",

@@ -1,4 +1,5 @@
-//! Commands that change or read a running server: `farebox org`, `key` and `wallet`.
+//! Commands that change or read a running server: `farebox org`, `key`, `wallet`
+//! and `usage`.
 //!
 //! A running server owns its data directory, so these go through its API like any other client;
 //! they know paths and bodies, and nothing of what happens behind them.
@@ -7,8 +8,10 @@ mod key;
 mod org;
 mod server;
 mod show;
+mod usage;
 mod wallet;
 
 pub use key::Key;
 pub use org::Org;
+pub use usage::Usage;
 pub use wallet::Wallet;

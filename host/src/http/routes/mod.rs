@@ -4,6 +4,7 @@ mod admin_budgets;
 mod admin_keys;
 mod admin_money;
 mod admin_orgs;
+mod admin_unpriced;
 mod admin_usage;
 mod calls;
 mod data_queries;
@@ -64,6 +65,8 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(admin_keys::create, admin_keys::list))
         .routes(routes!(admin_keys::revoke))
         .routes(routes!(admin_usage::settle))
+        .routes(routes!(admin_unpriced::list))
+        .routes(routes!(admin_unpriced::settle))
         .routes(routes!(admin_money::grant))
         .routes(routes!(admin_money::adjust))
         .routes(routes!(admin_money::refund))

@@ -4,6 +4,7 @@ use super::super::auth::Auth;
 use super::super::problem::{Kind, Problem, ProblemJson};
 use super::super::{State, time};
 use super::blocking;
+use crate::service::ledger::failure::ReadError;
 use axum::extract::Path;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -43,10 +44,13 @@ pub async fn readyz(axum::extract::State(api): State) -> Result<axum::Json<Healt
 #[utoipa::path(get, path = "/metrics", tag = "operations", security(()),
     responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
 pub async fn metrics(axum::extract::State(api): State) -> Result<Response, Problem> {
-    let gauges = blocking(&api, |service| service.store().gauges()).await?;
+    let (gauges, waiting) = blocking(&api, |service| {
+        Ok::<_, ReadError>((service.store().gauges()?, service.waiting()?))
+    })
+    .await?;
     let page = api
         .metrics
-        .encode(&gauges)
+        .encode(&gauges, &waiting, api.service.clock().now_ms())
         .map_err(|_| Problem::new(Kind::Internal, "the counts could not be written"))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(CONTENT_TYPE, kind)], page).into_response())

@@ -1,0 +1,261 @@
+//! Usage without a price waits, and is settled: by the server itself, by an operator at once, or
+//! by a decision. No fault of a policy loses it.
+
+use super::server::{Answer, Customer, Server, call, usage};
+use farebox::config::Options;
+use hyper::Method;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// A book of two models; its name is the hostile policy's mode.
+fn book(folder: &std::path::Path, name: &str) -> PathBuf {
+    let path = folder.join(format!("{name}.toml"));
+    let text = format!(
+        r#"
+name = "{name}"
+as_of = "2026-11-21"
+[defaults]
+markup = "1.25"
+[own_keys]
+fixed_usd = "0.0005"
+[[models]]
+provider = "openai"
+model = "gpt-4o-mini"
+max_output_tokens = 16384
+per_million = {{ input = "0.15", cache_read = "0.075", output = "0.6" }}
+"#
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn guest(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/guests")
+        .join(name)
+        .with_extension("wasm")
+}
+
+/// Prices that trap on every rating; quotes are honest.
+fn failing(options: &mut Options) {
+    let folder = options.data_dir.clone().unwrap();
+    let folder = folder.parent().unwrap();
+    options.policy = Some(guest(farebox_tests::guests::HOSTILE));
+    options.price_book = Some(book(folder, "trap_on_mini"));
+    options.settle_interval_ms = Some(0);
+}
+
+/// The standard policy with the same prices, which tries again often.
+fn repaired(options: &mut Options) {
+    let folder = options.data_dir.clone().unwrap();
+    options.price_book = Some(book(folder.parent().unwrap(), "repaired"));
+    options.settle_interval_ms = Some(100);
+}
+
+async fn unpriced(server: &Server) -> Vec<Value> {
+    let path = "/v1/admin/usage/unpriced";
+    let listed = server.client.admin(Method::GET, path, Value::Null).await;
+    listed.expect(200)["items"].as_array().unwrap().clone()
+}
+
+async fn settle_unpriced(server: &Server, body: Value) -> Answer {
+    let path = "/v1/admin/usage/settle-unpriced";
+    server.client.admin(Method::POST, path, body).await
+}
+
+/// The value of a metric.
+async fn metric(server: &Server, name: &str) -> u64 {
+    let page = server.client.send(Method::GET, "/metrics", &[], "").await;
+    let page = page.text();
+    let line = page.lines().find(|line| line.starts_with(name));
+    let line = line.unwrap_or_else(|| panic!("no {name} in {page}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+/// One event with a hold, one of an own key without, one that states nothing.
+async fn three_that_wait(customer: &Customer) -> (Value, [String; 3]) {
+    let id = |answer: Value| answer["event_id"].as_str().unwrap().to_owned();
+    let hold = json!({"call": call()});
+    let hold = customer.post("/v1/holds", hold).await.expect(201);
+    let mut held = usage();
+    held["hold_id"] = hold["id"].clone();
+    let held = customer.post("/v1/usage", held).await.expect(202);
+    assert_eq!(held["reason"], "policy_fault");
+    let mut own = usage();
+    own["key_source"] = json!("own");
+    let own = customer.post("/v1/usage", own).await.expect(202);
+    let silent = json!({"provider": "openai", "response": {"id": "chatcmpl-9",
+        "object": "chat.completion", "model": "gpt-4o-mini", "choices": []}});
+    let silent = customer.post("/v1/usage", silent).await.expect(202);
+    assert_eq!(silent["reason"], "no_usage");
+    (hold, [id(held), id(own), id(silent)])
+}
+
+#[tokio::test]
+async fn usage_that_waits_is_settled_once_a_release_can_price_it() {
+    let server = Server::start_as(failing).await;
+    let customer = server.customer("acme", "10").await;
+    let (hold, [held, own, silent]) = three_that_wait(&customer).await;
+    let waiting = unpriced(&server).await;
+    let of = |field: &str| -> Vec<_> { waiting.iter().map(|item| item[field].clone()).collect() };
+    assert_eq!(of("event_id"), [&*held, &*own, &*silent]);
+    assert_eq!(of("reason"), ["policy_fault", "policy_fault", "no_usage"]);
+    assert_eq!(of("key_source"), ["managed", "own", "managed"]);
+    assert_eq!(waiting[0]["hold_id"], hold["id"]);
+    assert_eq!(metric(&server, "farebox_usage_unpriced ").await, 3);
+
+    // The policy still fails: nothing is charged, nothing lost, and each says why.
+    let tried = settle_unpriced(&server, json!({})).await.expect(200);
+    let problems: Vec<_> = tried["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["problem"]["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        problems,
+        [
+            "/problems/policy-fault",
+            "/problems/policy-fault",
+            "/problems/conflict"
+        ]
+    );
+    assert_eq!(unpriced(&server).await.len(), 3);
+    assert_eq!(metric(&server, "farebox_usage_settle_failures ").await, 3);
+
+    let server = server.restart_as(repaired).await;
+    let customer = customer.of(&server);
+    let by_itself = async {
+        while unpriced(&server).await.len() > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(120), by_itself)
+        .await
+        .unwrap();
+    assert_eq!(unpriced(&server).await[0]["event_id"], json!(silent));
+    assert_eq!(metric(&server, "farebox_usage_settled ").await, 2);
+
+    let id = hold["id"].as_str().unwrap();
+    let hold = customer.get(&format!("/v1/holds/{id}")).await.expect(200);
+    assert_eq!(hold["status"], "captured");
+    let receipt = async |event: &str| {
+        let usage = customer.get(&format!("/v1/usage/{event}")).await;
+        let charge = usage.expect(200)["charge_id"].as_str().unwrap().to_owned();
+        let receipt = customer.get(&format!("/v1/charges/{charge}/receipt")).await;
+        receipt.expect(200)
+    };
+    let held = receipt(&held).await;
+    assert_eq!(held["price"]["provider_cost_usd"], "0.00021");
+    // The customer has paid its provider: only the fee is left.
+    let own = receipt(&own).await;
+    assert_eq!(own["facts"]["key_source"], "own");
+    assert_eq!(own["price"]["provider_cost_usd"], "0");
+    assert_eq!(own["price"]["price_usd"], "0.0005");
+}
+
+#[tokio::test]
+async fn an_operator_settles_at_once_and_page_by_page() {
+    let server = Server::start_as(failing).await;
+    let customer = server.customer("acme", "10").await;
+    three_that_wait(&customer).await;
+    let server = server
+        .restart_as(|options| {
+            repaired(options);
+            options.settle_interval_ms = Some(0);
+        })
+        .await;
+    let mut statuses = Vec::new();
+    let mut cursor = Value::Null;
+    loop {
+        let body = json!({"limit": 1, "cursor": cursor});
+        let step = settle_unpriced(&server, body).await.expect(200);
+        for item in step["items"].as_array().unwrap() {
+            statuses.push(item["status"].as_str().unwrap().to_owned());
+            assert_eq!(item["charge_id"].is_string(), item["credits"].is_string());
+        }
+        cursor = step["next_cursor"].clone();
+        if cursor.is_null() {
+            break;
+        }
+    }
+    assert_eq!(statuses, ["charged", "charged", "unpriced"]);
+    for bad in [json!({"limit": 0}), json!({"limit": 257})] {
+        let refused = settle_unpriced(&server, bad).await;
+        refused.problem(400, "invalid-request");
+    }
+    let refused = settle_unpriced(&server, json!({"cursor": "x"})).await;
+    refused.problem(400, "invalid-cursor");
+}
+
+#[tokio::test]
+async fn a_settlement_that_is_asked_for_again_is_the_first_one() {
+    let server = Server::start().await;
+    let customer = server.customer("acme", "10").await;
+    let unknown = json!({"provider": "openai", "model": "gpt-99", "usage": {"input": 1}});
+    let waiting = customer.post("/v1/usage", unknown).await.expect(202);
+    let event = waiting["event_id"].as_str().unwrap();
+    let path = format!("/v1/admin/orgs/{}/usage/{event}/settle", customer.org);
+    let settle = |key: &'static str, body: Value| {
+        let client = server.client.clone();
+        let path = path.clone();
+        async move {
+            let once = [("idempotency-key", key)];
+            client
+                .with_headers(super::server::ADMIN, Method::POST, &path, &once, body)
+                .await
+        }
+    };
+    let write_off = json!({"write_off": true});
+    let first = settle("s-1", write_off.clone()).await.expect(200);
+    let again = settle("s-1", write_off.clone()).await.expect(200);
+    assert_eq!(again["charge_id"], first["charge_id"]);
+    assert_eq!(again["credits"], "0");
+    settle("s-1", json!({}))
+        .await
+        .problem(422, "idempotency-conflict");
+    settle("s-2", write_off).await.problem(409, "conflict");
+}
+
+#[tokio::test]
+async fn every_kind_of_charge_is_priced_again() {
+    let server = Server::start().await;
+    let customer = server.customer("acme", "10").await;
+    let mut own = usage();
+    own["key_source"] = json!("own");
+    let nothing_used = json!({"provider": "openai", "model": "gpt-4o-mini", "usage": {"input": 0}});
+    let cost_plus = json!({"provider": "apify", "feature": "lead_enrichment",
+        "provider_cost_usd": "0.042"});
+    let mut charges = Vec::new();
+    for (report, basis) in [
+        (usage(), "policy"),
+        (own, "policy"),
+        (cost_plus, "policy"),
+        (nothing_used, "policy"),
+    ] {
+        let charged = customer.post("/v1/usage", report).await.expect(200);
+        charges.push((charged["charge_id"].clone(), basis));
+    }
+    let unknown = json!({"provider": "openai", "model": "gpt-99", "usage": {"input": 1}});
+    let waiting = customer.post("/v1/usage", unknown).await.expect(202);
+    let event = waiting["event_id"].as_str().unwrap();
+    let path = format!("/v1/admin/orgs/{}/usage/{event}/settle", customer.org);
+    let written_off = server
+        .client
+        .admin(Method::POST, &path, json!({"write_off": true}))
+        .await
+        .expect(200);
+    charges.push((written_off["charge_id"].clone(), "write_off"));
+    for (charge, basis) in charges {
+        let charge = charge.as_str().unwrap();
+        let path = format!("/v1/charges/{charge}/replay");
+        let replay = customer.post(&path, json!({})).await.expect(200);
+        assert_eq!(replay["basis"], basis, "{replay}");
+        assert_eq!(replay["same"], true, "{replay}");
+        assert_eq!(replay["replayed"], replay["charged"], "{replay}");
+        let receipt = customer.get(&format!("/v1/charges/{charge}/receipt")).await;
+        let receipt = receipt.expect(200);
+        assert_eq!(receipt["basis"], basis);
+        assert_eq!(receipt["release"].is_null(), basis == "write_off");
+    }
+}
