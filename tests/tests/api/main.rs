@@ -3,8 +3,10 @@
 mod access;
 mod calls;
 mod description;
+mod gate;
 mod input;
 mod money;
+mod operations;
 mod server;
 mod settling;
 mod trouble;
