@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::engine::limits::{LimitClass, Trust};
 use crate::engine::{self, Engine, LoadError};
 use crate::http::{self, Limits};
+use crate::service::breaker::BreakerRule;
 use crate::service::ledger::LedgerStore;
 use crate::service::ledger::directory::{
     BindingRecord, BindingScope, DirectoryWrite, ReleaseParts, ReleaseRecord,
@@ -147,6 +148,10 @@ pub async fn start_with(config: &Config, clock: SharedClock) -> Result<RunningAp
         hold_ttl_ms: config.hold_ttl_ms,
         hold_ttl_max_ms: config.hold_ttl_max_ms,
         skew_max_ms: config.skew_max_ms,
+        breaker: BreakerRule {
+            faults: config.breaker_faults,
+            pause: Duration::from_millis(config.breaker_pause_ms),
+        },
         admin_key_digest: config
             .admin_key
             .as_ref()

@@ -71,6 +71,10 @@ pub struct Config {
     pub skew_max_ms: i64,
     /// How often usage that waits for a price is tried again, in milliseconds; 0: never.
     pub settle_interval_ms: u64,
+    /// Policy faults in a row that pause a release for an org; 0: never.
+    pub breaker_faults: u32,
+    /// How long it is paused, in milliseconds.
+    pub breaker_pause_ms: u64,
     /// Commands that may wait for the ledger's writer.
     pub queue_max: usize,
     /// Bytes of the largest request body.
@@ -192,6 +196,14 @@ impl Config {
                 2_592_000_000,
             )?,
             settle_interval_ms: settle_interval(options.settle_interval_ms)?,
+            breaker_faults: in_range("breaker_faults", options.breaker_faults, 5, 0, 1_000)?,
+            breaker_pause_ms: in_range(
+                "breaker_pause_ms",
+                options.breaker_pause_ms,
+                30_000,
+                100,
+                86_400_000,
+            )?,
             queue_max: in_range("queue_max", options.queue_max, 8_192, 1, 1_000_000)?,
             body_bytes_max: in_range(
                 "body_bytes_max",

@@ -104,6 +104,15 @@ pub struct Options {
     #[arg(long, env = "FAREBOX_SETTLE_INTERVAL_MS", value_name = "MS")]
     pub settle_interval_ms: Option<u64>,
 
+    /// Policy faults in a row, 0 to 1000, after which a release is paused for the org they concern:
+    /// holds get 503, usage is recorded without a price. 0: never.
+    #[arg(long, env = "FAREBOX_BREAKER_FAULTS", value_name = "COUNT")]
+    pub breaker_faults: Option<u64>,
+
+    /// How long such a pause is, in milliseconds: 100 to 86400000. Then one call is let through.
+    #[arg(long, env = "FAREBOX_BREAKER_PAUSE_MS", value_name = "MS")]
+    pub breaker_pause_ms: Option<u64>,
+
     /// Commands that may wait for the ledger's writer, 1 to 1000000. Above it, callers get 503
     /// with `Retry-After`.
     #[arg(long, env = "FAREBOX_QUEUE_MAX", value_name = "COUNT")]
@@ -150,6 +159,8 @@ impl Options {
             hold_ttl_max_ms: self.hold_ttl_max_ms.or(file.hold_ttl_max_ms),
             skew_max_ms: self.skew_max_ms.or(file.skew_max_ms),
             settle_interval_ms: self.settle_interval_ms.or(file.settle_interval_ms),
+            breaker_faults: self.breaker_faults.or(file.breaker_faults),
+            breaker_pause_ms: self.breaker_pause_ms.or(file.breaker_pause_ms),
             queue_max: self.queue_max.or(file.queue_max),
             body_bytes_max: self.body_bytes_max.or(file.body_bytes_max),
             request_timeout_ms: self.request_timeout_ms.or(file.request_timeout_ms),

@@ -78,6 +78,8 @@ fn shown(config: &Config) -> Vec<(&'static str, String)> {
         ("hold_ttl_max_ms", config.hold_ttl_max_ms.to_string()),
         ("skew_max_ms", config.skew_max_ms.to_string()),
         ("settle_interval_ms", config.settle_interval_ms.to_string()),
+        ("breaker_faults", config.breaker_faults.to_string()),
+        ("breaker_pause_ms", config.breaker_pause_ms.to_string()),
         ("queue_max", config.queue_max.to_string()),
         ("body_bytes_max", config.body_bytes_max.to_string()),
         ("request_timeout_ms", config.request_timeout_ms.to_string()),

@@ -50,6 +50,11 @@ pub trait Row {
     fn cells(&self) -> Vec<String>;
 }
 
+/// The cell of a text that may be absent.
+pub fn cell(text: &Option<String>) -> String {
+    text.clone().unwrap_or_default()
+}
+
 /// A page in the form asked for. A CSV file names the next page in `x-next-cursor`.
 pub fn respond<T: Row + Serialize>(format: Format, page: PageJson<T>) -> Response {
     if format == Format::Json {

@@ -42,11 +42,22 @@ struct LedgerGauges {
     unpriced_age_seconds: Gauge,
     settled: Gauge,
     settle_failures: Gauge,
+    policy_faults: Gauge,
+    policy_pauses: Gauge,
     queue: Gauge,
     commits: Gauge,
     writes: Gauge,
     failed_commits: Gauge,
     database_bytes: Gauge,
+}
+
+/// Policy faults, for [`Metrics::encode`].
+#[derive(Clone, Copy, Debug)]
+pub struct FaultCounts {
+    /// Since the start.
+    pub total: u64,
+    /// Pairs of release and org that are paused now.
+    pub paused: u64,
 }
 
 /// Upper bounds of the latency buckets, in seconds.
@@ -94,7 +105,7 @@ impl Default for Metrics {
 }
 
 impl LedgerGauges {
-    fn all(&self) -> [(&'static str, &'static str, &Gauge); 11] {
+    fn all(&self) -> [(&'static str, &'static str, &Gauge); 13] {
         [
             ("orgs", "Orgs with a wallet", &self.orgs),
             ("holds_active", "Active holds", &self.holds_active),
@@ -117,6 +128,16 @@ impl LedgerGauges {
                 "usage_settle_failures",
                 "Tries that gave no price, since the start",
                 &self.settle_failures,
+            ),
+            (
+                "policy_faults",
+                "Policy faults since the start",
+                &self.policy_faults,
+            ),
+            (
+                "policy_pauses",
+                "Orgs for which a release is paused now",
+                &self.policy_pauses,
             ),
             ("ledger_queue", "Writes that wait", &self.queue),
             ("ledger_commits", "Commits since the start", &self.commits),
@@ -167,6 +188,7 @@ impl Metrics {
         &self,
         gauges: &Gauges,
         waiting: &Waiting,
+        faults: FaultCounts,
         now_ms: i64,
     ) -> Result<String, std::fmt::Error> {
         let ledger = &self.ledger;
@@ -178,6 +200,8 @@ impl Metrics {
             (&ledger.orgs, gauges.orgs),
             (&ledger.holds_active, gauges.holds_active),
             (&ledger.unpriced, gauges.unpriced),
+            (&ledger.policy_faults, faults.total),
+            (&ledger.policy_pauses, faults.paused),
             (&ledger.settled, waiting.settled),
             (&ledger.settle_failures, waiting.failed),
             (&ledger.queue, gauges.queue),

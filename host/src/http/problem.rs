@@ -114,7 +114,8 @@ kinds! {
     OutOfRange = 422 "out-of-range" "A result is out of range";
     /// A defect of this server. It is logged under the request id.
     Internal = 500 "internal" "The server failed";
-    /// The policy broke its contract, so there is no price. Before a call nothing was held.
+    /// The policy broke its contract, or is paused for the org because it did so several times in a
+    /// row, so there is no price. Before a call nothing was held.
     PolicyFault = 503 "policy-fault" "The price policy failed";
     /// The ledger's queue is full. Nothing happened; retry after `Retry-After` seconds.
     Busy = 503 "busy" "The server is busy";

@@ -22,6 +22,11 @@ pub fn balance(nanos: i64) -> String {
     plain(Decimal::from_i128_with_scale(i128::from(nanos), 9))
 }
 
+/// A text that may be absent, of its own.
+pub fn owned(text: &Option<Box<str>>) -> Option<String> {
+    text.as_deref().map(str::to_owned)
+}
+
 /// What a wallet holds, in credits.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BalanceJson {

@@ -2,10 +2,13 @@
 //!
 //! Each item stands for itself: one that is refused does not stop the others.
 
-use super::policy::{PolicyError, Priced};
+use super::breaker::Question;
+use super::policy::{PolicyError, Priced, ReleaseId};
 use super::usage::{Prepared, Recorded, Reported, Submitted, UsageError};
 use super::{Context, Service};
 use farebox_ledger::idempotency::Idempotency;
+use farebox_ledger::ids::OrgId;
+use farebox_pricing::event::{Facts, UsageEvent};
 use sha2::{Digest as _, Sha256};
 
 /// The most items in a batch.
@@ -48,7 +51,7 @@ impl Service {
             });
             prepared.push(self.prepare_usage(context, item.reported));
         }
-        let mut answers = self.rate_all(&prepared).into_iter();
+        let mut answers = self.rate_all(context.org, &prepared).into_iter();
         let mut submitted = Vec::with_capacity(prepared.len());
         for (prepared, context) in prepared.into_iter().zip(&contexts) {
             submitted.push(prepared.map(|prepared| {
@@ -62,7 +65,11 @@ impl Service {
     }
 
     /// The answers for every item that can be rated, in order. Items of one release go together.
-    fn rate_all(&self, items: &[Result<Prepared, UsageError>]) -> Vec<Result<Priced, PolicyError>> {
+    fn rate_all(
+        &self,
+        org: OrgId,
+        items: &[Result<Prepared, UsageError>],
+    ) -> Vec<Result<Priced, PolicyError>> {
         let ratable: Vec<_> = items
             .iter()
             .flatten()
@@ -78,12 +85,33 @@ impl Service {
                 .iter()
                 .map(|(_, event, facts)| ((*event).clone(), (*facts).clone()))
                 .collect();
-            let mut rated = self.engine.rate_batch(release, &questions);
+            let mut rated = self.rate_group(**release, org, &questions);
             // An engine that answers too few has failed for the rest.
             rated.resize_with(questions.len(), || Err(PolicyError::NotLoaded));
             answers.extend(rated);
         }
         answers
+    }
+
+    /// The answers of one release. A fault of the group is every item's, but one fault.
+    fn rate_group(
+        &self,
+        release: ReleaseId,
+        org: OrgId,
+        questions: &[(UsageEvent, Facts)],
+    ) -> Vec<Result<Priced, PolicyError>> {
+        let mut rated = Vec::new();
+        let asked = self.ask(release, org, Question::Rate, || {
+            rated = self.engine.rate_batch(&release, questions);
+            match rated.iter().find_map(|answer| answer.as_ref().err()) {
+                Some(error @ PolicyError::Fault(_)) => Err(error.clone()),
+                _ => Ok(()),
+            }
+        });
+        if matches!(asked, Err(PolicyError::Paused)) {
+            rated.resize_with(questions.len(), || Err(PolicyError::Paused));
+        }
+        rated
     }
 
     async fn finish_all(

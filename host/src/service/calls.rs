@@ -1,5 +1,6 @@
 //! What quote and hold share: a call that has not run yet becomes a priced worst case.
 
+use super::breaker::Question;
 use super::ledger::directory::OrgRecord;
 use super::ledger::failure::ReadError;
 use super::policy::{PolicyError, ReleaseId};
@@ -126,7 +127,9 @@ impl Service {
         let org = self.known_org(context.org)?;
         let facts = self.facts(&org, call.key_source, &call.labels, self.clock.now_ms())?;
         let release = self.settings.release;
-        let quote = self.engine.quote(&release, &call.request, &facts)?;
+        let quote = self.ask(release, context.org, Question::Quote, || {
+            self.engine.quote(&release, &call.request, &facts)
+        })?;
         Ok(WorstCase {
             release,
             amount: self.hold_amount(&quote)?,

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod batch;
+pub mod breaker;
 pub mod budgets;
 pub mod calls;
 pub mod data_queries;
@@ -28,6 +29,7 @@ pub mod usage;
 pub mod waiting;
 
 use access::Directory;
+use breaker::{BreakerRule, Breakers};
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::idempotency::Idempotency;
 use farebox_ledger::ids::{Digest, KeyId, OrgId};
@@ -53,6 +55,8 @@ pub struct Settings {
     pub hold_ttl_max_ms: i64,
     /// How far a caller's time may lie from the host's, in milliseconds.
     pub skew_max_ms: i64,
+    /// When a policy that fails for an org is paused for it.
+    pub breaker: BreakerRule,
     /// SHA-256 of the bootstrap admin key.
     pub admin_key_digest: Option<Digest>,
 }
@@ -65,6 +69,7 @@ pub struct Service {
     settings: Settings,
     directory: Directory,
     waiting: Tally,
+    breakers: Breakers,
 }
 
 /// Who asks, for which org, and under which request.
@@ -94,6 +99,7 @@ impl Service {
             store,
             engine,
             clock,
+            breakers: Breakers::new(settings.breaker),
             settings,
             directory: Directory::default(),
             waiting: Tally::default(),

@@ -53,6 +53,10 @@ pub enum PolicyError {
     /// No such release is loaded.
     #[error("release is not loaded")]
     NotLoaded,
+    /// The release failed for this org so often in a row that it is not asked for a while
+    /// ([`super::breaker`]).
+    #[error("the policy failed too often in a row for this org and is paused")]
+    Paused,
 }
 
 /// How a policy broke the contract.

@@ -6,8 +6,6 @@ use super::policy::{PolicyError, ReleaseId};
 use super::{Context, Service};
 use farebox_ledger::ids::ChargeId;
 use farebox_pricing::exact::ArithmeticError;
-use farebox_pricing::money::Nanos;
-use rust_decimal::Decimal;
 use std::sync::Arc;
 
 /// Why there is no receipt, or no price from it.
@@ -88,7 +86,10 @@ impl Service {
         let receipt = self.receipt(context, charge)?;
         let again = match Basis::of(&receipt.pricing) {
             Basis::Policy(release) => self.rate_again(&receipt, release)?,
-            Basis::WriteOff => written_off(&receipt.pricing),
+            Basis::WriteOff => {
+                let kept = &receipt.pricing;
+                Pricing::write_off(kept.facts.clone(), kept.commodity, kept.peg)
+            }
         };
         Ok(Replay { receipt, again })
     }
@@ -105,38 +106,14 @@ impl Service {
                 },
                 error => ReceiptError::Policy(Arc::new(error)),
             })?;
-        // The receipt's own peg and rounding: neither today's book nor configuration counts.
-        Ok(Pricing {
-            release: Some(release),
-            facts: kept.facts.clone(),
-            price: kept.peg.to_nanos(priced.price_usd, kept.rounding)?,
-            cost: kept.peg.to_nanos(priced.provider_cost_usd, kept.rounding)?,
-            lines: priced.lines,
-            price_usd: priced.price_usd,
-            provider_cost_usd: priced.provider_cost_usd,
-            market_usd: priced.market_usd,
-            rounding: priced.rounding,
-            below_cost: priced.below_cost,
-            commodity: kept.commodity,
-            peg: kept.peg,
-        })
-    }
-}
-
-/// What a write-off comes to, whatever was used.
-fn written_off(kept: &Pricing) -> Pricing {
-    Pricing {
-        release: None,
-        facts: kept.facts.clone(),
-        lines: Vec::new(),
-        price_usd: Decimal::ZERO,
-        provider_cost_usd: Decimal::ZERO,
-        market_usd: None,
-        rounding: kept.rounding,
-        below_cost: false,
-        commodity: kept.commodity,
-        peg: kept.peg,
-        price: Nanos::ZERO,
-        cost: Nanos::ZERO,
+        // The receipt's own peg: neither today's book nor configuration counts.
+        let facts = kept.facts.clone();
+        Ok(Pricing::of(
+            release,
+            facts,
+            priced,
+            kept.commodity,
+            kept.peg,
+        )?)
     }
 }

@@ -7,12 +7,9 @@ use super::ledger::failure::ReadError;
 use super::ledger::receipt::Pricing;
 use super::ledger::view::UsageView;
 use super::ledger::write::{Acknowledged, Action, Made, SettleWrite, WriteError};
-use super::policy::Priced;
 use super::{Context, Service};
 use farebox_ledger::ids::{ChargeId, EventId};
-use farebox_pricing::event::{Facts, KeySource};
-use farebox_pricing::money::{Nanos, Rounding};
-use rust_decimal::Decimal;
+use farebox_pricing::event::KeySource;
 
 /// How the price is found.
 #[derive(Clone, Copy, Debug)]
@@ -100,9 +97,11 @@ impl Service {
         };
         let mut facts = self.facts(&org, key_source, &labels, usage.occurred_at_ms)?;
         facts.plan = usage.dimensions.plan.clone();
+        let commodity = &self.settings.commodity;
+        let nothing = |facts| Pricing::write_off(facts, commodity.id, commodity.peg);
         let pricing = match settlement {
             // It has its price: this is a retry of what gave it one, or it is refused.
-            _ if has_price => self.nothing(facts),
+            _ if has_price => nothing(facts),
             Settlement::Rate(_) => {
                 let release = self.settings.release;
                 let priced = self
@@ -112,7 +111,7 @@ impl Service {
                 self.pricing(release, facts, priced)
                     .map_err(CallError::from)?
             }
-            Settlement::WriteOff => self.nothing(facts),
+            Settlement::WriteOff => nothing(facts),
         };
         let charge = ChargeId::new(self.clock.next_id());
         let write = SettleWrite {
@@ -130,32 +129,5 @@ impl Service {
             return Ok((first, receipt.pricing, acknowledged));
         }
         Ok((charge, pricing, acknowledged))
-    }
-
-    /// A price of nothing, made without a policy.
-    fn nothing(&self, facts: Facts) -> Pricing {
-        let priced = Priced {
-            lines: Vec::new(),
-            price_usd: Decimal::ZERO,
-            provider_cost_usd: Decimal::ZERO,
-            market_usd: None,
-            rounding: Rounding::default(),
-            below_cost: false,
-        };
-        let commodity = &self.settings.commodity;
-        Pricing {
-            release: None,
-            facts,
-            lines: priced.lines,
-            price_usd: priced.price_usd,
-            provider_cost_usd: priced.provider_cost_usd,
-            market_usd: priced.market_usd,
-            rounding: priced.rounding,
-            below_cost: priced.below_cost,
-            commodity: commodity.id,
-            peg: commodity.peg,
-            price: Nanos::ZERO,
-            cost: Nanos::ZERO,
-        }
     }
 }

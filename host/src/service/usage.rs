@@ -5,6 +5,7 @@
 //! and what that cannot pay is a shortfall. Only what cannot be understood at all is refused, so
 //! that the caller can say it again.
 
+use super::breaker::Question;
 use super::calls::{CallError, Labels, dimensions};
 use super::holds::HoldContext;
 use super::intake::{self, Intake, IntakeError, Report};
@@ -148,7 +149,9 @@ impl Service {
         let prepared = self.prepare_usage(context, reported)?;
         let answer = prepared.is_ratable().then(|| {
             let (release, event, facts) = prepared.question();
-            self.engine.rate(release, event, facts)
+            self.ask(*release, context.org, Question::Rate, || {
+                self.engine.rate(release, event, facts)
+            })
         });
         let submitted = self.submit_usage(context, prepared, answer);
         self.finish_usage(context, submitted).await
@@ -292,7 +295,7 @@ impl Service {
         Ok(recorded)
     }
 
-    /// A price in the ledger's integers: the one rounding of a charge.
+    /// A price in today's commodity.
     pub(super) fn pricing(
         &self,
         release: ReleaseId,
@@ -300,22 +303,7 @@ impl Service {
         priced: Priced,
     ) -> Result<Pricing, ArithmeticError> {
         let commodity = &self.settings.commodity;
-        Ok(Pricing {
-            release: Some(release),
-            facts,
-            price: commodity.peg.to_nanos(priced.price_usd, priced.rounding)?,
-            cost: commodity
-                .peg
-                .to_nanos(priced.provider_cost_usd, priced.rounding)?,
-            lines: priced.lines,
-            price_usd: priced.price_usd,
-            provider_cost_usd: priced.provider_cost_usd,
-            market_usd: priced.market_usd,
-            rounding: priced.rounding,
-            below_cost: priced.below_cost,
-            commodity: commodity.id,
-            peg: commodity.peg,
-        })
+        Pricing::of(release, facts, priced, commodity.id, commodity.peg)
     }
 
     /// The event's time: the host's, unless the caller's lies within the declared skew.
@@ -421,6 +409,7 @@ fn unpriced_reason(error: &PolicyError) -> &'static str {
         PolicyError::Refused(Refusal::OutOfRange { .. }) => "out_of_range",
         PolicyError::Fault(_) => "policy_fault",
         PolicyError::NotLoaded => "release_not_loaded",
+        PolicyError::Paused => "policy_paused",
     }
 }
 

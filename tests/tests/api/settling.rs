@@ -259,3 +259,54 @@ async fn every_kind_of_charge_is_priced_again() {
         assert_eq!(receipt["release"].is_null(), basis == "write_off");
     }
 }
+
+#[tokio::test]
+async fn a_policy_that_fails_for_one_org_is_paused_for_it_alone() {
+    let server = Server::start_as(|options| {
+        failing(options);
+        options.breaker_faults = Some(3);
+        options.breaker_pause_ms = Some(86_400_000);
+    })
+    .await;
+    let odd = server.customer("odd", "10").await;
+    let other = server.customer("other", "10").await;
+    let reason = async |customer: &Customer| {
+        let answer = customer.post("/v1/usage", usage()).await.expect(202);
+        answer["reason"].as_str().unwrap().to_owned()
+    };
+    let mut reasons = Vec::new();
+    for _ in 0..5 {
+        reasons.push(reason(&odd).await);
+    }
+    // Nothing is lost while it is paused.
+    let paused = [
+        "policy_fault",
+        "policy_fault",
+        "policy_fault",
+        "policy_paused",
+        "policy_paused",
+    ];
+    assert_eq!(reasons, paused);
+    assert_eq!(unpriced(&server).await.len(), 5);
+    let hold = odd.post("/v1/holds", json!({"call": call()})).await;
+    assert_eq!(hold.headers["retry-after"], "5");
+    hold.problem(503, "policy-fault");
+    // Somebody else is served.
+    other
+        .post("/v1/holds", json!({"call": call()}))
+        .await
+        .expect(201);
+    assert_eq!(reason(&other).await, "policy_fault");
+    let path = "/v1/admin/policy-faults";
+    let faults = server.client.admin(Method::GET, path, Value::Null).await;
+    let faults = faults.expect(200);
+    let of = |customer: &Customer| {
+        let mut all = faults.as_array().unwrap().iter();
+        let found = all.find(|faults| faults["org_id"] == customer.org).unwrap();
+        (found["total"].as_u64().unwrap(), found["paused"] == true)
+    };
+    assert_eq!(of(&odd), (3, true));
+    assert_eq!(of(&other), (1, false));
+    assert_eq!(metric(&server, "farebox_policy_faults ").await, 4);
+    assert_eq!(metric(&server, "farebox_policy_pauses ").await, 1);
+}

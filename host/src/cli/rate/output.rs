@@ -99,7 +99,7 @@ impl From<&PolicyError> for ErrorLine {
     fn from(error: &PolicyError) -> Self {
         match error {
             PolicyError::Refused(refusal) => Self::new(refusal_name(refusal), refusal),
-            PolicyError::Fault(_) => Self::new("policy-fault", error),
+            PolicyError::Fault(_) | PolicyError::Paused => Self::new("policy-fault", error),
             PolicyError::NotLoaded => Self::new("not-loaded", error),
         }
     }

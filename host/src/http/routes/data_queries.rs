@@ -2,13 +2,16 @@
 
 use super::super::auth::Auth;
 use super::super::body::{Json, Query};
-use super::super::export::{Row, format, respond};
-use super::super::paging::{self, PageJson, PageQuery};
+use super::super::export::{Row, cell};
+use super::super::paging::{PageJson, PageQuery};
 use super::super::problem::{Problem, ProblemJson};
+use super::super::show::owned;
 use super::super::{State, time};
+use super::listing::listed;
 use super::reports::{AuditBody, labels};
-use super::{blocking, text};
+use super::text;
 use crate::http::problem::Kind;
+use crate::service::Service;
 use crate::service::data_queries::DataQuery;
 use crate::service::ledger::view::QueryView;
 use axum::http::{HeaderMap, StatusCode};
@@ -98,17 +101,16 @@ pub struct QueryJson {
 
 impl From<&QueryView> for QueryJson {
     fn from(query: &QueryView) -> Self {
-        let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
         Self {
             id: query.id.to_string(),
             at: time::show(query.at_ms),
             name: query.name.to_string(),
-            source: text(&query.source),
+            source: owned(&query.source),
             records: query.records,
-            project: text(&query.dimensions.project),
-            user: text(&query.dimensions.user),
-            agent: text(&query.dimensions.agent),
-            feature: text(&query.dimensions.feature),
+            project: owned(&query.dimensions.project),
+            user: owned(&query.dimensions.user),
+            agent: owned(&query.dimensions.agent),
+            feature: owned(&query.dimensions.feature),
         }
     }
 }
@@ -119,19 +121,18 @@ impl Row for QueryJson {
     ];
 
     fn cells(&self) -> Vec<String> {
-        let some = |text: &Option<String>| text.clone().unwrap_or_default();
         vec![
             self.id.clone(),
             self.at.clone(),
             self.name.clone(),
-            some(&self.source),
+            cell(&self.source),
             self.records
                 .map(|records| records.to_string())
                 .unwrap_or_default(),
-            some(&self.project),
-            some(&self.user),
-            some(&self.agent),
-            some(&self.feature),
+            cell(&self.project),
+            cell(&self.user),
+            cell(&self.agent),
+            cell(&self.feature),
         ]
     }
 }
@@ -140,20 +141,11 @@ impl Row for QueryJson {
 #[utoipa::path(get, path = "/v1/data-queries", tag = "usage", params(PageQuery),
     responses((status = 200, body = PageJson<QueryJson>), (status = "4XX", body = ProblemJson)))]
 pub async fn list(
-    axum::extract::State(api): State,
+    state: State,
     auth: Auth,
     Query(query): Query<PageQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let context = auth.to_read()?;
-    let format = format(query.format.as_deref(), &headers)?;
-    let asked = paging::request(query.cursor.as_deref(), query.limit)?;
-    let page = blocking(&api, move |service| service.data_queries(&context, asked)).await?;
-    Ok(respond::<QueryJson>(
-        format,
-        PageJson {
-            items: page.items.iter().map(Into::into).collect(),
-            next_cursor: page.next.map(paging::show),
-        },
-    ))
+    let read = Service::data_queries;
+    listed::<_, QueryJson, _>(&state, &auth, &query, &headers, read).await
 }

@@ -1,19 +1,25 @@
 //! The routes, and the description made from them.
 
 mod admin_budgets;
+mod admin_faults;
 mod admin_keys;
 mod admin_money;
 mod admin_orgs;
 mod admin_unpriced;
 mod admin_usage;
+mod audit;
 mod calls;
 mod data_queries;
 mod history;
+mod listing;
 pub(super) mod operations;
 mod rate_card;
 mod receipts;
 mod reports;
+mod transactions;
 mod usage;
+mod usage_events;
+mod usage_groups;
 mod wallet;
 
 use super::Api;
@@ -52,9 +58,9 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(wallet::wallet_alias))
         .routes(routes!(rate_card::rate_card))
         .routes(routes!(rate_card::rate_card_alias))
-        .routes(routes!(history::transactions))
+        .routes(routes!(transactions::transactions))
         .routes(routes!(history::key_usage))
-        .routes(routes!(history::audit))
+        .routes(routes!(audit::audit))
         .routes(routes!(receipts::receipt))
         .routes(routes!(receipts::replay))
         .routes(routes!(admin_orgs::create, admin_orgs::list))
@@ -65,6 +71,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(admin_keys::create, admin_keys::list))
         .routes(routes!(admin_keys::revoke))
         .routes(routes!(admin_usage::settle))
+        .routes(routes!(admin_faults::list))
         .routes(routes!(admin_unpriced::list))
         .routes(routes!(admin_unpriced::settle))
         .routes(routes!(admin_money::grant))

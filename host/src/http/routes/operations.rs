@@ -1,6 +1,7 @@
 //! For operators: health, readiness, counts, the API's own description, the list of problems.
 
 use super::super::auth::Auth;
+use super::super::metrics::FaultCounts;
 use super::super::problem::{Kind, Problem, ProblemJson};
 use super::super::{State, time};
 use super::blocking;
@@ -48,9 +49,15 @@ pub async fn metrics(axum::extract::State(api): State) -> Result<Response, Probl
         Ok::<_, ReadError>((service.store().gauges()?, service.waiting()?))
     })
     .await?;
+    let paused = api.service.faults();
+    let paused = paused.iter().filter(|faults| faults.open_for.is_some());
+    let faults = FaultCounts {
+        total: api.service.faults_total(),
+        paused: u64::try_from(paused.count()).unwrap_or(u64::MAX),
+    };
     let page = api
         .metrics
-        .encode(&gauges, &waiting, api.service.clock().now_ms())
+        .encode(&gauges, &waiting, faults, api.service.clock().now_ms())
         .map_err(|_| Problem::new(Kind::Internal, "the counts could not be written"))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(CONTENT_TYPE, kind)], page).into_response())

@@ -4,7 +4,7 @@ use super::super::State;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json};
 use super::super::problem::{Problem, ProblemJson};
-use super::super::show::PriceJson;
+use super::super::show::{PriceJson, owned};
 use super::super::time;
 use super::reports::KeySourceJson;
 use crate::service::ledger::receipt::Receipt;
@@ -93,14 +93,13 @@ impl EventJson {
 
 impl From<&UsageEvent> for EventJson {
     fn from(event: &UsageEvent) -> Self {
-        let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
         Self {
             provider: event.provider.to_string(),
-            model_asked: text(&event.model_asked),
-            model_served: text(&event.model_served),
-            service_tier: text(&event.service_tier),
-            region: text(&event.region),
-            feature: text(&event.feature),
+            model_asked: owned(&event.model_asked),
+            model_served: owned(&event.model_served),
+            service_tier: owned(&event.service_tier),
+            region: owned(&event.region),
+            feature: owned(&event.feature),
             pools: event.pools.iter().map(Into::into).collect(),
             provider_cost_usd: event.provider_cost_usd.map(plain),
         }
@@ -132,7 +131,6 @@ pub struct FactsJson {
 
 impl From<&Facts> for FactsJson {
     fn from(facts: &Facts) -> Self {
-        let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
         Self {
             deployment: match facts.deployment {
                 Deployment::Hosted => "hosted",
@@ -140,11 +138,11 @@ impl From<&Facts> for FactsJson {
             },
             key_source: facts.key_source.into(),
             occurred_at: time::show(facts.occurred_at_ms),
-            plan: text(&facts.plan),
-            org: text(&facts.org),
-            project: text(&facts.project),
-            user: text(&facts.user),
-            agent: text(&facts.agent),
+            plan: owned(&facts.plan),
+            org: owned(&facts.org),
+            project: owned(&facts.project),
+            user: owned(&facts.user),
+            agent: owned(&facts.agent),
             month_to_date_usd: plain(facts.month_to_date_usd),
             other: named(&facts.other),
         }

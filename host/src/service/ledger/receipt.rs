@@ -1,9 +1,10 @@
 //! The receipt: all that is needed to price a charge again (L10).
 
-use crate::service::policy::ReleaseId;
+use crate::service::policy::{Priced, ReleaseId};
 use farebox_ledger::ids::{ChargeId, CommodityId, EventId};
 use farebox_pricing::answer::Line;
 use farebox_pricing::event::{Facts, UsageEvent};
+use farebox_pricing::exact::ArithmeticError;
 use farebox_pricing::money::{Nanos, Peg, Rounding};
 use rust_decimal::Decimal;
 
@@ -47,4 +48,51 @@ pub struct Pricing {
     pub price: Nanos,
     /// The provider cost in nano-credits, rounded in the same way.
     pub cost: Nanos,
+}
+
+impl Pricing {
+    /// An answer of a release in the ledger's integers: the one rounding of a charge.
+    ///
+    /// # Errors
+    /// The price does not fit them.
+    pub fn of(
+        release: ReleaseId,
+        facts: Facts,
+        priced: Priced,
+        commodity: CommodityId,
+        peg: Peg,
+    ) -> Result<Self, ArithmeticError> {
+        Ok(Self {
+            release: Some(release),
+            facts,
+            price: peg.to_nanos(priced.price_usd, priced.rounding)?,
+            cost: peg.to_nanos(priced.provider_cost_usd, priced.rounding)?,
+            lines: priced.lines,
+            price_usd: priced.price_usd,
+            provider_cost_usd: priced.provider_cost_usd,
+            market_usd: priced.market_usd,
+            rounding: priced.rounding,
+            below_cost: priced.below_cost,
+            commodity,
+            peg,
+        })
+    }
+
+    /// What usage comes to that an operator writes off, whatever it was.
+    pub fn write_off(facts: Facts, commodity: CommodityId, peg: Peg) -> Self {
+        Self {
+            release: None,
+            facts,
+            lines: Vec::new(),
+            price_usd: Decimal::ZERO,
+            provider_cost_usd: Decimal::ZERO,
+            market_usd: None,
+            rounding: Rounding::default(),
+            below_cost: false,
+            commodity,
+            peg,
+            price: Nanos::ZERO,
+            cost: Nanos::ZERO,
+        }
+    }
 }

@@ -1,0 +1,126 @@
+//! Usage summed by what it was for.
+
+use super::super::export::Row;
+use super::super::problem::{Kind, Problem};
+use super::super::show::credits;
+use crate::service::ledger::view::{GroupBy, UsageGroup};
+use crate::wire::plain;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// What `group_by` says, in its order.
+pub fn group_by(text: &str) -> Result<Vec<GroupBy>, Problem> {
+    let mut by = Vec::new();
+    for name in text.split(',') {
+        let group = match name.trim() {
+            "day" => GroupBy::Day,
+            "model" => GroupBy::Model,
+            "provider" => GroupBy::Provider,
+            "feature" => GroupBy::Feature,
+            "key" => GroupBy::Key,
+            "project" => GroupBy::Project,
+            "user" => GroupBy::User,
+            "agent" => GroupBy::Agent,
+            other => {
+                let shown: String = other.chars().take(32).collect();
+                return Err(Problem::new(
+                    Kind::InvalidRequest,
+                    format!("`group_by` has `{shown}`: nothing is summed by that"),
+                ));
+            }
+        };
+        if by.contains(&group) {
+            return Err(Problem::new(
+                Kind::InvalidRequest,
+                format!("`group_by` has `{}` twice", name.trim()),
+            ));
+        }
+        by.push(group);
+    }
+    Ok(by)
+}
+
+const fn group_name(by: GroupBy) -> &'static str {
+    match by {
+        GroupBy::Day => "day",
+        GroupBy::Model => "model",
+        GroupBy::Provider => "provider",
+        GroupBy::Feature => "feature",
+        GroupBy::Key => "key",
+        GroupBy::Project => "project",
+        GroupBy::User => "user",
+        GroupBy::Agent => "agent",
+    }
+}
+
+/// Usage summed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GroupJson {
+    /// The value of each dimension it is summed by; null where events have none.
+    group: BTreeMap<&'static str, Option<String>>,
+    events: u64,
+    /// How many of them wait for a price.
+    unpriced: u64,
+    /// What they were charged.
+    credits: String,
+    /// What they cost the operator.
+    cost_credits: String,
+    /// Quantities by pool.
+    quantities: BTreeMap<String, String>,
+}
+
+impl GroupJson {
+    /// A sum by these dimensions.
+    pub fn of(group: &UsageGroup, by: &[GroupBy]) -> Self {
+        Self {
+            group: by
+                .iter()
+                .zip(&group.values)
+                .map(|(by, value)| (group_name(*by), value.as_deref().map(str::to_owned)))
+                .collect(),
+            events: group.events,
+            unpriced: group.unpriced,
+            credits: credits(group.price),
+            cost_credits: credits(group.cost),
+            quantities: group
+                .quantities
+                .iter()
+                .map(|(meter, quantity)| (meter.to_string(), plain(*quantity)))
+                .collect(),
+        }
+    }
+}
+
+impl Row for GroupJson {
+    const COLUMNS: &'static [&'static str] = &[
+        "group",
+        "events",
+        "unpriced",
+        "credits",
+        "cost_credits",
+        "quantities",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let pairs = |pairs: Vec<String>| pairs.join(" ");
+        vec![
+            pairs(
+                self.group
+                    .iter()
+                    .map(|(name, value)| format!("{name}={}", value.as_deref().unwrap_or("")))
+                    .collect(),
+            ),
+            self.events.to_string(),
+            self.unpriced.to_string(),
+            self.credits.clone(),
+            self.cost_credits.clone(),
+            pairs(
+                self.quantities
+                    .iter()
+                    .map(|(meter, quantity)| format!("{meter}={quantity}"))
+                    .collect(),
+            ),
+        ]
+    }
+}

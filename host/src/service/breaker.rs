@@ -1,0 +1,279 @@
+//! A circuit breaker per release and org: what one customer's odd input does to a policy stops
+//! nobody else, and does not keep the sandbox busy with traps.
+//!
+//! After so many faults in a row the org's calls under that release are not priced for a while:
+//! before a call they are refused, after it they are recorded without a price, as with any fault.
+//! Then one call is let through; it closes the breaker or opens it again. A refusal is an answer,
+//! not a fault. While nothing ever failed, asking costs one atomic read.
+
+use super::Service;
+use super::policy::{PolicyError, ReleaseId};
+use farebox_ledger::ids::OrgId;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The most pairs of release and org that are remembered. Beyond it a new one is counted, not kept:
+/// a policy that fails for so many is not one org's trouble.
+const PAIRS_MAX: usize = 10_000;
+
+/// What a policy is asked. Each is counted for itself: a policy that quotes well and fails at every
+/// rating would else never fail twice in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    Quote,
+    Rate,
+}
+
+/// When a breaker opens, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerRule {
+    /// Faults in a row that open it; 0: never.
+    pub faults: u32,
+    /// How long it stays open.
+    pub pause: Duration,
+}
+
+/// What is known of a release's faults for an org.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults {
+    /// Under which release.
+    pub release: ReleaseId,
+    /// For whom.
+    pub org: OrgId,
+    /// Since the last good answer to the same question.
+    pub in_a_row: u32,
+    /// Since the start.
+    pub total: u64,
+    /// The last one, in words.
+    pub last: Box<str>,
+    /// When it was, milliseconds since the Unix epoch.
+    pub last_at_ms: i64,
+    /// For how long calls are not priced from now on; absent: they are.
+    pub open_for: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    quotes_in_a_row: u32,
+    ratings_in_a_row: u32,
+    total: u64,
+    last: Box<str>,
+    last_at_ms: i64,
+    /// Until when, on the stopwatch, nothing is let through.
+    open_until: Option<Duration>,
+}
+
+impl Entry {
+    const fn in_a_row(&mut self, question: Question) -> &mut u32 {
+        match question {
+            Question::Quote => &mut self.quotes_in_a_row,
+            Question::Rate => &mut self.ratings_in_a_row,
+        }
+    }
+}
+
+/// All breakers.
+#[derive(Debug)]
+pub(super) struct Breakers {
+    rule: BreakerRule,
+    any: AtomicBool,
+    total: AtomicU64,
+    entries: Mutex<HashMap<(ReleaseId, OrgId), Entry>>,
+}
+
+impl Breakers {
+    pub fn new(rule: BreakerRule) -> Self {
+        Self {
+            rule,
+            any: AtomicBool::new(false),
+            total: AtomicU64::new(0),
+            entries: Mutex::default(),
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<(ReleaseId, OrgId), Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a call may be priced now. When a pause is over, one call is let through and the next
+    /// waits for another pause, unless the first succeeds.
+    fn lets_through(&self, release: ReleaseId, org: OrgId, now: impl Fn() -> Duration) -> bool {
+        if !self.any.load(Ordering::Acquire) {
+            return true;
+        }
+        let now = now();
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(&(release, org)) else {
+            return true;
+        };
+        match entry.open_until {
+            Some(until) if now < until => false,
+            Some(_) => {
+                entry.open_until = Some(now.saturating_add(self.rule.pause));
+                true
+            }
+            None => true,
+        }
+    }
+
+    /// Learns from an answer.
+    fn note<T>(
+        &self,
+        release: ReleaseId,
+        org: OrgId,
+        question: Question,
+        answer: &Result<T, PolicyError>,
+        now: impl Fn() -> (Duration, i64),
+    ) {
+        match answer {
+            Err(PolicyError::Fault(fault)) => {
+                self.total.fetch_add(1, Ordering::Relaxed);
+                let (now, at_ms) = now();
+                let mut entries = self.entries();
+                if entries.len() >= PAIRS_MAX && !entries.contains_key(&(release, org)) {
+                    return;
+                }
+                let entry = entries.entry((release, org)).or_insert_with(|| Entry {
+                    quotes_in_a_row: 0,
+                    ratings_in_a_row: 0,
+                    total: 0,
+                    last: Box::default(),
+                    last_at_ms: at_ms,
+                    open_until: None,
+                });
+                let in_a_row = entry.in_a_row(question);
+                *in_a_row = in_a_row.saturating_add(1);
+                let opens = self.rule.faults > 0 && *in_a_row >= self.rule.faults;
+                entry.total = entry.total.saturating_add(1);
+                entry.last = fault.to_string().into();
+                entry.last_at_ms = at_ms;
+                if opens {
+                    entry.open_until = Some(now.saturating_add(self.rule.pause));
+                }
+                self.any.store(true, Ordering::Release);
+            }
+            Err(PolicyError::NotLoaded | PolicyError::Paused) => {}
+            Ok(_) | Err(PolicyError::Refused(_)) => {
+                if self.any.load(Ordering::Acquire)
+                    && let Some(entry) = self.entries().get_mut(&(release, org))
+                {
+                    *entry.in_a_row(question) = 0;
+                    entry.open_until = None;
+                }
+            }
+        }
+    }
+
+    /// Every pair that had a fault, the latest first.
+    fn faults(&self, now: Duration) -> Vec<Faults> {
+        let mut all: Vec<_> = self
+            .entries()
+            .iter()
+            .map(|((release, org), entry)| Faults {
+                release: *release,
+                org: *org,
+                in_a_row: entry.quotes_in_a_row.max(entry.ratings_in_a_row),
+                total: entry.total,
+                last: entry.last.clone(),
+                last_at_ms: entry.last_at_ms,
+                open_for: entry
+                    .open_until
+                    .and_then(|until| until.checked_sub(now))
+                    .filter(|rest| !rest.is_zero()),
+            })
+            .collect();
+        all.sort_by_key(|faults| std::cmp::Reverse((faults.last_at_ms, faults.org)));
+        all
+    }
+}
+
+impl Service {
+    /// What a release answers for an org, unless it is paused for it.
+    pub(super) fn ask<T>(
+        &self,
+        release: ReleaseId,
+        org: OrgId,
+        question: Question,
+        ask: impl FnOnce() -> Result<T, PolicyError>,
+    ) -> Result<T, PolicyError> {
+        let breakers = &self.breakers;
+        if !breakers.lets_through(release, org, || self.clock.elapsed()) {
+            return Err(PolicyError::Paused);
+        }
+        let answer = ask();
+        breakers.note(release, org, question, &answer, || {
+            (self.clock.elapsed(), self.clock.now_ms())
+        });
+        answer
+    }
+
+    /// Every release and org that had a policy fault since the start, the latest first.
+    pub fn faults(&self) -> Vec<Faults> {
+        self.breakers.faults(self.clock.elapsed())
+    }
+
+    /// Policy faults since the start.
+    pub fn faults_total(&self) -> u64 {
+        self.breakers.total.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::policy::{Digest, Fault};
+
+    const RULE: BreakerRule = BreakerRule {
+        faults: 3,
+        pause: Duration::from_secs(10),
+    };
+
+    fn release() -> ReleaseId {
+        ReleaseId {
+            component: Digest([1; 32]),
+            book: Digest([2; 32]),
+        }
+    }
+
+    #[test]
+    fn it_opens_after_faults_in_a_row_for_one_org_and_closes_by_one_good_answer() {
+        let breakers = Breakers::new(RULE);
+        let (odd, other) = (OrgId::new(1), OrgId::new(2));
+        let fault = || Err::<(), _>(PolicyError::Fault(Fault::Fuel));
+        let at = Duration::from_secs;
+        let note = |answer: Result<(), PolicyError>, now| {
+            breakers.note(release(), odd, Question::Rate, &answer, || (now, 0));
+        };
+        let quoted = |now| {
+            breakers.note(release(), odd, Question::Quote, &Ok(()), || (now, 0));
+        };
+        let lets = |org, now| breakers.lets_through(release(), org, || now);
+        note(fault(), at(0));
+        note(fault(), at(0));
+        note(Ok(()), at(0));
+        note(fault(), at(0));
+        // A good quote says nothing of the ratings.
+        quoted(at(0));
+        note(fault(), at(0));
+        assert!(lets(odd, at(0)));
+        note(fault(), at(0));
+        assert!(!lets(odd, at(9)));
+        assert!(lets(other, at(9)));
+        // One call is let through, the next is not.
+        assert!(lets(odd, at(10)));
+        assert!(!lets(odd, at(10)));
+        note(fault(), at(10));
+        assert!(!lets(odd, at(19)));
+        assert!(lets(odd, at(20)));
+        note(Ok(()), at(20));
+        assert!(lets(odd, at(20)));
+        let [faults] = &breakers.faults(at(20))[..] else {
+            panic!("one pair had faults");
+        };
+        assert_eq!((faults.in_a_row, faults.total), (0, 6));
+        assert_eq!(&*faults.last, "the policy used up its fuel");
+        assert_eq!(faults.open_for, None);
+    }
+}
