@@ -5,10 +5,11 @@ use super::layout::{Layout, MODEL_RECORD_LEN};
 use super::{CanonicalError, decode, encode};
 use crate::book::{Book, Model};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// A power of two: a slot is a few bits of a hash.
-const RECENT_SLOTS: usize = 256;
+const MEMO_SLOTS: usize = 512;
+/// The longest name that is kept, so that odd names take no memory.
+const MEMO_NAME_BYTES_MAX: usize = 128;
 
 /// A canonical book that was opened. Cheap to open, cheap to ask, never panics on any bytes.
 ///
@@ -21,9 +22,18 @@ pub struct BookView {
     layout: Layout,
     terms: Book,
     models: Box<[OnceLock<Box<Model>>]>,
-    /// Numbers of models that were found lately, by [`slot_of`] their names. Only a shortcut:
-    /// what it recalls is compared, so answers never depend on it.
-    recent: [AtomicU32; RECENT_SLOTS],
+    /// Which names led to which models, by [`slots_of`] the names. Only a shortcut: names are
+    /// compared whole, so answers never depend on it. A slot is filled once and then stays, so
+    /// readers share it without a lock, and its size is bounded.
+    memo: Box<[OnceLock<Recalled>]>,
+}
+
+/// A name that was found, however it was: the name itself, an alias, a prefix.
+#[derive(Debug)]
+struct Recalled {
+    provider: Box<str>,
+    name: Box<str>,
+    model: u32,
 }
 
 impl BookView {
@@ -40,7 +50,7 @@ impl BookView {
             layout,
             terms,
             models,
-            recent: [const { AtomicU32::new(0) }; RECENT_SLOTS],
+            memo: (0..MEMO_SLOTS).map(|_| OnceLock::new()).collect(),
         })
     }
 
@@ -65,31 +75,52 @@ impl BookView {
     /// # Errors
     /// When the bytes that must be read are malformed; never for an admitted book.
     pub fn find(&self, provider: &str, name: &str) -> Result<Option<&Model>, CanonicalError> {
-        let memo = self.recent.get(slot_of(provider, name));
-        if let Some(model) = memo.and_then(|memo| self.recalled(memo, provider, name)) {
-            return Ok(Some(model));
-        }
-        let names = self.names();
-        if let Some(record) = names.exact(provider, name)? {
-            let number = names.word(record, 2)?;
-            let model = self.model(number)?;
-            if let Some(memo) = memo {
-                memo.store(number, Relaxed);
+        let slots = slots_of(provider, name);
+        for slot in slots {
+            match self.memo.get(slot).and_then(OnceLock::get) {
+                Some(seen) if same(&seen.name, name) && same(&seen.provider, provider) => {
+                    return self.model(seen.model).map(Some);
+                }
+                Some(_) => {}
+                None => break,
             }
-            return Ok(Some(model));
         }
-        let prefixes = self.prefixes();
-        match prefixes.longest_prefix(provider, name)? {
-            Some(record) => self.model(prefixes.word(record, 2)?).map(Some),
-            None => Ok(None),
-        }
+        let Some(number) = self.number_of(provider, name)? else {
+            return Ok(None);
+        };
+        let model = self.model(number)?;
+        self.keep(slots, provider, name, number);
+        Ok(Some(model))
     }
 
-    /// The model that was found last with a name like this one, when it is this one.
-    /// An exact name wins over everything, so nothing else needs to be asked.
-    fn recalled(&self, memo: &AtomicU32, provider: &str, name: &str) -> Option<&Model> {
-        let model = self.models.get(memo.load(Relaxed) as usize)?.get()?;
-        (*model.name == *name && *model.provider == *provider).then_some(model)
+    #[cold]
+    fn number_of(&self, provider: &str, name: &str) -> Result<Option<u32>, CanonicalError> {
+        let names = self.names();
+        if let Some(record) = names.exact(provider, name)? {
+            return names.word(record, 2).map(Some);
+        }
+        let prefixes = self.prefixes();
+        prefixes
+            .longest_prefix(provider, name)?
+            .map(|record| prefixes.word(record, 2))
+            .transpose()
+    }
+
+    /// Keeps a name in the first of its slots that is empty, if any is.
+    #[cold]
+    fn keep(&self, slots: [usize; 2], provider: &str, name: &str, model: u32) {
+        if name.len() > MEMO_NAME_BYTES_MAX {
+            return;
+        }
+        let mut slots = slots.iter().filter_map(|slot| self.memo.get(*slot));
+        if let Some(empty) = slots.find(|slot| slot.get().is_none()) {
+            // Another thread may have filled it meanwhile; then that name stays.
+            let _ = empty.set(Recalled {
+                provider: provider.into(),
+                name: name.into(),
+                model,
+            });
+        }
     }
 
     /// Model number `number`, in the order of (provider, name).
@@ -219,12 +250,36 @@ impl BookView {
     }
 }
 
-/// A few bits that differ between the names of one provider: their ends, mostly.
-fn slot_of(provider: &str, name: &str) -> usize {
-    let mix = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
-    let tail = name.as_bytes().iter().rev().take(24);
-    let hash = tail
-        .chain(provider.as_bytes().first())
-        .fold(0x811c_9dc5, mix);
-    (hash >> 16) as usize % RECENT_SLOTS
+/// Where a name may be kept: two slots, since names are more than slots.
+///
+/// Words of eight bytes, because this is on the path of every event: FNV over them, then the
+/// upper bits, which all bytes reach.
+fn slots_of(provider: &str, name: &str) -> [usize; 2] {
+    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let (words, rest) = name.as_bytes().as_chunks::<8>();
+    let words = words.iter().map(|word| u64::from_le_bytes(*word));
+    // The bytes that are left, in the last eight: some count twice, which harms nothing.
+    let last = match name.as_bytes().last_chunk::<8>() {
+        Some(last) => u64::from_le_bytes(*last),
+        None => rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    let first = provider.as_bytes().first().copied().unwrap_or_default();
+    let hash = words.chain([last]).fold(u64::from(first), |hash, word| {
+        let hash = mix(hash, word);
+        hash ^ hash >> 32
+    });
+    [
+        (hash >> 16) as usize % MEMO_SLOTS,
+        (hash >> 40) as usize % MEMO_SLOTS,
+    ]
+}
+
+/// Whether two texts are equal, by words: a comparison by bytes is what wasm gets otherwise.
+fn same(a: &str, b: &str) -> bool {
+    let ((a, a_rest), (b, b_rest)) = (a.as_bytes().as_chunks::<8>(), b.as_bytes().as_chunks::<8>());
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    a.len() == b.len()
+        && a.iter().zip(b).all(|(a, b)| word(a) == word(b))
+        && a_rest.len() == b_rest.len()
+        && a_rest.iter().zip(b_rest).all(|(a, b)| a == b)
 }
