@@ -94,6 +94,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .iter()
         .map(|(name, time)| format!("\"{name}\":{}", time.as_nanos()))
         .collect();
+    for (name, events) in [("fuel_single", 1), ("fuel_batch_event", BATCH)] {
+        let fuel = engine.fuel_of(&release, &batch[..events])?;
+        fields.push(format!("\"{name}\":{}", fuel / events as u64));
+    }
     fields.push(format!("\"admit_cold_us\":{}", admit_cold.as_micros()));
     fields.push(format!("\"admit_cached_us\":{}", admit_cached.as_micros()));
     fields.push(format!("\"component_bytes\":{}", component.len()));

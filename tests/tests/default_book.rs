@@ -21,7 +21,7 @@ fn request(model: &Model) -> Request {
     meters.dedup();
     let event = UsageEvent {
         provider: model.provider.clone(),
-        model_asked: Some(model.name.clone()),
+        model_asked: Some((*model.name).into()),
         model_served: None,
         service_tier: None,
         region: None,

@@ -259,20 +259,55 @@ fn what_is_no_value_of_the_contract_is_malformed() {
     malformed(modes::MINUS_ZERO, "minus zero");
     malformed(modes::UNSORTED, "not sorted");
     malformed(modes::BAD_METER, "`Not A Meter` is not the name of a meter");
+    malformed(modes::NO_MODEL, "names no model");
     malformed(modes::POINT_OUTSIDE, "out of bounds");
 }
 
 #[test]
-fn a_batch_with_an_answer_too_few_is_a_fault_of_every_event() {
+fn a_batch_with_an_answer_too_few_is_a_fault_and_its_events_are_rated_alone() {
     let arena = Arena::new();
     let release = arena.hostile(modes::SHORT_BATCH);
     let batch = vec![(event("gpt-4o"), facts(KeySource::Managed)); 3];
     for answer in arena.engine.rate_batch(&release, &batch) {
-        assert_eq!(
-            fault(answer),
-            Fault::Malformed("2 answers to 3 requests".to_owned())
-        );
+        assert_eq!(answer.unwrap().price_usd.to_string(), "0.004375000");
     }
+    assert_eq!(arena.faults(&release), 1);
+    arena.assert_unharmed();
+}
+
+#[test]
+fn a_trap_in_a_batch_is_the_fault_of_its_event_alone() {
+    let arena = Arena::new();
+    let managed = facts(KeySource::Managed);
+    for trust in [Trust::Trusted, Trust::Untrusted] {
+        let engine = Engine::new(cache().to_owned()).unwrap();
+        let release = load(&engine, modes::TRAP_ON_MINI, trust).unwrap();
+        let mut batch = vec![(event("gpt-4o"), managed.clone()); 40];
+        batch[17].0 = event("gpt-4o-mini");
+        let answers = engine.rate_batch(&release, &batch);
+        assert_eq!(answers.len(), batch.len());
+        for (number, answer) in answers.into_iter().enumerate() {
+            if number == 17 {
+                assert!(matches!(fault(answer), Fault::Trap(_)), "{trust:?}");
+            } else {
+                let priced = answer.unwrap();
+                assert_eq!(priced.price_usd.to_string(), "0.004375000", "{trust:?}");
+            }
+        }
+        assert_eq!(engine.faults()[0].1, 1, "{trust:?}");
+    }
+    arena.assert_unharmed();
+}
+
+#[test]
+fn a_policy_that_faults_on_every_event_is_not_tried_on_all() {
+    let arena = Arena::new();
+    let release = arena.hostile(modes::TRAP);
+    let batch = vec![(event("gpt-4o"), facts(KeySource::Managed)); 256];
+    for answer in arena.engine.rate_batch(&release, &batch) {
+        assert!(matches!(fault(answer), Fault::Trap(_)));
+    }
+    assert_eq!(arena.faults(&release), 8);
     arena.assert_unharmed();
 }
 

@@ -147,7 +147,7 @@ pub fn check(book: &Book) -> Vec<Finding> {
     for model in &book.models {
         let place = |table: Option<&RateTable>| Place {
             provider: model.provider.clone(),
-            model: model.name.clone(),
+            model: (*model.name).into(),
             service_tier: table.and_then(|table| table.service_tier.clone()),
             region: table.and_then(|table| table.region.clone()),
             context_above: table.and_then(|table| table.context_above),

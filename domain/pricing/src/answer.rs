@@ -6,6 +6,7 @@
 use crate::exact;
 use crate::meter::Meter;
 use rust_decimal::Decimal;
+use std::sync::Arc;
 
 /// The most lines an answer may have.
 pub const LINES_MAX: usize = 256;
@@ -40,8 +41,8 @@ pub enum LineKind {
 /// Which rate of the book a usage line used, and why that one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RateReason {
-    /// The book's model the rate stands under.
-    pub model: Box<str>,
+    /// The book's model the rate stands under. The lines of an answer share it.
+    pub model: Arc<str>,
     /// The service tier whose rate was used; absent: standard.
     pub service_tier: Option<Box<str>>,
     /// The context tier: prompt tokens beyond which this rate holds.

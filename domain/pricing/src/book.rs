@@ -7,6 +7,7 @@
 use crate::meter::{Attribute, Meter};
 use crate::money::Rounding;
 use rust_decimal::Decimal;
+use std::sync::Arc;
 
 pub use crate::terms::{
     Access, Charge, ChargeRule, Counter, FeeCap, FreeQuota, Maximum, Minimum, ModelName,
@@ -61,8 +62,8 @@ pub struct Source {
 pub struct Model {
     /// Canonical provider id.
     pub provider: Box<str>,
-    /// The model's name at that provider.
-    pub name: Box<str>,
+    /// The model's name at that provider; the lines of a charge share it.
+    pub name: Arc<str>,
     /// Other exact names, sorted. An exact name wins over an alias, an alias over a prefix.
     pub aliases: Vec<Box<str>>,
     /// Beginnings of names that mean this model, sorted; the longest match wins.

@@ -26,9 +26,6 @@ pub enum ArithmeticError {
 /// `a × b`, exactly.
 #[inline]
 pub fn mul(a: Decimal, b: Decimal) -> Result<Decimal, ArithmeticError> {
-    if a.is_zero() || b.is_zero() {
-        return Ok(Decimal::ZERO);
-    }
     match mul_small(a, b) {
         Some(product) => Ok(product),
         None => mul_long(a, b),
@@ -38,12 +35,6 @@ pub fn mul(a: Decimal, b: Decimal) -> Result<Decimal, ArithmeticError> {
 /// `a + b`, exactly.
 #[inline]
 pub fn add(a: Decimal, b: Decimal) -> Result<Decimal, ArithmeticError> {
-    if a.is_zero() {
-        return Ok(b);
-    }
-    if b.is_zero() {
-        return Ok(a);
-    }
     match add_small(a, b) {
         Some(sum) => Ok(sum),
         None => add_long(a, b),
@@ -60,10 +51,7 @@ pub fn sub(a: Decimal, b: Decimal) -> Result<Decimal, ArithmeticError> {
 /// How `a` compares to `b`. The same as [`Decimal::cmp`].
 #[inline]
 pub fn cmp(a: Decimal, b: Decimal) -> Ordering {
-    match aligned(a, b) {
-        Some((a, b, _)) => a.cmp(&b),
-        None => a.cmp(&b),
-    }
+    cmp_small(a, b).unwrap_or_else(|| a.cmp(&b))
 }
 
 /// Whether the digits of `a`, its decimal point left out, are below 2^64.
@@ -111,36 +99,54 @@ const fn mul_u64(a: u64, b: u64) -> Option<u64> {
 #[inline]
 fn mul_small(a: Decimal, b: Decimal) -> Option<Decimal> {
     let scale = a.scale().checked_add(b.scale())?;
-    if scale > Decimal::MAX_SCALE {
-        return None;
-    }
     let ((a, a_negative), (b, b_negative)) = (small(a)?, small(b)?);
-    Some(from_small(mul_u64(a, b)?, a_negative != b_negative, scale))
+    let digits = mul_u64(a, b)?;
+    if digits == 0 {
+        return Some(Decimal::ZERO);
+    }
+    (scale <= Decimal::MAX_SCALE).then(|| from_small(digits, a_negative != b_negative, scale))
 }
 
 #[inline]
 fn add_small(a: Decimal, b: Decimal) -> Option<Decimal> {
-    let (a, b, scale) = aligned(a, b)?;
-    let sum = a.checked_add(b)?;
+    let ((a_digits, a_negative), (b_digits, b_negative)) = (small(a)?, small(b)?);
+    if a_digits == 0 {
+        return Some(b);
+    }
+    if b_digits == 0 {
+        return Some(a);
+    }
+    let (a_digits, b_digits, scale) = aligned(a_digits, a.scale(), b_digits, b.scale())?;
+    let sum = signed(a_digits, a_negative)?.checked_add(signed(b_digits, b_negative)?)?;
     Some(from_small(sum.unsigned_abs(), sum < 0, scale))
 }
 
-/// The digits of both at the larger of their scales, with their signs, when they fit 64 bits.
 #[inline]
-fn aligned(a: Decimal, b: Decimal) -> Option<(i64, i64, u32)> {
-    let (a_scale, b_scale) = (a.scale(), b.scale());
-    let scale = a_scale.max(b_scale);
-    let at_scale = |decimal: Decimal, own: u32| {
-        let (digits, negative) = small(decimal)?;
-        let power = POWERS_OF_TEN.get(scale.checked_sub(own)? as usize)?;
-        let digits = i64::try_from(mul_u64(digits, *power)?).ok()?;
-        Some(if negative {
-            digits.checked_neg()?
-        } else {
-            digits
-        })
-    };
-    Some((at_scale(a, a_scale)?, at_scale(b, b_scale)?, scale))
+fn cmp_small(a: Decimal, b: Decimal) -> Option<Ordering> {
+    let ((a_digits, a_negative), (b_digits, b_negative)) = (small(a)?, small(b)?);
+    let (a_digits, b_digits, _) = aligned(a_digits, a.scale(), b_digits, b.scale())?;
+    Some(signed(a_digits, a_negative)?.cmp(&signed(b_digits, b_negative)?))
+}
+
+/// The digits of both at the larger of their scales, when they fit 64 bits.
+#[inline]
+fn aligned(a: u64, a_scale: u32, b: u64, b_scale: u32) -> Option<(u64, u64, u32)> {
+    let at = |digits: u64, up: u32| mul_u64(digits, *POWERS_OF_TEN.get(up as usize)?);
+    Some(match a_scale.cmp(&b_scale) {
+        Ordering::Equal => (a, b, a_scale),
+        Ordering::Less => (at(a, b_scale.wrapping_sub(a_scale))?, b, b_scale),
+        Ordering::Greater => (a, at(b, a_scale.wrapping_sub(b_scale))?, a_scale),
+    })
+}
+
+#[inline]
+fn signed(digits: u64, negative: bool) -> Option<i64> {
+    let digits = i64::try_from(digits).ok()?;
+    Some(if negative {
+        digits.checked_neg()?
+    } else {
+        digits
+    })
 }
 
 #[rustfmt::skip]
@@ -153,6 +159,9 @@ const POWERS_OF_TEN: [u64; 19] = [
 
 #[cold]
 fn mul_long(a: Decimal, b: Decimal) -> Result<Decimal, ArithmeticError> {
+    if a.is_zero() || b.is_zero() {
+        return Ok(Decimal::ZERO);
+    }
     if let Some(product) = mul_as_written(a, b)? {
         return Ok(product);
     }
@@ -162,6 +171,12 @@ fn mul_long(a: Decimal, b: Decimal) -> Result<Decimal, ArithmeticError> {
 
 #[cold]
 fn add_long(a: Decimal, b: Decimal) -> Result<Decimal, ArithmeticError> {
+    if a.is_zero() {
+        return Ok(b);
+    }
+    if b.is_zero() {
+        return Ok(a);
+    }
     if let Some(sum) = add_as_written(a, b)? {
         return Ok(sum);
     }
@@ -244,6 +259,25 @@ mod tests {
                 prop_assert_eq!(sub(a, a), Ok(Decimal::ZERO));
             }
             prop_assert_eq!(cmp(a, b), a.cmp(&b));
+        }
+
+        #[test]
+        fn nothing_added_or_multiplied_is_nothing_at_any_scale(
+            a in decimal(),
+            scale in 0_u32..29,
+            negative: bool,
+        ) {
+            let mut zero = Decimal::new(0, scale);
+            zero.set_sign_negative(negative);
+            for product in [mul(a, zero), mul(zero, a)] {
+                prop_assert_eq!(product.unwrap().serialize(), Decimal::ZERO.serialize());
+            }
+            if !a.is_zero() {
+                for sum in [add(a, zero), add(zero, a)] {
+                    prop_assert_eq!(sum.unwrap().serialize(), a.serialize());
+                }
+            }
+            prop_assert_eq!(cmp(a, zero), a.cmp(&zero));
         }
     }
 }

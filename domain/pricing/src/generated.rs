@@ -216,7 +216,7 @@ fn models() -> impl Strategy<Value = Vec<Model>> {
                     });
                     Model {
                         provider,
-                        name,
+                        name: name.into(),
                         aliases,
                         prefixes,
                         max_output_tokens: max,
@@ -395,7 +395,7 @@ pub fn book_and_call() -> impl Strategy<Value = (Book, UsageEvent, Facts)> {
         if let Some(known) = known {
             let model = &book.models[known.index(book.models.len())];
             event.provider = model.provider.clone();
-            event.model_asked = Some(model.name.clone());
+            event.model_asked = Some((*model.name).into());
             let tables = || model.periods.iter().flat_map(|period| &period.tables);
             event.pools.retain(|pool| {
                 let falls_back = book.meter_fallbacks.iter().any(|f| f.meter == pool.meter);

@@ -3,6 +3,7 @@
 //! Pools are **exclusive**: a token stands in exactly one. `cache_read` tokens are not also
 //! `input`, `reasoning` tokens are not also `output`. Absent is not zero.
 
+use crate::exact;
 use rust_decimal::Decimal;
 
 /// What is counted. The name is the same in books, usage objects, lines and the API.
@@ -152,7 +153,7 @@ impl Quantity {
         if quantity.is_sign_negative() && !quantity.is_zero() {
             return Err(QuantityError::Negative);
         }
-        if quantity > Self::MAX.0 {
+        if exact::cmp(quantity, Self::MAX.0).is_gt() {
             return Err(QuantityError::TooLarge);
         }
         let quantity = if quantity.scale() == 0 {

@@ -60,6 +60,7 @@
 //! policy imports nothing; turning the module into a component needs no further tool than
 //! `farebox policy build`.
 
+pub mod allocator;
 pub mod component;
 mod policy;
 

@@ -29,7 +29,8 @@ pub trait Policy: Sized + 'static {
     /// A typed reason why there is no price. A refusal is an answer, not a fault.
     fn quote(&self, request: &QuoteRequest, facts: &Facts) -> Result<Quote, Refusal>;
 
-    /// The price of one event, after the call. Not rounded: the host rounds once.
+    /// The price of one event, after the call. Not rounded: the host rounds once. The events of a
+    /// batch are asked for one by one.
     ///
     /// # Errors
     /// A typed reason why there is no price.
@@ -43,12 +44,4 @@ pub trait Policy: Sized + 'static {
 
     /// What this policy is.
     fn describe(&self) -> Description;
-
-    /// The prices of many events: answer i must equal [`Policy::rate`] of event i.
-    fn rate_batch(&self, events: &[(UsageEvent, Facts)]) -> Vec<Result<Rating, Refusal>> {
-        events
-            .iter()
-            .map(|(event, facts)| self.rate(event, facts))
-            .collect()
-    }
 }

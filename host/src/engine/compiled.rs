@@ -94,3 +94,109 @@ fn store(component: &Component, path: &Path) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&partial, path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::limits::LimitClass;
+    use super::super::sandbox::Sandboxes;
+    use super::*;
+    use wasmtime::{Config, Engine};
+
+    /// A component of the right name with nothing in it: enough to be compiled and kept.
+    const HOLLOW: &str = r#"(component
+        (instance $none)
+        (export "farebox:policy/policy@1.0.0" (instance $none)))"#;
+
+    struct Kept {
+        sandboxes: Sandboxes,
+        cache: CompiledCache,
+        bytes: Vec<u8>,
+        _folder: tempfile::TempDir,
+    }
+
+    const DIGEST: Digest = Digest([7; 32]);
+
+    impl Kept {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let kept = Self {
+                sandboxes: Sandboxes::new().unwrap(),
+                cache: CompiledCache::new(folder.path().join("compiled")).unwrap(),
+                bytes: wat::parse_str(HOLLOW).unwrap(),
+                _folder: folder,
+            };
+            assert!(!kept.path().exists());
+            kept.ask();
+            kept
+        }
+
+        fn sandbox(&self) -> &Sandbox {
+            self.sandboxes.of(LimitClass::Native)
+        }
+
+        fn path(&self) -> PathBuf {
+            self.cache.path(self.sandbox(), &DIGEST)
+        }
+
+        fn ask(&self) {
+            let found = self.cache.component(self.sandbox(), &DIGEST, &self.bytes);
+            assert!(found.is_ok(), "{:?}", found.err());
+        }
+
+        /// Puts `file` where the compiled component was: it is not loaded, and made anew.
+        fn assert_made_anew(&self, file: &[u8], what: &str) {
+            fs::write(self.path(), file).unwrap();
+            assert!(load(self.sandbox(), &self.path()).is_none(), "{what}");
+            self.ask();
+            assert_ne!(fs::read(self.path()).unwrap(), file, "{what}");
+            assert!(load(self.sandbox(), &self.path()).is_some(), "{what}");
+        }
+    }
+
+    fn sealed(code: &[u8]) -> Vec<u8> {
+        [Sha256::digest(code).as_slice(), code].concat()
+    }
+
+    #[test]
+    fn what_was_compiled_is_loaded_and_not_compiled_again() {
+        let kept = Kept::new();
+        let written = fs::metadata(kept.path()).unwrap().modified().unwrap();
+        kept.ask();
+        let later = fs::metadata(kept.path()).unwrap().modified().unwrap();
+        assert_eq!(written, later);
+    }
+
+    #[test]
+    fn a_damaged_file_is_never_loaded_and_made_anew() {
+        let kept = Kept::new();
+        let whole = fs::read(kept.path()).unwrap();
+        for length in [
+            0,
+            1,
+            SEAL_BYTES - 1,
+            SEAL_BYTES,
+            SEAL_BYTES + 1,
+            whole.len() - 1,
+        ] {
+            kept.assert_made_anew(&whole[..length], &format!("cut to {length}"));
+        }
+        let mut longer = whole.clone();
+        longer.push(0);
+        kept.assert_made_anew(&longer, "a byte more");
+        let step = whole.len() / 50 + 1;
+        for at in (0..whole.len()).step_by(step) {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            kept.assert_made_anew(&flipped, &format!("bit flipped at {at}"));
+        }
+    }
+
+    #[test]
+    fn what_another_engine_compiled_is_never_loaded() {
+        let kept = Kept::new();
+        kept.assert_made_anew(&sealed(b"no machine code"), "text");
+        let other = Engine::new(Config::new().consume_fuel(false)).unwrap();
+        let code = other.precompile_component(&kept.bytes).unwrap();
+        kept.assert_made_anew(&sealed(&code), "code without fuel");
+    }
+}

@@ -14,7 +14,7 @@ use farebox_pricing::card::{RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_pricing::load::Description;
 use std::time::Duration;
-use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
+use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, UpdateDeadline};
 
 /// Holds a guest to its memory and time, and remembers whether it asked for more memory.
 #[derive(Debug)]
@@ -80,6 +80,9 @@ pub struct Instance {
 
 impl Instance {
     /// Instantiates the component and gives it the book.
+    ///
+    /// # Errors
+    /// See [`LoadError`]; `Busy` when the pool has no room for another.
     pub fn new(release: &Release) -> Result<Self, LoadError> {
         let sandbox = release.sandbox.clone();
         let limits = sandbox.limits;
@@ -98,7 +101,13 @@ impl Instance {
             limits.output_bytes_max,
         )?;
         let policy = v1_0_0::Policy::load(&mut store, &release.pre, release.book.bytes());
-        let policy = policy.map_err(|error| fault::of(&error, store.data().denied))??;
+        let policy = policy.map_err(|error| {
+            if error.is::<PoolConcurrencyLimitError>() {
+                LoadError::Busy
+            } else {
+                LoadError::Fault(fault::of(&error, store.data().denied))
+            }
+        })??;
         Ok(Self {
             store,
             policy,
@@ -159,6 +168,11 @@ impl Instance {
         self.call(1, v1_0_0::Policy::describe)
     }
 
+    /// What the last call left of its fuel.
+    pub fn fuel_left(&self) -> Result<u64, Fault> {
+        self.store.get_fuel().map_err(|error| no_fuel(&error))
+    }
+
     fn call<T>(
         &mut self,
         events: usize,
@@ -178,6 +192,17 @@ impl Instance {
     }
 }
 
+/// Why a call has no answer.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CallError {
+    /// The policy broke the contract.
+    #[error("policy fault")]
+    Fault(#[from] Fault),
+    /// Every sandbox of the class is in use.
+    #[error("every sandbox is in use")]
+    Busy,
+}
+
 /// An answer that is no value of the contract, though it has its types.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
@@ -187,6 +212,9 @@ pub enum Malformed {
     /// A decimal is minus zero.
     #[error("a decimal is minus zero")]
     MinusZero,
+    /// A rate of the book, of a model that neither the line nor the answer names.
+    #[error("a line with a rate of the book names no model")]
+    NoModel,
     /// A meter's name is not well formed.
     #[error("`{0}` is not the name of a meter")]
     Meter(String),
@@ -196,11 +224,15 @@ pub enum Malformed {
 }
 
 fn arm(store: &mut Store<Guard>, fuel: u64, time: Duration, output: usize) -> Result<(), Fault> {
-    store
-        .set_fuel(fuel)
-        .map_err(|error| Fault::Malformed(format!("{error:#}")))?;
+    store.set_fuel(fuel).map_err(|error| no_fuel(&error))?;
     store.data_mut().ticks_left = Sandbox::ticks(time);
     store.set_epoch_deadline(1);
     store.set_hostcall_fuel(output);
     Ok(())
+}
+
+/// Every engine is configured to count fuel, so this is never seen.
+#[cold]
+fn no_fuel(error: &wasmtime::Error) -> Fault {
+    Fault::Malformed(format!("{error:#}"))
 }

@@ -5,6 +5,7 @@
 //! - [`limits`]: how much a policy may use, by class, as data.
 //! - `sandbox`: one wasmtime engine per limit class, with the clock that stops endless loops.
 //! - [`admission`]: bytes → a component that may be loaded, or a typed reason why not.
+//! - `digests`: a map by what is already a digest.
 //! - `compiled`: compiled components on disk, so that a restart compiles nothing.
 //! - `release`: a component and a book that belong together, ready to be instantiated.
 //! - `instance`: one sandbox with its book loaded. After any fault it is thrown away.
@@ -12,6 +13,7 @@
 
 pub mod admission;
 mod compiled;
+mod digests;
 mod fault;
 mod instance;
 pub mod limits;
@@ -23,18 +25,18 @@ mod warm;
 use crate::service::policy::{Digest, Fault, PolicyEngine, PolicyError, Priced, ReleaseId};
 use admission::AdmissionError;
 use compiled::CompiledCache;
+use digests::ByDigest;
 use farebox_pricing::answer::{Quote, Rating, Refusal};
 use farebox_pricing::canonical::{BookView, CanonicalError};
 use farebox_pricing::card::{RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_pricing::load::{ConfigError, Description};
 use farebox_pricing::verify::{self, Violation};
-use instance::Instance;
+use instance::{CallError, Instance};
 use limits::{LimitClass, Trust};
 use release::Release;
 use sandbox::Sandboxes;
 use sha2::{Digest as _, Sha256};
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -53,7 +55,14 @@ pub enum LoadError {
     /// The policy broke the contract while it loaded the book.
     #[error("the policy failed while loading the book")]
     Fault(#[from] Fault),
+    /// Every sandbox of the class is in use.
+    #[error("every sandbox is in use")]
+    Busy,
 }
+
+/// After this many events of a batch that fault alone, the rest share the last one's fault: then it
+/// is the policy that is broken, and each try costs up to its whole time limit.
+const FAULTS_ALONE_MAX: usize = 8;
 
 /// Why the engine cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +82,7 @@ pub enum StartError {
 pub struct Engine {
     sandboxes: Sandboxes,
     cache: CompiledCache,
-    releases: RwLock<HashMap<ReleaseId, Arc<Release>>>,
+    releases: RwLock<ByDigest<Arc<Release>>>,
 }
 
 impl Engine {
@@ -113,7 +122,7 @@ impl Engine {
         let sandbox = self.sandboxes.of(class);
         let component = self.cache.component(sandbox, &id.component, component)?;
         let release = Release::new(id, sandbox.clone(), &component, book, trust)?;
-        Instance::new(&release)?;
+        drop(warm::instance(&release)?);
         self.releases
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -131,7 +140,7 @@ impl Engine {
     /// # Errors
     /// See [`PolicyError`].
     pub fn describe(&self, release: &ReleaseId) -> Result<Description, PolicyError> {
-        self.call(release, 1, Instance::describe)
+        Self::call(&self.release(release)?, 1, Instance::describe)
     }
 
     /// Calls that ended in a policy fault since start, by release.
@@ -152,22 +161,76 @@ impl Engine {
             .ok_or(PolicyError::NotLoaded)
     }
 
-    /// One call on an instance: the worker's warm one where the policy is trusted, else a new one.
-    fn call<T>(
+    /// Fuel that rating these events in one call takes, on this worker's instance where the policy
+    /// is trusted: the same on every machine, for equal events in an equally warm instance.
+    ///
+    /// # Errors
+    /// See [`PolicyError`].
+    pub fn fuel_of(
         &self,
-        id: &ReleaseId,
+        release: &ReleaseId,
+        requests: &[(UsageEvent, Facts)],
+    ) -> Result<u64, PolicyError> {
+        let limit = |release: &Release| release.sandbox.limits.call_fuel(requests.len());
+        let release = self.release(release)?;
+        let left = Self::call(&release, requests.len(), |instance| {
+            instance.rate_batch(requests)?;
+            instance.fuel_left()
+        })?;
+        Ok(limit(&release).saturating_sub(left))
+    }
+
+    /// One call on an instance; a fault is blamed on the release.
+    fn call<T>(
+        release: &Arc<Release>,
         events: usize,
         ask: impl FnOnce(&mut Instance) -> Result<T, Fault>,
     ) -> Result<T, PolicyError> {
-        let release = self.release(id)?;
         release.within_batch(events)?;
-        let answer = match release.trust {
-            Trust::Trusted => warm::with(&release, ask),
-            Trust::Untrusted => Instance::new(&release)
-                .map_err(release::after_load)
-                .and_then(|mut instance| ask(&mut instance)),
+        Self::run(release, ask).map_err(|error| release.blame_for(error))
+    }
+
+    /// One call on an instance: the worker's warm one where the policy is trusted, else a new one.
+    fn run<T>(
+        release: &Arc<Release>,
+        ask: impl FnOnce(&mut Instance) -> Result<T, Fault>,
+    ) -> Result<T, CallError> {
+        match release.trust {
+            Trust::Trusted => warm::with(release, ask),
+            Trust::Untrusted => {
+                let mut fresh = warm::instance(release).map_err(release::after_load)?;
+                Ok(ask(&mut fresh)?)
+            }
+        }
+    }
+
+    /// Rates each event of a batch that faulted by itself. Each fault is counted; when none comes,
+    /// that of the batch is.
+    fn rate_alone(
+        release: &Arc<Release>,
+        requests: &[(UsageEvent, Facts)],
+        of_batch: Fault,
+    ) -> Vec<Result<Priced, PolicyError>> {
+        let mut faults = Vec::new();
+        let rate = |(event, facts): &(UsageEvent, Facts)| {
+            if faults.len() >= FAULTS_ALONE_MAX
+                && let Some(last) = faults.last()
+            {
+                return Err(PolicyError::Fault(Clone::clone(last)));
+            }
+            let answer = Self::call(release, 1, |instance| instance.rate(event, facts))
+                .and_then(|answer| Self::price(release, event, facts, answer));
+            if let Err(PolicyError::Fault(fault)) = &answer {
+                faults.push(fault.clone());
+            }
+            answer
         };
-        answer.map_err(|fault| release.blame(fault))
+        let answers = requests.iter().map(rate).collect();
+        if faults.is_empty() {
+            // Each event has its price, but the policy still broke the contract.
+            let _counted = release.blame(of_batch);
+        }
+        answers
     }
 
     fn price(
@@ -197,9 +260,9 @@ impl PolicyEngine for Engine {
         request: &QuoteRequest,
         facts: &Facts,
     ) -> Result<Quote, PolicyError> {
-        let answer = self.call(release, 1, |instance| instance.quote(request, facts))?;
-        let quote = answer.map_err(PolicyError::Refused)?;
         let release = self.release(release)?;
+        let answer = Self::call(&release, 1, |instance| instance.quote(request, facts))?;
+        let quote = answer.map_err(PolicyError::Refused)?;
         verify::quote(&release.book, request, facts, &quote)
             .map_err(|violation| release.blame(broken(&violation)))?;
         Ok(quote)
@@ -211,8 +274,9 @@ impl PolicyEngine for Engine {
         event: &UsageEvent,
         facts: &Facts,
     ) -> Result<Priced, PolicyError> {
-        let answer = self.call(release, 1, |instance| instance.rate(event, facts))?;
-        Self::price(&*self.release(release)?, event, facts, answer)
+        let release = self.release(release)?;
+        let answer = Self::call(&release, 1, |instance| instance.rate(event, facts))?;
+        Self::price(&release, event, facts, answer)
     }
 
     fn rate_batch(
@@ -221,20 +285,23 @@ impl PolicyEngine for Engine {
         requests: &[(UsageEvent, Facts)],
     ) -> Vec<Result<Priced, PolicyError>> {
         let all = |error: PolicyError| vec![Err(error); requests.len()];
-        let found = match self.release(release) {
+        let release = match self.release(release) {
             Ok(found) => found,
             Err(error) => return all(error),
         };
-        let answers = self.call(release, requests.len(), |instance| {
-            instance.rate_batch(requests)
-        });
-        match answers {
-            Err(error) => all(error),
+        if let Err(error) = release.within_batch(requests.len()) {
+            return all(error);
+        }
+        match Self::run(&release, |instance| instance.rate_batch(requests)) {
             Ok(answers) => answers
                 .into_iter()
                 .zip(requests)
-                .map(|(answer, (event, facts))| Self::price(&found, event, facts, answer))
+                .map(|(answer, (event, facts))| Self::price(&release, event, facts, answer))
                 .collect(),
+            Err(CallError::Fault(fault)) if requests.len() > 1 => {
+                Self::rate_alone(&release, requests, fault)
+            }
+            Err(error) => all(release.blame_for(error)),
         }
     }
 
@@ -244,9 +311,11 @@ impl PolicyEngine for Engine {
         request: &RateCardRequest,
         facts: &Facts,
     ) -> Result<RateCardPage, PolicyError> {
-        self.call(release, limits::RATE_CARD_EVENTS, |instance| {
-            instance.rate_card(request, facts)
-        })?
+        Self::call(
+            &self.release(release)?,
+            limits::RATE_CARD_EVENTS,
+            |instance| instance.rate_card(request, facts),
+        )?
         .map_err(PolicyError::Refused)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::LoadError;
 use super::admission::AdmissionError;
-use super::instance::Guard;
+use super::instance::{CallError, Guard};
 use super::limits::Trust;
 use super::sandbox::Sandbox;
 use super::v1_0_0;
@@ -58,6 +58,14 @@ impl Release {
         PolicyError::Fault(fault)
     }
 
+    /// Counts a fault, where the error is one.
+    pub fn blame_for(&self, error: CallError) -> PolicyError {
+        match error {
+            CallError::Fault(fault) => self.blame(fault),
+            CallError::Busy => PolicyError::Busy,
+        }
+    }
+
     /// Faults since the release was loaded.
     pub fn faults(&self) -> u64 {
         self.faults.load(Ordering::Relaxed)
@@ -77,10 +85,11 @@ impl Release {
 }
 
 /// A release whose trial loaded and whose later instance does not breaks the contract: equal input
-/// must give equal output.
-pub fn after_load(error: LoadError) -> Fault {
-    match error {
+/// must give equal output. Only a lack of room is nobody's fault.
+pub fn after_load(error: LoadError) -> CallError {
+    CallError::Fault(match error {
+        LoadError::Busy => return CallError::Busy,
         LoadError::Fault(fault) => fault,
         error => Fault::Malformed(format!("loading the same book again failed: {error}")),
-    }
+    })
 }

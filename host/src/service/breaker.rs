@@ -154,7 +154,7 @@ impl Breakers {
                 }
                 self.any.store(true, Ordering::Release);
             }
-            Err(PolicyError::NotLoaded | PolicyError::Paused) => {}
+            Err(PolicyError::NotLoaded | PolicyError::Paused | PolicyError::Busy) => {}
             Ok(_) | Err(PolicyError::Refused(_)) => {
                 if self.any.load(Ordering::Acquire)
                     && let Some(entry) = self.entries().get_mut(&(release, org))

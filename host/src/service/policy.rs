@@ -57,6 +57,9 @@ pub enum PolicyError {
     /// ([`super::breaker`]).
     #[error("the policy failed too often in a row for this org and is paused")]
     Paused,
+    /// Every sandbox of the class is in use. Nobody's fault, and gone in a moment.
+    #[error("every sandbox is in use")]
+    Busy,
 }
 
 /// How a policy broke the contract.
@@ -112,7 +115,8 @@ pub trait PolicyEngine: Send + Sync {
         facts: &Facts,
     ) -> Result<Priced, PolicyError>;
 
-    /// The checked prices of up to 256 events, in order. A fault of the batch is every event's.
+    /// The checked prices of up to 256 events, in order. When the policy faults on the batch, each
+    /// event is rated alone, so that the fault is only that of the events that cause it.
     fn rate_batch(
         &self,
         release: &ReleaseId,

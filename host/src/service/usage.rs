@@ -410,6 +410,7 @@ fn unpriced_reason(error: &PolicyError) -> &'static str {
         PolicyError::Fault(_) => "policy_fault",
         PolicyError::NotLoaded => "release_not_loaded",
         PolicyError::Paused => "policy_paused",
+        PolicyError::Busy => "policy_busy",
     }
 }
 

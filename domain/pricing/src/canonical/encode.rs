@@ -46,7 +46,7 @@ fn sections(book: &Book) -> Option<Vec<u8>> {
     let (mut names, mut prefixes) = (BTreeMap::new(), BTreeMap::new());
     for (number, model) in (0_u32..).zip(&book.models) {
         let (start, len) = key(&model.provider, &model.name)?;
-        names.insert((&model.provider, &model.name), (start, len, number));
+        names.insert((&*model.provider, &*model.name), (start, len, number));
         let entry = bytes(|e| write_model(e, model))?;
         let entry_start = u32::try_from(entries.len()).ok()?;
         let entry_len = u32::try_from(entry.len()).ok()?;
@@ -56,7 +56,7 @@ fn sections(book: &Book) -> Option<Vec<u8>> {
     for (number, model) in (0_u32..).zip(&book.models) {
         for alias in &model.aliases {
             if let std::collections::btree_map::Entry::Vacant(free) =
-                names.entry((&model.provider, alias))
+                names.entry((&*model.provider, &**alias))
             {
                 let (start, len) = key(&model.provider, alias)?;
                 free.insert((start, len, number));

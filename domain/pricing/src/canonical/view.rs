@@ -261,7 +261,9 @@ fn slots_of(provider: &str, name: &str) -> [usize; 2] {
     // The bytes that are left, in the last eight: some count twice, which harms nothing.
     let last = match name.as_bytes().last_chunk::<8>() {
         Some(last) => u64::from_le_bytes(*last),
-        None => rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        None => rest
+            .iter()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte)),
     };
     let first = provider.as_bytes().first().copied().unwrap_or_default();
     let hash = words.chain([last]).fold(u64::from(first), |hash, word| {

@@ -60,7 +60,7 @@ pub fn rate_card(
         rate_count = rate_count.saturating_add(rates.len());
         page.entries.push(RateCardEntry {
             provider: model.provider.clone(),
-            model: model.name.clone(),
+            model: (*model.name).into(),
             rates,
         });
     }

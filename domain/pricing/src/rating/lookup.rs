@@ -67,10 +67,22 @@ impl<'b> PriceList<'b> {
         }
     }
 
-    /// Whether prices depend on the size of the prompt.
-    fn has_context_tiers(&self) -> bool {
-        let mut tables = self.period.tables.iter();
-        tables.any(|table| table.context_above.is_some())
+    /// The highest context tier that a call passes. It passes all below as well, so each table is
+    /// decided by comparing integers.
+    fn context_passed(&self, event: &UsageEvent) -> Result<Option<u64>, Refusal> {
+        let tiers = self.period.tables.iter().filter_map(|t| t.context_above);
+        let mut prompt = None;
+        let mut passed = None;
+        for above in tiers {
+            let prompt_tokens = match prompt {
+                Some(known) => known,
+                None => *prompt.insert(prompt_tokens(event)?),
+            };
+            if passed < Some(above) && self.passes(prompt_tokens, above) {
+                passed = Some(above);
+            }
+        }
+        Ok(passed)
     }
 
     /// Why a line has its price. The fallback names, in this order and joined by `/`, the related
@@ -140,7 +152,8 @@ pub(super) struct Conditions<'e> {
     /// Factor of a tier without tables of its own.
     tier_factor: Option<Decimal>,
     region: Option<&'e str>,
-    prompt_tokens: Decimal,
+    /// The highest context tier that is passed.
+    context_passed: Option<u64>,
 }
 
 impl<'e> Conditions<'e> {
@@ -159,11 +172,7 @@ impl<'e> Conditions<'e> {
             service_tier,
             tier_factor,
             region: event.region.as_deref(),
-            prompt_tokens: if list.has_context_tiers() {
-                prompt_tokens(event)?
-            } else {
-                Decimal::ZERO
-            },
+            context_passed: list.context_passed(event)?,
         })
     }
 
@@ -219,25 +228,21 @@ impl<'e> Conditions<'e> {
     ) -> Option<FoundRate<'b>> {
         // Tables are sorted with the absent first, so backwards is from the most specific on.
         let tables = list.period.tables.iter().rev();
-        tables
-            .filter(|table| self.holds(list, table))
-            .find_map(|table| {
-                Some(FoundRate {
-                    table,
-                    rate: best_rate(table, meter, attributes)?,
-                    fallback: None,
-                })
+        tables.filter(|table| self.holds(table)).find_map(|table| {
+            Some(FoundRate {
+                table,
+                rate: best_rate(table, meter, attributes)?,
+                fallback: None,
             })
+        })
     }
 
-    fn holds(&self, list: &PriceList<'_>, table: &RateTable) -> bool {
+    fn holds(&self, table: &RateTable) -> bool {
         let tier = table.service_tier.as_deref();
         let region = table.region.as_deref();
         (tier.is_none() || tier == self.service_tier)
             && (region.is_none() || region == self.region)
-            && table
-                .context_above
-                .is_none_or(|above| list.passes(self.prompt_tokens, above))
+            && (table.context_above.is_none() || table.context_above <= self.context_passed)
     }
 }
 
@@ -274,7 +279,7 @@ fn prompt_tokens(event: &UsageEvent) -> Result<Decimal, Refusal> {
 
 fn not_priced(model: &Model, meter: &str) -> Refusal {
     Refusal::NotPriced {
-        model: model.name.clone(),
+        model: (*model.name).into(),
         meter: meter.into(),
     }
 }

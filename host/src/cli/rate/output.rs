@@ -101,6 +101,7 @@ impl From<&PolicyError> for ErrorLine {
             PolicyError::Refused(refusal) => Self::new(refusal_name(refusal), refusal),
             PolicyError::Fault(_) | PolicyError::Paused => Self::new("policy-fault", error),
             PolicyError::NotLoaded => Self::new("not-loaded", error),
+            PolicyError::Busy => Self::new("busy", error),
         }
     }
 }

@@ -8,6 +8,7 @@ use farebox_pricing::card::{RateCardEntry, RateCardPage, RateCardRate};
 use farebox_pricing::load::{ConfigError, Description};
 use farebox_pricing::meter::{Attribute, Meter};
 use rust_decimal::Decimal;
+use std::sync::Arc;
 
 /// An answer or a refusal.
 pub fn answer<W, T>(
@@ -88,10 +89,13 @@ fn meter(meter: wit::MeterResult) -> Result<Meter, Malformed> {
     })
 }
 
-fn reason(reason: wit::Reason) -> Result<Reason, Malformed> {
+fn reason(reason: wit::Reason, model: Option<&Arc<str>>) -> Result<Reason, Malformed> {
     Ok(match reason {
         wit::Reason::Rate(rate) => Reason::Rate(RateReason {
-            model: rate.model.into(),
+            model: match rate.model {
+                Some(own) => own.into(),
+                None => model.cloned().ok_or(Malformed::NoModel)?,
+            },
             service_tier: rate.service_tier.map(Into::into),
             context_above: rate.context_above,
             fallback: rate.fallback.map(Into::into),
@@ -109,7 +113,7 @@ fn reason(reason: wit::Reason) -> Result<Reason, Malformed> {
     })
 }
 
-fn line(line: wit::Line) -> Result<Line, Malformed> {
+fn line(line: wit::Line, model: Option<&Arc<str>>) -> Result<Line, Malformed> {
     Ok(Line {
         kind: match line.kind {
             wit::LineKind::Usage => LineKind::Usage,
@@ -123,18 +127,23 @@ fn line(line: wit::Line) -> Result<Line, Malformed> {
         quantity: decimal(line.quantity)?,
         unit_price_usd: decimal(line.unit_price_usd)?,
         amount_usd: decimal(line.amount_usd)?,
-        reason: reason(line.reason)?,
+        reason: reason(line.reason, model)?,
     })
 }
 
-fn lines(lines: Vec<wit::Line>) -> Result<Vec<Line>, Malformed> {
-    lines.into_iter().map(line).collect()
+/// Lines; those that name no model share the answer's.
+fn lines(lines: Vec<wit::Line>, model: Option<String>) -> Result<Vec<Line>, Malformed> {
+    let model: Option<Arc<str>> = model.map(Into::into);
+    lines
+        .into_iter()
+        .map(|own| line(own, model.as_ref()))
+        .collect()
 }
 
 /// The answer to `rate`.
 pub fn rating(rating: wit::Rating) -> Result<Rating, Malformed> {
     Ok(Rating {
-        lines: lines(rating.lines)?,
+        lines: lines(rating.lines, rating.model)?,
         total_usd: decimal(rating.total_usd)?,
     })
 }
@@ -142,7 +151,7 @@ pub fn rating(rating: wit::Rating) -> Result<Rating, Malformed> {
 /// The answer to `quote`.
 pub fn quote(quote: wit::Quote) -> Result<Quote, Malformed> {
     Ok(Quote {
-        lines: lines(quote.lines)?,
+        lines: lines(quote.lines, quote.model)?,
         total_usd: decimal(quote.total_usd)?,
         max_output_tokens: quote.max_output_tokens,
     })

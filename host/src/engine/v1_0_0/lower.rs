@@ -17,34 +17,33 @@ pub fn decimal(decimal: rust_decimal::Decimal) -> wit::Decimal {
     }
 }
 
-/// Pools with their attributes lowered: a list of lists has to stand somewhere.
-pub struct Pools<'a> {
-    pools: &'a [Pool],
-    attributes: Vec<Vec<wit::AttributeParam<'a>>>,
+/// The attributes of the pools that have any, in order: a list of lists has to stand somewhere.
+pub fn pool_attributes<'a>(
+    pools: impl Iterator<Item = &'a Pool>,
+) -> Vec<Vec<wit::AttributeParam<'a>>> {
+    pools
+        .filter(|pool| !pool.attributes.is_empty())
+        .map(|pool| attributes(&pool.attributes))
+        .collect()
 }
 
-impl<'a> Pools<'a> {
-    /// Lowers the attributes of every pool.
-    pub fn new(pools: &'a [Pool]) -> Self {
-        let attributes = pools
-            .iter()
-            .map(|pool| attributes(&pool.attributes))
-            .collect();
-        Self { pools, attributes }
-    }
-
-    /// The pools, borrowing from `self`.
-    pub fn lower(&self) -> Vec<wit::Pool<'_>> {
-        self.pools
-            .iter()
-            .zip(&self.attributes)
-            .map(|(pool, attributes)| wit::Pool {
-                meter: meter(&pool.meter),
-                quantity: decimal(pool.quantity.get()),
-                attributes,
-            })
-            .collect()
-    }
+/// Pools; `attributes` are [`pool_attributes`] of the same.
+pub fn pools<'a>(
+    pools: impl Iterator<Item = &'a Pool>,
+    attributes: &'a [Vec<wit::AttributeParam<'a>>],
+) -> Vec<wit::Pool<'a>> {
+    let mut attributes = attributes.iter();
+    pools
+        .map(|pool| wit::Pool {
+            meter: meter(&pool.meter),
+            quantity: decimal(pool.quantity.get()),
+            attributes: if pool.attributes.is_empty() {
+                None
+            } else {
+                attributes.next().map(Vec::as_slice)
+            },
+        })
+        .collect()
 }
 
 /// A list of attributes.
@@ -82,9 +81,9 @@ fn meter(meter: &Meter) -> wit::MeterParam<'_> {
     }
 }
 
-/// The facts; `other` is [`attributes`] of their own.
-pub fn facts<'a>(facts: &'a Facts, other: &'a [wit::AttributeParam<'a>]) -> wit::Facts<'a> {
-    wit::Facts {
+/// On whose behalf a call is made; `other` is [`attributes`] of the facts' own.
+pub fn caller<'a>(facts: &'a Facts, other: &'a [wit::AttributeParam<'a>]) -> wit::Caller<'a> {
+    wit::Caller {
         deployment: match facts.deployment {
             Deployment::Hosted => wit::Deployment::Hosted,
             Deployment::SelfHosted => wit::Deployment::SelfHosted,
@@ -93,35 +92,74 @@ pub fn facts<'a>(facts: &'a Facts, other: &'a [wit::AttributeParam<'a>]) -> wit:
             KeySource::Managed => wit::KeySource::Managed,
             KeySource::Own => wit::KeySource::Own,
         },
-        occurred_at_ms: facts.occurred_at_ms,
         plan: facts.plan.as_deref(),
         org: facts.org.as_deref(),
         project: facts.project.as_deref(),
         user: facts.user.as_deref(),
         agent: facts.agent.as_deref(),
-        month_to_date_usd: decimal(facts.month_to_date_usd),
-        other,
+        other: (!other.is_empty()).then_some(other),
     }
 }
 
-/// One event to rate.
-pub fn rate_request<'a>(
-    event: &'a UsageEvent,
-    pools: &'a [wit::Pool<'a>],
-    facts: wit::Facts<'a>,
-) -> wit::RateRequest<'a> {
-    wit::RateRequest {
-        event: wit::UsageEvent {
-            provider: &event.provider,
-            model_asked: event.model_asked.as_deref(),
-            model_served: event.model_served.as_deref(),
-            service_tier: event.service_tier.as_deref(),
-            region: event.region.as_deref(),
-            feature: event.feature.as_deref(),
-            pools,
-            provider_cost_usd: event.provider_cost_usd.map(decimal),
-        },
-        facts,
+/// Whether two events have the same caller.
+pub fn is_same_caller(a: &Facts, b: &Facts) -> bool {
+    // Named one by one, so that a new fact has to be put here or among those of the event.
+    let Facts {
+        deployment,
+        key_source,
+        occurred_at_ms: _,
+        plan,
+        org,
+        project,
+        user,
+        agent,
+        month_to_date_usd: _,
+        other,
+    } = a;
+    *org == b.org
+        && *plan == b.plan
+        && *deployment == b.deployment
+        && *key_source == b.key_source
+        && *project == b.project
+        && *user == b.user
+        && *agent == b.agent
+        && *other == b.other
+}
+
+/// The facts; `other` is [`attributes`] of their own.
+pub fn facts<'a>(facts: &'a Facts, other: &'a [wit::AttributeParam<'a>]) -> wit::Facts<'a> {
+    wit::Facts {
+        caller: caller(facts, other),
+        occurred_at_ms: facts.occurred_at_ms,
+        month_to_date_usd: decimal(facts.month_to_date_usd),
+    }
+}
+
+/// What one call used.
+pub fn event<'a>(event: &'a UsageEvent, pools: &'a [wit::Pool<'a>]) -> wit::UsageEvent<'a> {
+    wit::UsageEvent {
+        provider: &event.provider,
+        model_asked: event.model_asked.as_deref(),
+        model_served: event.model_served.as_deref(),
+        service_tier: event.service_tier.as_deref(),
+        region: event.region.as_deref(),
+        feature: event.feature.as_deref(),
+        pools,
+        provider_cost_usd: event.provider_cost_usd.map(decimal),
+    }
+}
+
+/// One event of a batch, of caller number `caller`.
+pub fn batch_request<'a>(
+    event: wit::UsageEvent<'a>,
+    caller: u32,
+    facts: &Facts,
+) -> wit::BatchRequest<'a> {
+    wit::BatchRequest {
+        event,
+        caller,
+        occurred_at_ms: facts.occurred_at_ms,
+        month_to_date_usd: decimal(facts.month_to_date_usd),
     }
 }
 

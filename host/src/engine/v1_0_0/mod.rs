@@ -65,8 +65,8 @@ impl Policy {
         request: &QuoteRequest,
         facts: &Facts,
     ) -> Answer<Quote> {
-        let pools = lower::Pools::new(&request.declared);
-        let pools = pools.lower();
+        let attributes = lower::pool_attributes(request.declared.iter());
+        let pools = lower::pools(request.declared.iter(), &attributes);
         let other = lower::attributes(&facts.other);
         let request = lower::quote_request(request, &pools, lower::facts(facts, &other));
         let answer = self.methods().call_quote(store, self.resource, request)?;
@@ -80,40 +80,54 @@ impl Policy {
         event: &UsageEvent,
         facts: &Facts,
     ) -> Answer<Rating> {
-        let pools = lower::Pools::new(&event.pools);
-        let pools = pools.lower();
+        let attributes = lower::pool_attributes(event.pools.iter());
+        let pools = lower::pools(event.pools.iter(), &attributes);
         let other = lower::attributes(&facts.other);
-        let request = lower::rate_request(event, &pools, lower::facts(facts, &other));
+        let request = wit::RateRequest {
+            event: lower::event(event, &pools),
+            facts: lower::facts(facts, &other),
+        };
         let answer = self.methods().call_rate(store, self.resource, request)?;
         Ok(lift::answer(answer, lift::rating))
     }
 
-    /// The prices of many events, in one call.
+    /// The prices of many events, in one call. Neighbours with the same caller share it.
     pub fn rate_batch<T>(
         &self,
         store: &mut Store<T>,
         requests: &[(UsageEvent, Facts)],
     ) -> Result<std::result::Result<Vec<std::result::Result<Rating, Refusal>>, Malformed>> {
-        let owned: Vec<_> = requests
-            .iter()
-            .map(|(event, facts)| {
-                (
-                    lower::Pools::new(&event.pools),
-                    lower::attributes(&facts.other),
-                )
-            })
+        let all_pools = || requests.iter().flat_map(|(event, _)| &event.pools);
+        let attributes = lower::pool_attributes(all_pools());
+        let pools = lower::pools(all_pools(), &attributes);
+        let callers: Vec<_> = requests
+            .chunk_by(|(_, a), (_, b)| lower::is_same_caller(a, b))
             .collect();
-        let pools: Vec<_> = owned.iter().map(|(pools, _)| pools.lower()).collect();
-        let lowered: Vec<_> = requests
-            .iter()
-            .zip(owned.iter().zip(&pools))
-            .map(|((event, facts), ((_, other), pools))| {
-                lower::rate_request(event, pools, lower::facts(facts, other))
-            })
+        let facts = callers.iter().filter_map(|events| events.first());
+        let others: Vec<_> = facts
+            .clone()
+            .map(|(_, facts)| lower::attributes(&facts.other))
             .collect();
-        let answers = self
-            .methods()
-            .call_rate_batch(store, self.resource, &lowered)?;
+        let lowered_callers: Vec<_> = facts
+            .zip(&others)
+            .map(|((_, facts), other)| lower::caller(facts, other))
+            .collect();
+        let mut rest = pools.as_slice();
+        let mut lowered = Vec::with_capacity(requests.len());
+        for (caller, events) in (0..).zip(callers) {
+            for (event, facts) in events {
+                let (own, after) = rest.split_at_checked(event.pools.len()).unwrap_or_default();
+                rest = after;
+                lowered.push(lower::batch_request(
+                    lower::event(event, own),
+                    caller,
+                    facts,
+                ));
+            }
+        }
+        let answers =
+            self.methods()
+                .call_rate_batch(store, self.resource, &lowered_callers, &lowered)?;
         Ok(answers
             .into_iter()
             .map(|answer| lift::answer(answer, lift::rating))

@@ -137,6 +137,9 @@ fn policy_fault(error: &PolicyError) -> Problem {
         )
         .retry_after(5);
     }
+    if matches!(error, PolicyError::Busy) {
+        return Problem::new(Kind::Busy, error).retry_after(1);
+    }
     tracing::error!(error = chain(error), "policy fault");
     Problem::new(
         Kind::PolicyFault,

@@ -196,6 +196,16 @@ impl Cbor for Box<str> {
     }
 }
 
+impl Cbor for Arc<str> {
+    fn put(&self, out: &mut Out) {
+        out.text(self);
+    }
+
+    fn get(input: &mut In<'_>) -> Result<Self, Error> {
+        Ok(input.text()?.into())
+    }
+}
+
 impl Cbor for Arc<[u8]> {
     fn put(&self, out: &mut Out) {
         out.bytes(self);

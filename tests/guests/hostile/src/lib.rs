@@ -73,11 +73,21 @@ impl wit::GuestPolicy for Hostile {
 
     fn rate_batch(
         &self,
-        requests: Vec<wit::RateRequest>,
+        callers: Vec<wit::Caller>,
+        requests: Vec<wit::BatchRequest>,
     ) -> Vec<Result<wit::Rating, wit::Refusal>> {
         let mut answers: Vec<_> = requests
             .into_iter()
-            .map(|request| self.rate(request))
+            .map(|request| {
+                self.rate(wit::RateRequest {
+                    event: request.event,
+                    facts: wit::Facts {
+                        caller: callers[request.caller as usize].clone(),
+                        occurred_at_ms: request.occurred_at_ms,
+                        month_to_date_usd: request.month_to_date_usd,
+                    },
+                })
+            })
             .collect();
         if self.mode == modes::SHORT_BATCH {
             answers.pop();

@@ -66,6 +66,7 @@ pub fn perhaps(mode: &str, calls: u64, rating: &mut Rating) {
             .push(line(LineKind::Markup, decimal(true, 0, 0))),
         modes::UNSORTED => rating.lines[0].reason = custom(&["b", "a"]),
         modes::BAD_METER => rating.lines[0].meter = Some(Meter::Other("Not A Meter".to_owned())),
+        modes::NO_MODEL => rating.model = None,
         modes::FLOOD => flood(rating),
         modes::POINT_OUTSIDE => rating.lines[0].reason = Reason::Markup(alien(64 << 20, 16)),
         _ => {}

@@ -53,6 +53,8 @@ pub const MINUS_ZERO: &str = "minus_zero";
 pub const UNSORTED: &str = "unsorted";
 /// A meter whose name is not well formed.
 pub const BAD_METER: &str = "bad_meter";
+/// Rates of the book, and no word of the model.
+pub const NO_MODEL: &str = "no_model";
 /// One answer less than it was asked for.
 pub const SHORT_BATCH: &str = "short_batch";
 /// Charges more with every call: it remembers.

@@ -53,23 +53,46 @@ fn event(event: wit::UsageEvent) -> Result<UsageEvent, Refusal> {
 
 fn facts(facts: wit::Facts) -> Result<Facts, Refusal> {
     Ok(Facts {
-        deployment: match facts.deployment {
+        occurred_at_ms: facts.occurred_at_ms,
+        month_to_date_usd: amount(facts.month_to_date_usd)?,
+        ..caller(facts.caller)
+    })
+}
+
+/// The facts of a caller at no time in particular.
+pub fn caller(caller: wit::Caller) -> Facts {
+    Facts {
+        deployment: match caller.deployment {
             wit::Deployment::Hosted => Deployment::Hosted,
             wit::Deployment::SelfHosted => Deployment::SelfHosted,
         },
-        key_source: match facts.key_source {
+        key_source: match caller.key_source {
             wit::KeySource::Managed => KeySource::Managed,
             wit::KeySource::Own => KeySource::Own,
         },
-        occurred_at_ms: facts.occurred_at_ms,
-        plan: text(facts.plan),
-        org: text(facts.org),
-        project: text(facts.project),
-        user: text(facts.user),
-        agent: text(facts.agent),
-        month_to_date_usd: amount(facts.month_to_date_usd)?,
-        other: attributes(facts.other),
-    })
+        occurred_at_ms: 0,
+        plan: text(caller.plan),
+        org: text(caller.org),
+        project: text(caller.project),
+        user: text(caller.user),
+        agent: text(caller.agent),
+        month_to_date_usd: Decimal::ZERO,
+        other: caller.other.map(attributes).unwrap_or_default(),
+    }
+}
+
+/// The event of a request, and its facts: those of its caller, brought to its time.
+pub fn batch_request(
+    request: wit::BatchRequest,
+    callers: &mut [Facts],
+) -> Result<(UsageEvent, &Facts), Refusal> {
+    let facts = usize::try_from(request.caller)
+        .ok()
+        .and_then(|number| callers.get_mut(number))
+        .ok_or_else(|| out_of_range("the caller of a request"))?;
+    facts.occurred_at_ms = request.occurred_at_ms;
+    facts.month_to_date_usd = amount(request.month_to_date_usd)?;
+    Ok((event(request.event)?, facts))
 }
 
 fn pools(pools: Vec<wit::Pool>) -> Result<Vec<Pool>, Refusal> {
@@ -83,7 +106,7 @@ fn pool(pool: wit::Pool) -> Result<Pool, Refusal> {
     Ok(Pool {
         meter,
         quantity,
-        attributes: attributes(pool.attributes),
+        attributes: pool.attributes.map(attributes).unwrap_or_default(),
     })
 }
 

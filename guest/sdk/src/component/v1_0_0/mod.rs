@@ -52,25 +52,17 @@ impl<P: Policy> wit::GuestPolicy for Loaded<P> {
 
     fn rate_batch(
         &self,
-        requests: Vec<wit::RateRequest>,
+        callers: Vec<wit::Caller>,
+        requests: Vec<wit::BatchRequest>,
     ) -> Vec<Result<wit::Rating, wit::Refusal>> {
-        let mut asked = Vec::with_capacity(requests.len());
-        let mut refused = Vec::new();
-        for (position, request) in requests.into_iter().enumerate() {
-            match ask::rate_request(request) {
-                Ok(request) => asked.push(request),
-                Err(refusal) => refused.push((position, refusal)),
-            }
-        }
-        let mut answers = self.0.rate_batch(&asked);
-        // In ascending order, each comes back to where it was asked.
-        for (position, refusal) in refused {
-            answers.insert(position.min(answers.len()), Err(refusal));
-        }
-        answers
-            .into_iter()
-            .map(|answer| answer.map(reply::rating).map_err(reply::refusal))
-            .collect()
+        let mut callers: Vec<_> = callers.into_iter().map(ask::caller).collect();
+        let rate = |request| {
+            ask::batch_request(request, &mut callers)
+                .and_then(|(event, facts)| self.0.rate(&event, facts))
+                .map(reply::rating)
+                .map_err(reply::refusal)
+        };
+        requests.into_iter().map(rate).collect()
     }
 
     fn rate_card(&self, request: wit::RateCardRequest) -> Result<wit::RateCardPage, wit::Refusal> {

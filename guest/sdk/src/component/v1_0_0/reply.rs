@@ -6,17 +6,22 @@ use farebox_pricing::card::{RateCardEntry, RateCardPage, RateCardRate};
 use farebox_pricing::load::{ConfigError, Description};
 use farebox_pricing::meter::{Attribute, Meter};
 use rust_decimal::Decimal;
+use std::sync::Arc;
 
 pub fn rating(rating: Rating) -> wit::Rating {
+    let model = model_of(&rating.lines);
     wit::Rating {
-        lines: lines(rating.lines),
+        lines: lines(rating.lines, model.as_deref()),
+        model: model.map(|model| (*model).to_owned()),
         total_usd: decimal(rating.total_usd),
     }
 }
 
 pub fn quote(quote: Quote) -> wit::Quote {
+    let model = model_of(&quote.lines);
     wit::Quote {
-        lines: lines(quote.lines),
+        lines: lines(quote.lines, model.as_deref()),
+        model: model.map(|model| (*model).to_owned()),
         total_usd: decimal(quote.total_usd),
         max_output_tokens: quote.max_output_tokens,
     }
@@ -86,11 +91,19 @@ fn rate_card_rate(rate: RateCardRate) -> wit::RateCardRate {
     }
 }
 
-fn lines(lines: Vec<Line>) -> Vec<wit::Line> {
-    lines.into_iter().map(line).collect()
+/// The model of the first line that has one: the answer's, and nearly always every line's.
+fn model_of(lines: &[Line]) -> Option<Arc<str>> {
+    lines.iter().find_map(|line| match &line.reason {
+        Reason::Rate(rate) => Some(Arc::clone(&rate.model)),
+        _ => None,
+    })
 }
 
-fn line(line: Line) -> wit::Line {
+fn lines(lines: Vec<Line>, model: Option<&str>) -> Vec<wit::Line> {
+    lines.into_iter().map(|own| line(own, model)).collect()
+}
+
+fn line(line: Line, model: Option<&str>) -> wit::Line {
     wit::Line {
         kind: match line.kind {
             LineKind::Usage => wit::LineKind::Usage,
@@ -104,11 +117,11 @@ fn line(line: Line) -> wit::Line {
         quantity: decimal(line.quantity),
         unit_price_usd: decimal(line.unit_price_usd),
         amount_usd: decimal(line.amount_usd),
-        reason: reason(line.reason),
+        reason: reason(line.reason, model),
     }
 }
 
-fn reason(reason: Reason) -> wit::Reason {
+fn reason(reason: Reason, model_of_answer: Option<&str>) -> wit::Reason {
     match reason {
         Reason::Rate(RateReason {
             model,
@@ -116,7 +129,7 @@ fn reason(reason: Reason) -> wit::Reason {
             context_above,
             fallback,
         }) => wit::Reason::Rate(wit::RateReason {
-            model: model.into(),
+            model: differs(&model, model_of_answer).then(|| (*model).to_owned()),
             service_tier: text(service_tier),
             context_above,
             fallback: text(fallback),
@@ -132,6 +145,12 @@ fn reason(reason: Reason) -> wit::Reason {
             parameters: attributes(parameters),
         }),
     }
+}
+
+/// Whether a line has to say its model. The lines of the standard policy share one text, so that
+/// most are told equal by where it lies.
+fn differs(model: &str, model_of_answer: Option<&str>) -> bool {
+    !model_of_answer.is_some_and(|other| std::ptr::eq(model, other) || *model == *other)
 }
 
 fn meter(meter: Meter) -> wit::Meter {
