@@ -3,9 +3,12 @@
 //! Reads what is alive, never the journal, so a start takes as long as there are open holds and
 //! lots, not as long as there is history. The ledger itself checks that the rows agree.
 
+use super::chunks::{self, List, Place};
 use super::connection::{DamagedRow, damaged, failure};
 use super::dedupe::Dedupe;
 use super::read::{budgets, grants, holds, wallets};
+use super::rows::records;
+use super::write::journal::Journal;
 use super::write::memory::{Dirty, Memory};
 use super::write::outcome::Effects;
 use crate::service::ledger::failure::StorageError;
@@ -36,7 +39,7 @@ pub fn memory(connection: &Connection) -> Result<(Memory, Vec<Commodity>), Stora
     for commodity in &commodities {
         state.add_commodity(commodity.clone());
     }
-    let mut alive = everything_alive(connection)?;
+    let (mut alive, places) = everything_alive(connection)?;
     let mut tails = HashMap::new();
     for row in wallets::all(connection)? {
         let Alive {
@@ -71,6 +74,7 @@ pub fn memory(connection: &Connection) -> Result<(Memory, Vec<Commodity>), Stora
     let memory = Memory {
         state,
         tails,
+        journal: Journal::load(connection, places).map_err(failure)?,
         dedupe: Dedupe::load(connection).map_err(failure)?,
         effects: Effects::load(connection).map_err(failure)?,
         dirty: Dirty::default(),
@@ -79,11 +83,17 @@ pub fn memory(connection: &Connection) -> Result<(Memory, Vec<Commodity>), Stora
     Ok((memory, commodities))
 }
 
+/// The highest id that a write has had.
 fn last_id(connection: &Connection) -> Result<TransactionId, StorageError> {
-    let sql = "SELECT max(coalesce((SELECT max(id) FROM transactions), zeroblob(16)),
-         coalesce((SELECT max(id) FROM audit), zeroblob(16)))";
-    let id = super::read::query_one(connection, sql, [], |row| super::read::get(row, 0))?;
-    Ok(TransactionId::from_bytes(id.unwrap_or_default()))
+    let posted = chunks::last(connection, List::Transactions, |entry| {
+        let record = records::transaction(entry).map_err(damaged)?;
+        Ok(record.transaction.id)
+    })?;
+    let sql = "SELECT max(id) FROM audit";
+    let audited: Option<Option<[u8; 16]>> =
+        super::read::query_one(connection, sql, [], |row| super::read::get(row, 0))?;
+    let audited = TransactionId::from_bytes(audited.flatten().unwrap_or_default());
+    Ok(posted.map_or(audited, |posted| posted.max(audited)))
 }
 
 /// What active holds put aside, and the part of it on credit.
@@ -99,13 +109,19 @@ pub fn held(holds: &[Hold]) -> Option<(Nanos, Nanos)> {
     Some((held, on_credit))
 }
 
-fn everything_alive(connection: &Connection) -> Result<HashMap<OrgId, Alive>, StorageError> {
+type Places = HashMap<HoldId, Place>;
+
+fn everything_alive(
+    connection: &Connection,
+) -> Result<(HashMap<OrgId, Alive>, Places), StorageError> {
     let mut alive: HashMap<OrgId, Alive> = HashMap::new();
+    let mut places = HashMap::new();
     for (org, grant) in grants::live(connection, None)? {
         alive.entry(org).or_default().grants.push(grant);
     }
-    for (org, hold) in holds::active(connection, None)? {
-        alive.entry(org).or_default().holds.push(hold);
+    for active in holds::active(connection, None)? {
+        places.insert(active.hold.id, active.place);
+        alive.entry(active.org).or_default().holds.push(active.hold);
     }
     for (org, usage) in unpriced(connection)? {
         alive.entry(org).or_default().unpriced.push(usage);
@@ -113,7 +129,7 @@ fn everything_alive(connection: &Connection) -> Result<HashMap<OrgId, Alive>, St
     for (org, budget) in budgets::all(connection, None)? {
         alive.entry(org).or_default().budgets.push(budget);
     }
-    Ok(alive)
+    Ok((alive, places))
 }
 
 fn unpriced(connection: &Connection) -> Result<Vec<(OrgId, Unpriced)>, StorageError> {

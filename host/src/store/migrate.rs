@@ -10,13 +10,13 @@ const STEPS: &[&str] = &[include_str!("schema.sql")];
 
 /// Tables whose rows are written once (L4), and their keys.
 const APPEND_ONLY: &[(&str, &[&str])] = &[
-    ("transactions", &["id"]),
-    ("usage_events", &["id"]),
-    ("receipts", &["charge"]),
+    ("transactions", &["chunk"]),
+    ("usage_events", &["chunk"]),
+    ("receipts", &["chunk"]),
     ("notes", &["\"transaction\""]),
     ("settlements", &["event"]),
     ("refunds", &["charge", "refund"]),
-    ("holds_ended", &["id"]),
+    ("holds", &["chunk"]),
     ("grants", &["id"]),
     ("effects", &["\"commit\""]),
     ("audit", &["id"]),
@@ -185,8 +185,8 @@ mod tests {
                 assert_eq!(insert(&connection, table, "INSERT", "").unwrap(), 1);
                 let key = keys[0];
                 let every = keys.join(", ");
-                let (one, two) = match *table {
-                    "effects" => ("1", "2"),
+                let (one, two) = match key {
+                    "chunk" | "\"commit\"" => ("1", "2"),
                     _ => ("x'01'", "x'02'"),
                 };
                 let refused = [

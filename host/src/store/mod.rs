@@ -10,14 +10,16 @@
 //! | `connection` | how a connection is opened; which failure is which |
 //! | `migrate` | the schema and how an older one becomes it |
 //! | `rows` | values as bytes |
+//! | `chunks` | the journal's lists: many entries in one row, found by place or id |
 //! | `prepare` | what of a write can be made before its turn |
-//! | `writer`, `batch`, `apply`, `journal`, `registry` | the single writer, from queue to commit |
+//! | `queue`, `batch`, `apply`, `journal`, `derived`, `registry` | the single writer, from queue to commit |
 //! | `dedupe` | which idempotency key led to which effect, flat in time and space |
 //! | `load` | the ledger's state out of its rows, at start and after a failed commit |
 //! | `read` | what readers ask |
 //! | [`mod@verify`] | the proof of L1–L8 and L10 on any data directory |
 
 pub mod backup;
+mod chunks;
 mod connection;
 mod dedupe;
 pub mod directory;

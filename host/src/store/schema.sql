@@ -45,35 +45,22 @@ CREATE TABLE audit (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX audit_of_org ON audit (org, id);
 
--- Personal data stands apart so that it can be erased (L4).
+-- Personal data stands apart so that it can be erased (L4): of queries one row each, of usage
+-- events one row for each of their chunks, by the same number and slots.
 CREATE TABLE personal (
     subject BLOB PRIMARY KEY, org BLOB NOT NULL, client_ip TEXT, user_agent TEXT
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE usage_personal (chunk INTEGER PRIMARY KEY, entries BLOB NOT NULL) STRICT;
 
 -- The journal: append-only ------------------------------------------------------------------------
--- A transaction and its postings are one fact, so they are one row. `previous` links the rows of
--- an org: an index by org would write one page per org and commit.
-CREATE TABLE transactions (
-    id BLOB PRIMARY KEY, org BLOB NOT NULL, seq INTEGER NOT NULL, previous BLOB,
-    at_ms INTEGER NOT NULL, commodity BLOB NOT NULL, kind INTEGER NOT NULL,
-    subject BLOB, second BLOB, third BLOB,
-    postings BLOB NOT NULL, movements BLOB NOT NULL, detail_digest BLOB, hash BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
+-- Lists in chunks, see `store/chunks`; their entries are those of `store/rows/records`.
+-- A transaction and its postings are one fact, so they are one entry.
+CREATE TABLE transactions (chunk INTEGER PRIMARY KEY, entries BLOB NOT NULL) STRICT;
+CREATE TABLE usage_events (chunk INTEGER PRIMARY KEY, entries BLOB NOT NULL) STRICT;
+CREATE TABLE receipts (chunk INTEGER PRIMARY KEY, entries BLOB NOT NULL) STRICT;
+CREATE TABLE holds (chunk INTEGER PRIMARY KEY, entries BLOB NOT NULL) STRICT;
 
 CREATE TABLE notes ("transaction" BLOB PRIMARY KEY, note TEXT NOT NULL) STRICT, WITHOUT ROWID;
-
-CREATE TABLE usage_events (
-    id BLOB PRIMARY KEY, org BLOB NOT NULL, seq INTEGER NOT NULL, previous BLOB,
-    occurred_at_ms INTEGER NOT NULL, recorded_at_ms INTEGER NOT NULL, hold BLOB,
-    charge BLOB, price_nanos INTEGER, cost_nanos INTEGER,
-    provider TEXT NOT NULL, model TEXT, "key" BLOB, project TEXT, "user" TEXT, agent TEXT,
-    feature TEXT, plan TEXT, body BLOB NOT NULL, raw BLOB
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE receipts (
-    charge BLOB PRIMARY KEY, org BLOB NOT NULL, event BLOB NOT NULL, "transaction" BLOB NOT NULL,
-    body BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
 
 -- The charge of usage that was recorded without a price.
 CREATE TABLE settlements (
@@ -86,22 +73,26 @@ CREATE TABLE refunds (
     PRIMARY KEY (charge, refund)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE holds_ended (
-    id BLOB PRIMARY KEY, org BLOB NOT NULL, "end" INTEGER NOT NULL, ended_at_ms INTEGER NOT NULL,
-    captured_nanos INTEGER NOT NULL, returned_nanos INTEGER NOT NULL, body BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE grants (
     id BLOB PRIMARY KEY, org BLOB NOT NULL, source TEXT NOT NULL, amount_nanos INTEGER NOT NULL,
     cash_currency TEXT, cash_minor_units INTEGER, priority INTEGER NOT NULL,
     expires_at_ms INTEGER, features TEXT NOT NULL, granted_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Every so many rows of an org's lists, one is marked, so that a reader can begin in the middle.
+-- Every so many usage events of an org one is marked, so that a reader can begin in the middle.
 CREATE TABLE marks (
-    org BLOB NOT NULL, list INTEGER NOT NULL, at_ms INTEGER NOT NULL, id BLOB NOT NULL,
-    PRIMARY KEY (org, list, at_ms, id)
+    org BLOB NOT NULL, at_ms INTEGER NOT NULL, place INTEGER NOT NULL,
+    PRIMARY KEY (org, at_ms, place)
 ) STRICT, WITHOUT ROWID;
+
+-- Where what has an id stands in its list, see `store/chunks/ids`.
+CREATE TABLE ids (
+    list INTEGER NOT NULL, upto BLOB NOT NULL, entries BLOB NOT NULL, PRIMARY KEY (list, upto)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE ids_late (
+    list INTEGER NOT NULL, id BLOB NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (list, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE holds_ended (id BLOB PRIMARY KEY, place INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
 -- First effects, for retries (L6): those of a commit in one row, because a commit has a thousand
 -- and a retry is rare. Which key led to which stands in the dedupe tables.
@@ -121,7 +112,7 @@ CREATE TABLE dedupe_filters (generation INTEGER PRIMARY KEY, bits BLOB NOT NULL)
 CREATE TABLE wallets (
     org BLOB PRIMARY KEY, commodity BLOB NOT NULL, credit_limit_nanos INTEGER NOT NULL,
     overdraft_nanos INTEGER NOT NULL, balances BLOB NOT NULL, seq INTEGER NOT NULL,
-    head_hash BLOB NOT NULL, head BLOB, usage_seq INTEGER NOT NULL, usage_head BLOB,
+    head_hash BLOB NOT NULL, head INTEGER, usage_seq INTEGER NOT NULL, usage_head INTEGER,
     month INTEGER NOT NULL, month_nanos INTEGER NOT NULL, at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -130,7 +121,7 @@ CREATE TABLE lots (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE holds_active (
-    id BLOB PRIMARY KEY, org BLOB NOT NULL, body BLOB NOT NULL
+    id BLOB PRIMARY KEY, org BLOB NOT NULL, place INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE unpriced (

@@ -205,7 +205,7 @@ impl LedgerStore for SqliteStore {
                 .collect();
             let active: Vec<_> = holds::active(connection, Some(org))?
                 .into_iter()
-                .map(|(_, hold)| hold)
+                .map(|active| active.hold)
                 .collect();
             grants::reserve(&mut live, &active);
             Ok(live)
@@ -226,9 +226,9 @@ impl LedgerStore for SqliteStore {
                 .map(|(_, (budget, mut used))| {
                     used.held = active
                         .iter()
-                        .filter(|(_, hold)| budget.scope.covers(&hold.dimensions))
-                        .fold(Nanos::ZERO, |sum, (_, hold)| {
-                            sum.checked_add(hold.left()).unwrap_or(Nanos::MAX)
+                        .filter(|active| budget.scope.covers(&active.hold.dimensions))
+                        .fold(Nanos::ZERO, |sum, active| {
+                            sum.checked_add(active.hold.left()).unwrap_or(Nanos::MAX)
                         });
                     (budget, used)
                 })
@@ -267,7 +267,7 @@ impl LedgerStore for SqliteStore {
 
     fn usage_event(&self, org: OrgId, event: EventId) -> Result<Option<UsageView>, ReadError> {
         self.pool
-            .read(|connection| Ok(usage::one(connection, org, event)?.map(|(view, _)| view)))
+            .read(|connection| Ok(usage::one(connection, org, event)?))
     }
 
     fn unpriced(

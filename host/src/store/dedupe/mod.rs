@@ -5,19 +5,23 @@
 //! generations:
 //!
 //! 1. the newest generation is in memory, and each commit appends its entries as one row;
-//! 2. a full generation is sorted once and moved, a slice per commit, into a table of blocks
-//!    ordered by (generation, first key): written from left to right, each page once;
+//! 2. a full generation is sorted once, beside the writer, and moved, a slice per commit, into a
+//!    table of blocks ordered by (generation, first key): written from left to right, each page
+//!    once; then its rows of the log are cleared away, some per commit;
 //! 3. a moved generation is looked up only where its [filter](filter) says that it may hold the
 //!    key, which for a new key it almost never does.
 //!
-//! Time per key and bytes per key stay flat; memory is two bytes per key. Must not know what an
+//! No commit does much more than another. Memory is two and a half bytes per key. Must not know what an
 //! effect is.
 
 pub mod filter;
+mod moving;
 
 use filter::{Filters, Mask};
+use moving::{Clearing, Moving};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// A hash of org and key: see [`super::write`].
 pub type Key = [u8; 16];
@@ -25,7 +29,7 @@ pub type Key = [u8; 16];
 pub type EffectId = [u8; 16];
 
 /// Entries of a full generation.
-const GENERATION: usize = 1 << 17;
+const GENERATION: usize = 1 << 18;
 /// Entries that a commit moves at least, while a generation waits to be moved.
 const SLICE: usize = 2_048;
 const ENTRY: usize = 32;
@@ -38,20 +42,31 @@ pub struct Dedupe {
     full_at: usize,
     generation: i64,
     commit: i64,
-    recent: HashMap<Key, EffectId>,
+    recent: Keys,
     /// Entries since the last commit, as bytes.
     pending: Vec<u8>,
     moving: Option<Moving>,
+    clearing: Option<Clearing>,
     filters: Filters,
 }
 
-/// A full generation on its way into the table.
-#[derive(Debug)]
-struct Moving {
-    generation: i64,
-    /// In the order of keys.
-    entries: Vec<(Key, EffectId)>,
-    moved: usize,
+/// Where each key led.
+type Keys = HashMap<Key, EffectId, BuildHasherDefault<KeyHasher>>;
+
+/// Keys are hashes already: any eight of their bytes will do.
+#[derive(Debug, Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Dedupe {
@@ -68,16 +83,18 @@ impl Dedupe {
         while let Some(row) = rows.next()? {
             filters.add(row.get(0)?, row.get_ref(1)?.as_blob()?);
         }
-        let mut generations: Vec<(i64, i64, HashMap<Key, EffectId>)> = Vec::new();
+        // What has a filter was moved whole: its rows of the log only wait to be cleared away.
+        let moved = filters.newest().unwrap_or_default();
+        let mut generations: Vec<(i64, i64, Keys)> = Vec::new();
         let mut statement = connection.prepare(
             "SELECT generation, \"commit\", entries FROM dedupe_recent
-             ORDER BY generation, \"commit\"",
+             WHERE generation > ?1 ORDER BY generation, \"commit\"",
         )?;
-        let mut rows = statement.query([])?;
+        let mut rows = statement.query([moved])?;
         while let Some(row) = rows.next()? {
             let (generation, commit) = (row.get(0)?, row.get(1)?);
             if generations.last().is_none_or(|last| last.0 != generation) {
-                generations.push((generation, 0, HashMap::new()));
+                generations.push((generation, 0, Keys::default()));
             }
             if let Some((_, last_commit, entries)) = generations.last_mut() {
                 *last_commit = commit;
@@ -88,15 +105,9 @@ impl Dedupe {
                 }));
             }
         }
-        let (generation, commit, recent) = generations.pop().unwrap_or_else(|| {
-            (
-                filters
-                    .newest()
-                    .map_or(1, |newest| newest.saturating_add(1)),
-                0,
-                HashMap::new(),
-            )
-        });
+        let (generation, commit, recent) = generations
+            .pop()
+            .unwrap_or_else(|| (moved.saturating_add(1), 0, Keys::default()));
         let moving = match generations.pop() {
             None => None,
             Some((generation, _, entries)) => {
@@ -106,9 +117,8 @@ impl Dedupe {
                     [generation],
                     |row| row.get(0),
                 )?;
-                let mut moving = Moving::new(generation, entries);
-                moving.moved = usize::try_from(moved).unwrap_or_default() / ENTRY;
-                Some(moving)
+                let moved = usize::try_from(moved).unwrap_or_default() / ENTRY;
+                Some(Moving::start(generation, entries, moved, &filters))
             }
         };
         Ok(Self {
@@ -118,6 +128,7 @@ impl Dedupe {
             recent,
             pending: Vec::new(),
             moving,
+            clearing: (moved > 0).then_some(Clearing { upto: moved }),
             filters,
         })
     }
@@ -168,16 +179,26 @@ impl Dedupe {
         self.pending.clear();
         if let Some(moving) = &mut self.moving {
             // Twice as fast as keys arrive, so a generation is gone before the next is full.
-            moving.advance(connection, new.saturating_mul(2).max(SLICE))?;
-            if moving.is_done() {
-                moving.finish(connection, &mut self.filters)?;
+            let in_time = self.recent.len() < self.full_at / 2;
+            moving.advance(connection, new.saturating_mul(2).max(SLICE), in_time)?;
+            if let Some(bits) = moving.finish(connection)? {
+                self.filters.add(moving.generation(), &bits);
+                self.clearing = Some(Clearing {
+                    upto: moving.generation(),
+                });
                 self.moving = None;
             }
         } else if self.recent.len() >= self.full_at {
-            let entries = std::mem::take(&mut self.recent);
-            self.moving = Some(Moving::new(self.generation, entries));
+            let room = Keys::with_capacity_and_hasher(self.full_at, BuildHasherDefault::default());
+            let entries = std::mem::replace(&mut self.recent, room);
+            self.moving = Some(Moving::start(self.generation, entries, 0, &self.filters));
             self.generation = self.generation.saturating_add(1);
             self.commit = 0;
+        }
+        if let Some(clearing) = &self.clearing
+            && clearing.advance(connection)?
+        {
+            self.clearing = None;
         }
         Ok(())
     }
@@ -190,65 +211,6 @@ fn find_in(block: &[u8], key: &Key) -> Option<EffectId> {
         .binary_search_by(|entry| entry.first_chunk::<16>().cmp(&Some(key)))
         .ok()?;
     entries.get(place)?.last_chunk().copied()
-}
-
-impl Moving {
-    fn new(generation: i64, entries: HashMap<Key, EffectId>) -> Self {
-        let mut entries: Vec<_> = entries.into_iter().collect();
-        entries.sort_unstable();
-        Self {
-            generation,
-            entries,
-            moved: 0,
-        }
-    }
-
-    fn find(&self, key: &Key) -> Option<EffectId> {
-        let place = self
-            .entries
-            .binary_search_by(|entry| entry.0.cmp(key))
-            .ok()?;
-        self.entries.get(place).map(|entry| entry.1)
-    }
-
-    fn advance(&mut self, connection: &Connection, count: usize) -> rusqlite::Result<()> {
-        let mut insert =
-            connection.prepare_cached("INSERT INTO dedupe_entries VALUES (?1, ?2, ?3)")?;
-        let end = self.moved.saturating_add(count);
-        let mut block = Vec::with_capacity(BLOCK.saturating_mul(ENTRY));
-        // Blocks are whole, so the next slice begins where this one ended.
-        while self.moved < end && !self.is_done() {
-            block.clear();
-            let entries = self.entries.iter().skip(self.moved).take(BLOCK);
-            let mut first = None;
-            for (key, effect) in entries {
-                first.get_or_insert(key);
-                block.extend_from_slice(key);
-                block.extend_from_slice(effect);
-            }
-            insert.execute(params![self.generation, first, block])?;
-            self.moved = self.moved.saturating_add(block.len() / ENTRY);
-        }
-        Ok(())
-    }
-
-    fn is_done(&self) -> bool {
-        self.moved >= self.entries.len()
-    }
-
-    fn finish(&self, connection: &Connection, filters: &mut Filters) -> rusqlite::Result<()> {
-        let bits = filters.bits(self.entries.iter().map(|entry| &entry.0));
-        connection.execute(
-            "INSERT INTO dedupe_filters VALUES (?1, ?2)",
-            params![self.generation, bits],
-        )?;
-        connection.execute(
-            "DELETE FROM dedupe_recent WHERE generation = ?1",
-            [self.generation],
-        )?;
-        filters.add(self.generation, &bits);
-        Ok(())
-    }
 }
 
 #[cfg(test)]

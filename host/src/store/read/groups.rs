@@ -50,7 +50,7 @@ pub fn groups(
 ) -> Result<Vec<UsageGroup>, ReadError> {
     let mut groups: BTreeMap<Values, Sums> = BTreeMap::new();
     let mut in_range = true;
-    walk(connection, org, filter, None, |view| {
+    walk(connection, org, filter, None, |_, view| {
         if matches(filter, &view) {
             let values = by.iter().map(|by| value(*by, &view)).collect();
             in_range = groups.entry(values).or_default().add(&view).is_some();

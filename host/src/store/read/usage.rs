@@ -1,61 +1,55 @@
 //! Usage events, newest first along the links of an org.
 
+use super::super::chunks::{Chunk, ChunkReader, List, Place, ids};
 use super::super::connection::{DamagedRow, damaged};
-use super::super::rows::usage::{receipt as receipt_row, usage};
-use super::super::write::journal::LIST_USAGE;
-use super::super::write::recall::dimensions;
-use super::{blob, get, nanos, query, query_one, wallets};
+use super::super::rows::records::{self, ReceiptRecord, UsageRecord};
+use super::super::rows::usage::{receipt as receipt_body, usage as usage_body};
+use super::super::write::personal;
+use super::{get, nanos, query, query_one, wallets};
 use crate::service::ledger::failure::{ReadError, StorageError};
 use crate::service::ledger::receipt::Receipt;
 use crate::service::ledger::view::{Page, PageRequest, UsageCharge, UsageFilter, UsageView};
 use crate::service::ledger::write::Personal;
-use farebox_ledger::ids::{ChargeId, EventId, HoldId, OrgId};
-use rusqlite::{Connection, Row, params};
+use farebox_ledger::ids::{ChargeId, EventId, OrgId};
+use rusqlite::{Connection, params};
 
 /// How many events a page looks at before it gives up finding more that match; the cursor then
 /// leads on, so that a rare match costs several requests and not one endless one.
 const LOOKS_MAX: usize = 50_000;
 
-const COLUMNS: &str = "u.id, u.previous, u.occurred_at_ms, u.recorded_at_ms, u.hold,
-    coalesce(u.charge, s.charge), coalesce(u.price_nanos, s.price_nanos),
-    coalesce(u.cost_nanos, s.cost_nanos), u.\"key\", u.project, u.\"user\", u.agent, u.feature,
-    u.plan, u.body, u.raw, p.client_ip, p.user_agent
-    FROM usage_events u LEFT JOIN settlements s ON s.event = u.id
-    LEFT JOIN personal p ON p.subject = u.id";
+/// The org's event at a place.
+pub fn at(
+    connection: &Connection,
+    org: OrgId,
+    place: Place,
+) -> Result<Option<UsageRecord>, StorageError> {
+    read(&mut ChunkReader::new(connection, List::Usage), org, place)
+}
 
-/// An event and the link to the one before.
-pub type Linked = (UsageView, Option<EventId>);
+fn read(
+    entries: &mut ChunkReader<'_>,
+    org: OrgId,
+    place: Place,
+) -> Result<Option<UsageRecord>, StorageError> {
+    let record = entries
+        .entry(place)?
+        .map(records::usage)
+        .transpose()
+        .map_err(damaged)?;
+    Ok(record.filter(|record| record.org == org))
+}
 
-fn read(row: &Row<'_>) -> Result<Linked, StorageError> {
-    let body = usage(blob(row, 14)?).map_err(damaged)?;
-    let charge = match get::<Option<[u8; 16]>>(row, 5)? {
-        None => None,
-        Some(id) => Some(UsageCharge {
-            id: ChargeId::from_bytes(id),
-            price: nanos(row, 6)?,
-            cost: nanos(row, 7)?,
-            market_usd: body.market_usd,
-        }),
+/// An event's entry, and where it stands.
+pub fn record(
+    connection: &Connection,
+    org: OrgId,
+    id: EventId,
+) -> Result<Option<(Place, UsageRecord)>, StorageError> {
+    let Some(place) = ids::find(connection, List::Usage, id.get())? else {
+        return Ok(None);
     };
-    let view = UsageView {
-        id: EventId::from_bytes(get(row, 0)?),
-        occurred_at_ms: get(row, 2)?,
-        recorded_at_ms: get(row, 3)?,
-        hold: get::<Option<[u8; 16]>>(row, 4)?.map(HoldId::from_bytes),
-        last: body.last,
-        dimensions: dimensions(row, 8).map_err(super::failure)?,
-        event: body.event,
-        raw_usage: get::<Option<Vec<u8>>>(row, 15)?.map(Vec::into_boxed_slice),
-        audit: body.audit,
-        personal: Personal {
-            client_ip: get(row, 16)?,
-            user_agent: get(row, 17)?,
-        },
-        charge,
-        unpriced: body.unpriced,
-    };
-    let previous = get::<Option<[u8; 16]>>(row, 1)?.map(EventId::from_bytes);
-    Ok((view, previous))
+    let record = at(connection, org, place)?;
+    Ok(record.map(|record| (place, record)))
 }
 
 /// One event.
@@ -63,10 +57,80 @@ pub fn one(
     connection: &Connection,
     org: OrgId,
     id: EventId,
-) -> Result<Option<Linked>, StorageError> {
-    let sql = format!("SELECT {COLUMNS} WHERE u.id = ?1 AND u.org = ?2");
-    let ids = params![id.to_bytes(), org.to_bytes()];
-    query_one(connection, &sql, ids, read)
+) -> Result<Option<UsageView>, StorageError> {
+    record(connection, org, id)?
+        .map(|(place, record)| Views::new(connection).view(place, record))
+        .transpose()
+}
+
+/// Makes views of entries: with who called, and with a price that came later.
+struct Views<'c> {
+    connection: &'c Connection,
+    callers: Option<(i64, Option<Chunk>)>,
+}
+
+impl<'c> Views<'c> {
+    const fn new(connection: &'c Connection) -> Self {
+        Self {
+            connection,
+            callers: None,
+        }
+    }
+
+    fn view(&mut self, place: Place, record: UsageRecord) -> Result<UsageView, StorageError> {
+        let body = usage_body(&record.body).map_err(damaged)?;
+        let charge = match record.charge {
+            Some(charge) => Some(charge),
+            None => settlement(self.connection, record.id)?,
+        };
+        Ok(UsageView {
+            id: record.id,
+            occurred_at_ms: record.occurred_at_ms,
+            recorded_at_ms: record.recorded_at_ms,
+            hold: record.hold,
+            last: body.last,
+            dimensions: record.dimensions,
+            event: body.event,
+            raw_usage: record.raw,
+            audit: body.audit,
+            personal: self.personal(place)?,
+            charge: charge.map(|(id, price, cost)| UsageCharge {
+                id,
+                price,
+                cost,
+                market_usd: body.market_usd,
+            }),
+            unpriced: body.unpriced,
+        })
+    }
+
+    fn personal(&mut self, place: Place) -> Result<Personal, StorageError> {
+        let number = place.chunk();
+        if self.callers.as_ref().is_none_or(|kept| kept.0 != number) {
+            self.callers = Some((number, personal::of_chunk(self.connection, number)?));
+        }
+        let chunk = self.callers.as_ref().and_then(|kept| kept.1.as_ref());
+        let slot = chunk.and_then(|chunk| chunk.get(place.slot()));
+        personal::personal(slot.unwrap_or_default()).map_err(damaged)
+    }
+}
+
+type Charge = (
+    ChargeId,
+    farebox_pricing::money::Nanos,
+    farebox_pricing::money::Nanos,
+);
+
+/// The charge of an event that had no price at first.
+fn settlement(connection: &Connection, id: EventId) -> Result<Option<Charge>, StorageError> {
+    let sql = "SELECT charge, price_nanos, cost_nanos FROM settlements WHERE event = ?1";
+    query_one(connection, sql, [id.to_bytes()], |row| {
+        Ok((
+            ChargeId::from_bytes(get(row, 0)?),
+            nanos(row, 1)?,
+            nanos(row, 2)?,
+        ))
+    })
 }
 
 /// Where to begin for events recorded before `to_ms`: the nearest mark after it, or the newest.
@@ -74,13 +138,12 @@ fn begin(
     connection: &Connection,
     org: OrgId,
     to_ms: Option<i64>,
-) -> Result<Option<EventId>, StorageError> {
+) -> Result<Option<Place>, StorageError> {
     if let Some(to_ms) = to_ms {
-        let sql = "SELECT id FROM marks WHERE org = ?1 AND list = ?2 AND at_ms >= ?3
-             ORDER BY at_ms, id LIMIT 1";
-        let near = params![org.to_bytes(), LIST_USAGE, to_ms];
-        let mark = query_one(connection, sql, near, |row| {
-            Ok(EventId::from_bytes(get(row, 0)?))
+        let sql = "SELECT place FROM marks WHERE org = ?1 AND at_ms >= ?2
+             ORDER BY at_ms, place LIMIT 1";
+        let mark = query_one(connection, sql, params![org.to_bytes(), to_ms], |row| {
+            get(row, 0)
         })?;
         if mark.is_some() {
             return Ok(mark);
@@ -89,32 +152,38 @@ fn begin(
     Ok(wallets::one(connection, org)?.and_then(|row| row.tail.usage_head))
 }
 
-/// Walks an org's events, newest first, from `after` on. `see` says whether to go on.
+/// Walks an org's events, newest first, from after `after` on. `see` says whether to go on.
 pub fn walk(
     connection: &Connection,
     org: OrgId,
     filter: &UsageFilter,
-    after: Option<EventId>,
-    mut see: impl FnMut(UsageView) -> bool,
+    after: Option<Place>,
+    mut see: impl FnMut(Place, UsageView) -> bool,
 ) -> Result<(), ReadError> {
+    let mut entries = ChunkReader::new(connection, List::Usage);
+    let mut views = Views::new(connection);
     let mut next = match after {
         None => begin(connection, org, filter.to_ms)?,
-        Some(after) => one(connection, org, after)?.ok_or(ReadError::Cursor)?.1,
+        Some(after) => {
+            let record = read(&mut entries, org, after)?.ok_or(ReadError::Cursor)?;
+            record.previous
+        }
     };
-    while let Some(id) = next {
-        let (view, previous) = one(connection, org, id)?.ok_or_else(|| {
+    while let Some(place) = next {
+        let record = read(&mut entries, org, place)?.ok_or_else(|| {
+            let number = place.number();
             damaged(DamagedRow(format!(
-                "the link to event `{id}` leads nowhere"
+                "a link to place {number} of the usage events leads nowhere"
             )))
         })?;
         if filter
             .from_ms
-            .is_some_and(|from| view.recorded_at_ms < from)
+            .is_some_and(|from| record.recorded_at_ms < from)
         {
             break;
         }
-        next = previous;
-        if !see(view) {
+        next = record.previous;
+        if !see(place, views.view(place, record)?) {
             break;
         }
     }
@@ -151,28 +220,26 @@ pub fn page(
     page: PageRequest,
 ) -> Result<Page<UsageView>, ReadError> {
     let limit = page.limit.clamp(1, PageRequest::LIMIT_MAX);
+    let after = page
+        .after
+        .map(|after| Place::from_cursor(after).ok_or(ReadError::Cursor))
+        .transpose()?;
     let mut items = Vec::new();
     let mut next = None;
     let mut last = None;
     let mut looks = 0_usize;
-    walk(
-        connection,
-        org,
-        filter,
-        page.after.map(EventId::new),
-        |view| {
-            if items.len() >= limit || looks >= LOOKS_MAX {
-                next = last;
-                return false;
-            }
-            looks = looks.saturating_add(1);
-            last = Some(view.id.get());
-            if matches(filter, &view) {
-                items.push(view);
-            }
-            true
-        },
-    )?;
+    walk(connection, org, filter, after, |place, view| {
+        if items.len() >= limit || looks >= LOOKS_MAX {
+            next = last;
+            return false;
+        }
+        looks = looks.saturating_add(1);
+        last = Some(place.cursor());
+        if matches(filter, &view) {
+            items.push(view);
+        }
+        true
+    })?;
     Ok(Page { items, next })
 }
 
@@ -193,22 +260,42 @@ pub fn unpriced(
     })
 }
 
+/// The entry of a charge's receipt.
+pub fn receipt_record(
+    connection: &Connection,
+    org: OrgId,
+    charge: ChargeId,
+) -> Result<Option<ReceiptRecord>, StorageError> {
+    let Some(place) = ids::find(connection, List::Receipts, charge.get())? else {
+        return Ok(None);
+    };
+    let mut entries = ChunkReader::new(connection, List::Receipts);
+    let record = entries
+        .entry(place)?
+        .map(records::receipt)
+        .transpose()
+        .map_err(damaged)?;
+    Ok(record.filter(|record| record.org == org))
+}
+
 /// The receipt of a charge.
 pub fn receipt(
     connection: &Connection,
     org: OrgId,
     charge: ChargeId,
 ) -> Result<Option<Receipt>, StorageError> {
-    let sql = "SELECT r.event, r.body, u.body FROM receipts r
-         JOIN usage_events u ON u.id = r.event
-         WHERE r.charge = ?1 AND r.org = ?2";
-    let ids = params![charge.to_bytes(), org.to_bytes()];
-    query_one(connection, sql, ids, |row| {
-        Ok(Receipt {
-            charge,
-            event_id: EventId::from_bytes(get(row, 0)?),
-            event: usage(blob(row, 2)?).map_err(damaged)?.event,
-            pricing: receipt_row(blob(row, 1)?).map_err(damaged)?,
-        })
-    })
+    let Some(record) = receipt_record(connection, org, charge)? else {
+        return Ok(None);
+    };
+    let usage = at(connection, org, record.usage)?.ok_or_else(|| {
+        damaged(DamagedRow(format!(
+            "the usage event of charge `{charge}` is gone"
+        )))
+    })?;
+    Ok(Some(Receipt {
+        charge,
+        event_id: record.event,
+        event: usage_body(&usage.body).map_err(damaged)?.event,
+        pricing: receipt_body(&record.body).map_err(damaged)?,
+    }))
 }

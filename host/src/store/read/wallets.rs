@@ -4,7 +4,7 @@ use super::super::write::memory::Tail;
 use super::{blob, count, get, known, nanos, query, query_one};
 use crate::service::ledger::failure::StorageError;
 use farebox_ledger::account::{Account, Balances};
-use farebox_ledger::ids::{CommodityId, EventId, OrgId, TransactionId};
+use farebox_ledger::ids::{CommodityId, OrgId};
 use farebox_ledger::state::Wallet;
 use rusqlite::{Connection, Row};
 
@@ -41,9 +41,9 @@ fn read(row: &Row<'_>) -> Result<WalletRow, StorageError> {
         org: OrgId::from_bytes(get(row, 0)?),
         wallet,
         tail: Tail {
-            head: get::<Option<[u8; 16]>>(row, 7)?.map(TransactionId::from_bytes),
+            head: get(row, 7)?,
             usage_seq: count(row, 8)?,
-            usage_head: get::<Option<[u8; 16]>>(row, 9)?.map(EventId::from_bytes),
+            usage_head: get(row, 9)?,
             month: get(row, 10)?,
             month_nanos: nanos(row, 11)?,
         },

@@ -27,6 +27,11 @@ impl Out {
         out
     }
 
+    /// Goes on after bytes that stand already.
+    pub fn onto(bytes: Vec<u8>) -> Self {
+        Self(Encoder::new(bytes))
+    }
+
     /// The bytes.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0.into_writer()
@@ -91,6 +96,20 @@ impl<'b> In<'b> {
             return Err(Error::message("unknown version of a stored body"));
         }
         Ok(input)
+    }
+
+    /// An entry, whose version is its list's.
+    pub fn of(bytes: &'b [u8]) -> Self {
+        Self(Decoder::new(bytes))
+    }
+
+    /// Bytes, or nothing.
+    pub fn optional_bytes(&mut self) -> Result<Option<&'b [u8]>, Error> {
+        Ok(if self.is_null()? {
+            None
+        } else {
+            Some(self.bytes()?)
+        })
     }
 
     /// A number that is never negative.

@@ -7,7 +7,9 @@ use super::cbor::{Cbor, In, Out};
 use farebox_ledger::account::Account;
 use farebox_ledger::effect::{Charged, Outcome, Refunded};
 use farebox_ledger::hold::{Dimensions, Hold, HoldEnd, Payer, Reserve};
-use farebox_ledger::ids::{ChargeId, CommodityId, EventId, GrantId, HoldId, KeyId, TransactionId};
+use farebox_ledger::ids::{
+    ChargeId, CommodityId, EventId, GrantId, HoldId, KeyId, OrgId, TransactionId,
+};
 use farebox_ledger::transaction::{Movement, Posting, Postings};
 use farebox_pricing::money::Nanos;
 use minicbor::decode::Error;
@@ -28,7 +30,15 @@ macro_rules! ids {
         }
     )*};
 }
-ids!(ChargeId, CommodityId, EventId, HoldId, KeyId, TransactionId);
+ids!(
+    ChargeId,
+    CommodityId,
+    EventId,
+    HoldId,
+    KeyId,
+    OrgId,
+    TransactionId
+);
 
 /// The payer of no lot: the credit limit.
 const CREDIT: u128 = 0;
@@ -101,9 +111,8 @@ pub fn dimensions(body: &[u8]) -> Result<Arc<Dimensions>, Error> {
     Ok(Arc::new(dimensions))
 }
 
-/// All of a hold but its id.
-pub fn hold_body(hold: &Hold) -> Vec<u8> {
-    let mut out = Out::new(VERSION);
+/// Writes all of a hold but its id.
+pub fn put_hold(out: &mut Out, hold: &Hold) {
     out.put(&hold.amount)
         .list(&hold.reserves)
         .put(&hold.captured)
@@ -113,16 +122,14 @@ pub fn hold_body(hold: &Hold) -> Vec<u8> {
         .put(&hold.closing)
         .put(&*hold.dimensions)
         .put(&hold.context);
-    out.into_bytes()
 }
 
-/// A hold from its id and the rest.
+/// Reads all of a hold but its id.
 ///
 /// # Errors
-/// The bytes are not such a body.
-pub fn hold(id: HoldId, body: &[u8]) -> Result<Hold, Error> {
-    let mut input = In::new(body, VERSION)?;
-    let hold = Hold {
+/// What stands there is no hold.
+pub fn get_hold(input: &mut In<'_>, id: HoldId) -> Result<Hold, Error> {
+    Ok(Hold {
         id,
         amount: input.get()?,
         reserves: input.list()?,
@@ -133,9 +140,7 @@ pub fn hold(id: HoldId, body: &[u8]) -> Result<Hold, Error> {
         closing: input.get()?,
         dimensions: Arc::new(input.get()?),
         context: input.get()?,
-    };
-    input.end()?;
-    Ok(hold)
+    })
 }
 
 /// The number that stands for the end of a hold in rows. Never reused.

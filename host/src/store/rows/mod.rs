@@ -8,4 +8,5 @@ pub mod cbor;
 pub mod ledger;
 pub mod pricing;
 pub mod quote;
+pub mod records;
 pub mod usage;

@@ -330,3 +330,44 @@ fn the_directory_keeps_orgs_and_keys_apart() {
         Err(WriteError::Directory(DirectoryRefusal::OrgExists(_)))
     ));
 }
+
+#[test]
+fn who_called_is_forgotten_and_the_call_stays() {
+    let mut house = House::new();
+    let org = house.org("acme", 1_000_000);
+    let other = house.org("other", 1_000_000);
+    let mut events = Vec::new();
+    for turn in 0..100 {
+        let usage = house.usage(if turn % 3 == 0 { other } else { org }, None, Some(10));
+        events.push((usage.org, usage.event_id));
+        house.write(Action::Usage(Box::new(usage))).unwrap();
+    }
+    let known = |house: &House| -> Vec<bool> {
+        let seen = events.iter().map(|(org, event)| {
+            let usage = house.store.usage_event(*org, *event).unwrap().unwrap();
+            !usage.personal.is_empty()
+        });
+        seen.collect()
+    };
+    let erase = |house: &House, event| {
+        let write = DirectoryWrite::ErasePersonal { org, event };
+        house.write(Action::Directory(write)).unwrap();
+    };
+    assert!(known(&house).iter().all(|known| *known));
+    // Another org's call is none of one's own.
+    erase(&house, Some(events[0].1));
+    assert!(known(&house).iter().all(|known| *known));
+    erase(&house, Some(events[40].1));
+    house.reopen();
+    let one_less = known(&house);
+    assert!(
+        one_less
+            .iter()
+            .enumerate()
+            .all(|(at, known)| *known == (at != 40))
+    );
+    erase(&house, None);
+    house.reopen();
+    let theirs: Vec<bool> = events.iter().map(|(of, _)| *of == other).collect();
+    assert_eq!(known(&house), theirs);
+}

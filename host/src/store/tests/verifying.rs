@@ -5,8 +5,15 @@ use crate::service::ledger::receipt::Receipt;
 use crate::service::ledger::view::SignedHead;
 use crate::service::ledger::write::SettleWrite;
 use crate::store::backup::{BackupError, backup, restore};
+use crate::store::chunks::{Entries, List, Place, Seen, encode};
+use crate::store::rows::cbor::Out;
+use crate::store::rows::ledger::postings_bytes;
+use crate::store::rows::records;
 use crate::store::verify::{Evidence, Report, verify};
 use farebox_ledger::command::{AbsorbShortfall, ReleaseHold};
+use farebox_ledger::hold::EndedHold;
+use farebox_ledger::transaction::Transaction;
+use std::collections::BTreeMap;
 
 /// A ledger with some of everything in it, and one of its charges.
 fn lived_in() -> (House, OrgId) {
@@ -106,58 +113,232 @@ fn a_ledger_that_lived_is_clean() {
     );
 }
 
+/// Rewrites every entry of a list behind the ledger's back; an entry that becomes `None` is cut
+/// out, and what came after it in its chunk moves up.
+fn rewrite(house: &House, list: List, change: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    house.store.close();
+    let connection = rusqlite::Connection::open(house.folder.path().join("ledger.db")).unwrap();
+    let mut chunks: BTreeMap<i64, (Vec<u8>, Vec<u32>)> = BTreeMap::new();
+    let mut entries = Entries::new(&connection, list);
+    let mut changed = false;
+    while let Some(Seen::Entry(place, bytes)) = entries.next().unwrap() {
+        let new = change(bytes);
+        changed |= new.as_deref() != Some(bytes);
+        let (all, ends) = chunks.entry(place.chunk()).or_default();
+        if let Some(new) = new {
+            all.extend_from_slice(&new);
+            ends.push(u32::try_from(all.len()).unwrap());
+        }
+    }
+    assert!(changed, "nothing of {list:?} was changed");
+    let table = list.table();
+    let sql: String = chunks
+        .iter()
+        .map(|(number, (all, ends))| {
+            let bytes = hex::encode(encode(all, ends));
+            format!("UPDATE {table} SET entries = x'{bytes}' WHERE chunk = {number};")
+        })
+        .collect();
+    drop(connection);
+    tamper(house, &sql);
+}
+
+fn rewrite_transactions(house: &House, change: impl Fn(&mut Transaction) -> bool) {
+    rewrite(house, List::Transactions, |bytes| {
+        let mut record = records::transaction(bytes).unwrap();
+        if !change(&mut record.transaction) {
+            return None;
+        }
+        let mut out = Out::onto(Vec::new());
+        records::put_transaction(&mut out, &record.transaction, record.previous);
+        Some(out.into_bytes())
+    });
+}
+
+fn rewrite_usage(house: &House, change: impl Fn(&mut records::UsageRecord) -> bool) {
+    rewrite(house, List::Usage, |bytes| {
+        let mut record = records::usage(bytes).unwrap();
+        if !change(&mut record) {
+            return None;
+        }
+        let new = records::NewUsage {
+            id: record.id,
+            org: record.org,
+            occurred_at_ms: record.occurred_at_ms,
+            recorded_at_ms: record.recorded_at_ms,
+            hold: record.hold,
+            charge: record.charge,
+            dimensions: &record.dimensions,
+            body: &record.body,
+            raw: record.raw.as_deref(),
+        };
+        let mut out = Out::onto(Vec::new());
+        records::put_usage(&mut out, &new, record.seq, record.previous);
+        Some(out.into_bytes())
+    });
+}
+
+fn rewrite_receipts(house: &House, change: impl Fn(&mut records::ReceiptRecord) -> bool) {
+    rewrite(house, List::Receipts, |bytes| {
+        let mut record = records::receipt(bytes).unwrap();
+        if !change(&mut record) {
+            return None;
+        }
+        let new = records::NewReceipt {
+            charge: record.charge,
+            org: record.org,
+            event: record.event,
+            usage: record.usage,
+            transaction: record.transaction,
+            body: &record.body,
+        };
+        let mut out = Out::onto(Vec::new());
+        records::put_receipt(&mut out, &new);
+        Some(out.into_bytes())
+    });
+}
+
+fn rewrite_hold_ends(house: &House, change: impl Fn(&mut EndedHold) -> bool) {
+    rewrite(house, List::Holds, |bytes| {
+        let record = records::hold(bytes).unwrap();
+        let records::HoldFact::Ended(mut ended, before) = record.what else {
+            return Some(bytes.to_vec());
+        };
+        if !change(&mut ended) {
+            return None;
+        }
+        let mut out = Out::onto(Vec::new());
+        records::put_hold_end(&mut out, record.org, &ended, before);
+        Some(out.into_bytes())
+    });
+}
+
+type Damage = (&'static str, &'static str, fn(&House));
+
+/// What somebody may do to a file, the invariant it breaks, and a part of what must be said.
+const DAMAGES: &[Damage] = &[
+    ("L5", "", |house| {
+        rewrite_transactions(house, |transaction| {
+            transaction.at_ms += i64::from(transaction.seq == 3);
+            true
+        });
+    }),
+    ("L1", "sum to", |house| {
+        rewrite(house, List::Transactions, |bytes| {
+            let record = records::transaction(bytes).unwrap();
+            let postings = postings_bytes(&record.transaction.postings);
+            let mut bytes = bytes.to_vec();
+            if record.transaction.seq == 3 {
+                let at = bytes
+                    .windows(postings.len())
+                    .position(|part| part == postings);
+                bytes[at.unwrap() + 8] ^= 1;
+            }
+            Some(bytes)
+        });
+    }),
+    ("L5", "", |house| {
+        rewrite_transactions(house, |transaction| transaction.seq != 4);
+    }),
+    ("L5", "", |house| {
+        tamper(house, "DELETE FROM transactions WHERE chunk = 9")
+    }),
+    ("L5", "", |house| {
+        tamper(
+            house,
+            "DELETE FROM transactions WHERE chunk = (SELECT max(chunk) FROM transactions)",
+        );
+    }),
+    ("L4", "chunk 7 of `receipts` cannot be read", |house| {
+        tamper(
+            house,
+            "UPDATE receipts SET entries = substr(entries, 1, 40) WHERE chunk = 7",
+        );
+    }),
+    ("L5", "is not what was chained", |house| {
+        rewrite_receipts(house, |receipt| {
+            receipt.body[10] ^= 1;
+            true
+        });
+    }),
+    ("L5", "is missing", |house| {
+        tamper(
+            house,
+            "DELETE FROM receipts WHERE chunk = (SELECT max(chunk) FROM receipts)",
+        );
+    }),
+    ("L5", "belongs to no transaction", |house| {
+        rewrite_receipts(house, |receipt| {
+            receipt.transaction = Place::new(receipt.transaction.chunk(), 9);
+            true
+        });
+    }),
+    ("L6", "`receipts` are found by id", |house| {
+        rewrite_receipts(house, |receipt| {
+            receipt.charge = ChargeId::new(receipt.charge.get() ^ 1);
+            true
+        });
+    }),
+    ("L6", "`usage_events` are found by id", |house| {
+        tamper(house, "DELETE FROM ids WHERE list = 1")
+    }),
+    ("L7", "`holds` are found by id", |house| {
+        tamper(house, "DELETE FROM holds_ended")
+    }),
+    ("L5", "is not what was chained", |house| {
+        rewrite_usage(house, |usage| {
+            usage.raw = Some(b"{}".as_slice().into());
+            true
+        });
+    }),
+    ("L5", "is not linked", |house| {
+        rewrite_usage(house, |usage| {
+            usage.previous = None;
+            true
+        });
+    }),
+    ("L4", "usage events of", |house| {
+        rewrite_usage(house, |usage| usage.charge.is_some())
+    }),
+    ("L5", "is not what was chained", |house| {
+        tamper(house, "UPDATE notes SET note = 'invoice 8'")
+    }),
+    ("L2", "", |house| {
+        tamper(
+            house,
+            "UPDATE lots SET remaining_nanos = remaining_nanos + 1",
+        )
+    }),
+    ("L6", "neither a charge nor a place", |house| {
+        tamper(house, "DELETE FROM unpriced")
+    }),
+    ("L6", "effects that are gone", |house| {
+        tamper(house, "DELETE FROM effects")
+    }),
+    ("L7", "", |house| {
+        rewrite_hold_ends(house, |ended| {
+            ended.returned = ended.returned.checked_add(nanos(1_000)).unwrap();
+            true
+        });
+    }),
+    ("L2", "", |house| {
+        tamper(
+            house,
+            "UPDATE wallets SET overdraft_nanos = overdraft_nanos + 7",
+        )
+    }),
+];
+
 #[test]
 fn every_kind_of_tampering_is_found() {
-    let newest = "(SELECT head FROM wallets ORDER BY seq DESC LIMIT 1)";
-    for (invariants, sql) in [
-        (
-            "L5",
-            "UPDATE transactions SET at_ms = at_ms + 1 WHERE seq = 3",
-        ),
-        (
-            "L1",
-            "UPDATE transactions SET postings = substr(postings, 1, 9) WHERE seq = 3",
-        ),
-        ("L5", "DELETE FROM transactions WHERE seq = 4"),
-        (
-            "L5",
-            &format!("DELETE FROM transactions WHERE id = {newest}"),
-        ),
-        (
-            "L5",
-            "UPDATE receipts SET body = (SELECT body FROM receipts LIMIT 1)",
-        ),
-        (
-            "L5",
-            "DELETE FROM receipts WHERE charge = (SELECT max(charge) FROM receipts)",
-        ),
-        ("L5", "UPDATE usage_events SET raw = x'7b7d' WHERE seq = 2"),
-        ("L4", "DELETE FROM usage_events WHERE charge IS NULL"),
-        ("L5", "UPDATE notes SET note = 'invoice 8'"),
-        (
-            "L2",
-            "UPDATE lots SET remaining_nanos = remaining_nanos + 1",
-        ),
-        ("L6", "DELETE FROM unpriced"),
-        ("L6", "DELETE FROM effects"),
-        (
-            "L7",
-            "UPDATE holds_ended SET returned_nanos = returned_nanos + 1000",
-        ),
-        (
-            "L2",
-            "UPDATE wallets SET overdraft_nanos = overdraft_nanos + 7",
-        ),
-    ] {
+    for (number, (invariant, said, damage)) in DAMAGES.iter().enumerate() {
         let (house, _) = lived_in();
-        tamper(&house, sql);
-        let report = report(&house);
-        let found: Vec<_> = report
-            .findings
+        damage(&house);
+        let findings = report(&house).findings;
+        let found = findings
             .iter()
-            .map(|finding| &*finding.invariant)
-            .collect();
-        assert!(found.contains(&invariants), "{sql}: {:?}", report.findings);
+            .any(|finding| finding.invariant == *invariant && finding.what.contains(said));
+        assert!(found, "damage {number} ({invariant} {said}): {findings:#?}");
     }
 }
 
@@ -259,10 +440,10 @@ fn a_backup_of_a_serving_ledger_is_restored_and_goes_on() {
 #[test]
 fn a_broken_backup_is_not_restored() {
     let (house, _) = lived_in();
-    tamper(
-        &house,
-        "UPDATE transactions SET at_ms = at_ms + 1 WHERE seq = 3",
-    );
+    rewrite_transactions(&house, |transaction| {
+        transaction.at_ms += i64::from(transaction.seq == 3);
+        true
+    });
     let other = tempfile::tempdir().unwrap();
     let file = other.path().join("ledger.backup");
     backup(&DataDirectory::new(house.folder.path()), &file).unwrap();

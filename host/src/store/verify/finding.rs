@@ -3,7 +3,7 @@
 use super::super::directory::DirectoryError;
 use super::super::migrate::MigrateError;
 use crate::service::ledger::failure::StorageError;
-use farebox_ledger::ids::{ChargeId, EventId, OrgId, TransactionId};
+use farebox_ledger::ids::{ChargeId, EventId, HoldId, OrgId, TransactionId};
 use std::fmt;
 
 /// Why nothing can be verified.
@@ -49,6 +49,8 @@ pub enum Problem {
     File(String),
     #[error("the guard `{0}` of an append-only table is missing or changed")]
     Guard(String),
+    #[error("chunk {chunk} of `{table}` cannot be read")]
+    Unreadable { table: &'static str, chunk: i64 },
     #[error("active holds put aside more than can be counted")]
     HeldRange,
     #[error("the exported head of transaction {seq} was not signed by its key")]
@@ -61,6 +63,8 @@ pub enum Problem {
     BesideMissing { id: TransactionId },
     #[error("transaction `{id}`: its receipt, usage event or note is not what was chained")]
     BesideChanged { id: TransactionId },
+    #[error("the receipt of `{charge}` belongs to no transaction")]
+    ReceiptAlone { charge: ChargeId },
     #[error("the receipt of `{charge}` cannot be read: {why}")]
     Receipt { charge: ChargeId, why: String },
     #[error("`{charge}` posted {posted_nanos} nano-credits, its receipt says {receipt_nanos}")]
@@ -80,6 +84,17 @@ pub enum Problem {
     },
     #[error("usage event `{0}` has neither a charge nor a place among what waits for a price")]
     UsageDropped(EventId),
+    #[error("usage event `{0}` is not linked to the one before it")]
+    UsageLink(EventId),
+    #[error("hold `{0}` ended, but what it was is gone")]
+    HoldGone(HoldId),
+    #[error("{found} of {expected} entries of `{table}` are found by id, {astray} of them astray")]
+    Places {
+        table: &'static str,
+        expected: u64,
+        found: u64,
+        astray: u64,
+    },
     #[error("{found} usage events of {expected} are there")]
     UsageMissing { expected: u64, found: u64 },
     #[error("{0} idempotency keys lead to effects that are gone")]
@@ -101,6 +116,8 @@ pub struct Report {
     pub usage_events: u64,
     /// Holds looked at, active and over.
     pub holds: u64,
+    /// Those of them that are over.
+    pub holds_ended: u64,
     /// What is broken, at most [`Report::FINDINGS_MAX`] of it.
     pub findings: Vec<Finding>,
     /// How much more is broken.

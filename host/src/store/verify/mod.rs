@@ -13,6 +13,7 @@
 //! | L10 | each price is its receipt's, rounded once, and its lines' sum; with a pricer, priced again |
 
 mod finding;
+mod lists;
 mod rows;
 
 pub use finding::{Finding, Problem, Report, VerifyError};
@@ -95,15 +96,16 @@ impl Audit {
             }
         }
         self.journal(connection, evidence.reprice)?;
-        for (org, hold) in holds::active(connection, None)? {
+        for active in holds::active(connection, None)? {
             self.report.holds = self.report.holds.saturating_add(1);
-            match self.auditors.get_mut(&org) {
-                Some(auditor) => auditor.active_hold(&hold),
-                None => self.report.orphan(org, &hold.id),
+            match self.auditors.get_mut(&active.org) {
+                Some(auditor) => auditor.active_hold(&active.hold),
+                None => self.report.orphan(active.org, &active.hold.id),
             }
         }
         self.ended_holds(connection)?;
-        rows::usage(connection, &mut self.report)?;
+        lists::usage(connection, &mut self.report)?;
+        lists::places(connection, &mut self.report)?;
         rows::keys(connection, &mut self.report)?;
         Ok(())
     }
@@ -112,8 +114,8 @@ impl Audit {
     /// that, and proves it against lots and limits.
     fn wallets(&mut self, connection: &Connection) -> Result<(), VerifyError> {
         let mut by_org: BTreeMap<OrgId, Vec<_>> = BTreeMap::new();
-        for (org, hold) in holds::active(connection, None)? {
-            by_org.entry(org).or_default().push(hold);
+        for active in holds::active(connection, None)? {
+            by_org.entry(active.org).or_default().push(active.hold);
         }
         for row in wallets::all(connection)? {
             let mut wallet = row.wallet;
@@ -157,25 +159,26 @@ impl Audit {
         mut reprice: Option<&mut Reprice<'_>>,
     ) -> Result<(), VerifyError> {
         let mut last: BTreeMap<OrgId, rows::Last> = BTreeMap::new();
-        rows::journal(connection, |entry| {
-            let row = entry.row;
-            let mut transaction = row.transaction;
+        let mut journal = rows::Journal::new(connection);
+        while let Some(entry) = journal.next(&mut self.report)? {
+            let record = entry.record;
+            let mut transaction = record.transaction;
             let org = transaction.org;
             self.report.transactions = self.report.transactions.saturating_add(1);
             let last = last.entry(org).or_default();
             transaction.prev_hash = last.hash;
-            if row.previous != last.id {
+            if record.previous != last.place {
                 let id = transaction.id;
                 self.report.add("L5", Some(org), Problem::Link { id });
             }
             *last = rows::Last {
-                id: Some(transaction.id),
+                place: Some(entry.place),
                 hash: transaction.hash,
             };
             match self.auditors.get_mut(&org) {
                 None => self.report.orphan(org, &transaction.id),
                 Some(auditor) => {
-                    match row.unbalanced {
+                    match record.unbalanced {
                         Some(error) => auditor.unbalanced(
                             transaction.id,
                             transaction.seq,
@@ -189,16 +192,18 @@ impl Audit {
                 }
             }
             rows::beside(&transaction, &entry.beside, &mut self.report, &mut reprice);
-        })?;
+        }
         Ok(())
     }
 
     fn ended_holds(&mut self, connection: &Connection) -> Result<(), VerifyError> {
-        rows::ended_holds(connection, |org, hold, ended| {
-            self.report.holds = self.report.holds.saturating_add(1);
-            match self.auditors.get_mut(&org) {
-                Some(auditor) => auditor.ended_hold(hold.amount, &ended),
-                None => self.report.orphan(org, &hold.id),
+        let auditors = &mut self.auditors;
+        lists::ended_holds(connection, &mut self.report, |report, org, hold, ended| {
+            report.holds = report.holds.saturating_add(1);
+            report.holds_ended = report.holds_ended.saturating_add(1);
+            match auditors.get_mut(&org) {
+                Some(auditor) => auditor.ended_hold(hold.amount, ended),
+                None => report.orphan(org, &hold.id),
             }
         })?;
         Ok(())

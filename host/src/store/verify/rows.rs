@@ -1,36 +1,37 @@
 //! What can be wrong with rows: the file, the guards, what stands beside a transaction, usage that
 //! nobody charged, keys that lead nowhere.
 
+use super::super::chunks::{ChunkReader, Entries, List, Place, Seen};
 use super::super::connection::{damaged, failure};
 use super::super::dedupe::EffectId;
 use super::super::migrate::guard_triggers;
-use super::super::read::journal::{self, JournalRow};
-use super::super::read::{blob, count, get, holds, query};
+use super::super::read::{blob, get, query, query_one};
+use super::super::rows::records::{self, ReceiptRecord, TransactionRecord, UsageRecord};
 use super::super::rows::usage::{detail_digest, note_digest, receipt, usage as usage_body};
-use super::super::write::outcome::Place;
+use super::super::write::outcome::Place as EffectPlace;
 use super::Reprice;
 use super::finding::{Problem, Report};
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::receipt::{Pricing, Receipt};
 use farebox_ledger::account::Account;
-use farebox_ledger::hold::{EndedHold, Hold};
-use farebox_ledger::ids::{ChargeId, Digest, EventId, OrgId, TransactionId};
+use farebox_ledger::ids::{ChargeId, Digest};
 use farebox_ledger::transaction::{Transaction, TransactionKind};
 use farebox_pricing::exact;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension};
 use std::collections::BTreeMap;
 
 /// The last transaction seen of an org.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Last {
-    pub id: Option<TransactionId>,
+    pub place: Option<Place>,
     pub hash: Digest,
 }
 
-/// A transaction's row, and the rows beside it.
+/// A transaction's entry, and what stands beside it.
 #[derive(Debug)]
 pub struct Entry {
-    pub row: JournalRow,
+    pub place: Place,
+    pub record: TransactionRecord,
     pub beside: Beside,
 }
 
@@ -38,9 +39,29 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct Beside {
     note: Option<String>,
-    usage: Option<Vec<u8>>,
-    raw: Option<Vec<u8>>,
-    receipt: Option<Vec<u8>>,
+    usage: Option<UsageRecord>,
+    receipt: Option<ReceiptRecord>,
+}
+
+/// The next entry of a list that can be read; what cannot is reported.
+pub fn next<T>(
+    entries: &mut Entries<'_>,
+    list: List,
+    report: &mut Report,
+    read: impl Fn(&[u8]) -> Result<T, minicbor::decode::Error>,
+) -> Result<Option<(Place, T)>, StorageError> {
+    loop {
+        let chunk = match entries.next()? {
+            None => return Ok(None),
+            Some(Seen::Unreadable(chunk)) => chunk,
+            Some(Seen::Entry(place, bytes)) => match read(bytes) {
+                Ok(record) => return Ok(Some((place, record))),
+                Err(_) => place.chunk(),
+            },
+        };
+        let table = list.table();
+        report.add("L4", None, Problem::Unreadable { table, chunk });
+    }
 }
 
 /// The file itself, as SQLite checks it.
@@ -69,30 +90,113 @@ pub fn guards(connection: &Connection, report: &mut Report) -> Result<(), Storag
     Ok(())
 }
 
-/// Every transaction in the order of ids, which is the order they were posted in.
-pub fn journal(connection: &Connection, mut see: impl FnMut(Entry)) -> Result<(), StorageError> {
-    let sql = format!(
-        "SELECT {}, n.note, u.body, u.raw, r.body FROM transactions t
-         LEFT JOIN notes n ON n.\"transaction\" = t.id
-         LEFT JOIN usage_events u ON t.kind = 4 AND u.id = t.second
-         LEFT JOIN receipts r ON t.kind = 4 AND r.charge = t.subject
-         ORDER BY t.id",
-        journal::COLUMNS
-    );
-    let mut statement = connection.prepare(&sql).map_err(failure)?;
-    let mut rows = statement.query([]).map_err(failure)?;
-    while let Some(row) = rows.next().map_err(failure)? {
-        see(Entry {
-            row: journal::read(row)?,
-            beside: Beside {
-                note: get(row, 14)?,
-                usage: get(row, 15)?,
-                raw: get(row, 16)?,
-                receipt: get(row, 17)?,
-            },
-        });
+/// Every transaction in the order they were posted in, with what stands beside it.
+pub struct Journal<'c> {
+    connection: &'c Connection,
+    transactions: Entries<'c>,
+    receipts: Receipts<'c>,
+    usage: ChunkReader<'c>,
+}
+
+impl<'c> Journal<'c> {
+    pub fn new(connection: &'c Connection) -> Self {
+        Self {
+            connection,
+            transactions: Entries::new(connection, List::Transactions),
+            receipts: Receipts::new(connection),
+            usage: ChunkReader::new(connection, List::Usage),
+        }
     }
-    Ok(())
+
+    /// The next transaction.
+    pub fn next(&mut self, report: &mut Report) -> Result<Option<Entry>, StorageError> {
+        let list = List::Transactions;
+        let read = records::transaction;
+        let Some((place, record)) = next(&mut self.transactions, list, report, read)? else {
+            self.receipts.finish(report)?;
+            return Ok(None);
+        };
+        let mut beside = Beside::default();
+        if let TransactionKind::Charge { event, .. } = record.transaction.kind {
+            beside.receipt = self.receipts.of(place, report)?;
+            if let Some(receipt) = &beside.receipt {
+                // What cannot be read is reported where usage events are looked at.
+                let entry = self.usage.entry(receipt.usage).ok().flatten();
+                beside.usage = entry
+                    .and_then(|entry| records::usage(entry).ok())
+                    .filter(|usage| usage.id == event && usage.org == record.transaction.org);
+            }
+        } else {
+            let sql = "SELECT note FROM notes WHERE \"transaction\" = ?1";
+            let id = record.transaction.id.to_bytes();
+            beside.note = query_one(self.connection, sql, [id], |row| get(row, 0))?;
+        }
+        Ok(Some(Entry {
+            place,
+            record,
+            beside,
+        }))
+    }
+}
+
+/// Receipts in the order of their transactions.
+struct Receipts<'c> {
+    entries: Entries<'c>,
+    waiting: Option<ReceiptRecord>,
+}
+
+impl<'c> Receipts<'c> {
+    const fn new(connection: &'c Connection) -> Self {
+        Self {
+            entries: Entries::new(connection, List::Receipts),
+            waiting: None,
+        }
+    }
+
+    /// The receipt of the transaction at a place. Places only rise.
+    fn of(
+        &mut self,
+        transaction: Place,
+        report: &mut Report,
+    ) -> Result<Option<ReceiptRecord>, StorageError> {
+        loop {
+            let next = match self.waiting.take() {
+                Some(waiting) => waiting,
+                None => match self.read(report)? {
+                    None => return Ok(None),
+                    Some(next) => next,
+                },
+            };
+            match next.transaction.cmp(&transaction) {
+                std::cmp::Ordering::Equal => return Ok(Some(next)),
+                std::cmp::Ordering::Greater => {
+                    self.waiting = Some(next);
+                    return Ok(None);
+                }
+                std::cmp::Ordering::Less => alone(&next, report),
+            }
+        }
+    }
+
+    fn read(&mut self, report: &mut Report) -> Result<Option<ReceiptRecord>, StorageError> {
+        let read = next(&mut self.entries, List::Receipts, report, records::receipt)?;
+        Ok(read.map(|(_, record)| record))
+    }
+
+    fn finish(&mut self, report: &mut Report) -> Result<(), StorageError> {
+        if let Some(waiting) = self.waiting.take() {
+            alone(&waiting, report);
+        }
+        while let Some(more) = self.read(report)? {
+            alone(&more, report);
+        }
+        Ok(())
+    }
+}
+
+fn alone(receipt: &ReceiptRecord, report: &mut Report) {
+    let charge = receipt.charge;
+    report.add("L5", Some(receipt.org), Problem::ReceiptAlone { charge });
 }
 
 /// What stands beside a transaction is what was chained with it (L5), and its price is the
@@ -114,16 +218,20 @@ pub fn beside(
         }
         return;
     };
-    let (Some(usage), Some(receipt_bytes)) = (&beside.usage, &beside.receipt) else {
+    let (Some(usage), Some(receipted)) = (&beside.usage, &beside.receipt) else {
         report.add("L5", org, Problem::BesideMissing { id });
         return;
     };
     report.receipts = report.receipts.saturating_add(1);
-    let digest = detail_digest(usage, beside.raw.as_deref(), receipt_bytes);
-    if digest != transaction.detail_digest {
+    let digest = detail_digest(&usage.body, usage.raw.as_deref(), &receipted.body);
+    let same = (receipted.charge, receipted.event) == (charge, event)
+        && Some(receipted.org) == org
+        && usage.charge.is_none_or(|(of_usage, ..)| of_usage == charge);
+    if !same || digest != transaction.detail_digest {
         report.add("L5", org, Problem::BesideChanged { id });
     }
-    let read = usage_body(usage).and_then(|usage| Ok((usage.event, receipt(receipt_bytes)?)));
+    let read =
+        usage_body(&usage.body).and_then(|usage| Ok((usage.event, receipt(&receipted.body)?)));
     let (event_body, pricing) = match read {
         Ok(read) => read,
         Err(error) => {
@@ -176,59 +284,13 @@ fn check_price(
     }
 }
 
-/// Every ended hold.
-pub fn ended_holds(
-    connection: &Connection,
-    mut see: impl FnMut(OrgId, Hold, EndedHold),
-) -> Result<(), StorageError> {
-    let sql = "SELECT id, body, \"end\", ended_at_ms, captured_nanos, returned_nanos, org
-         FROM holds_ended";
-    let mut statement = connection.prepare(sql).map_err(failure)?;
-    let mut rows = statement.query([]).map_err(failure)?;
-    while let Some(row) = rows.next().map_err(failure)? {
-        let (hold, ended) = holds::ended(row)?;
-        see(OrgId::from_bytes(get(row, 6)?), hold, ended);
-    }
-    Ok(())
-}
-
-/// No usage event is missing (L4), and none was dropped: it is charged, settled, or waits.
-pub fn usage(connection: &Connection, report: &mut Report) -> Result<(), StorageError> {
-    let sql = "SELECT u.org, u.id FROM usage_events u WHERE CASE
-         WHEN u.charge IS NULL THEN NOT EXISTS (SELECT 1 FROM settlements WHERE event = u.id)
-           AND NOT EXISTS (SELECT 1 FROM unpriced WHERE event = u.id)
-         ELSE NOT EXISTS (SELECT 1 FROM receipts WHERE charge = u.charge) END";
-    let dropped = query(connection, sql, [], |row| {
-        Ok((id_of(row)?, EventId::from_bytes(get(row, 1)?)))
-    })?;
-    for (org, event) in dropped {
-        report.add("L6", Some(org), Problem::UsageDropped(event));
-    }
-    let sql = "SELECT w.org, w.usage_seq, coalesce(u.found, 0) FROM wallets w LEFT JOIN
-         (SELECT org, count(*) AS found FROM usage_events GROUP BY org) u ON u.org = w.org";
-    let counts = query(connection, sql, [], |row| {
-        Ok((id_of(row)?, count(row, 1)?, count(row, 2)?))
-    })?;
-    for (org, expected, found) in counts {
-        report.usage_events = report.usage_events.saturating_add(found);
-        if expected != found {
-            report.add("L4", Some(org), Problem::UsageMissing { expected, found });
-        }
-    }
-    Ok(())
-}
-
-fn id_of(row: &Row<'_>) -> Result<OrgId, StorageError> {
-    Ok(OrgId::from_bytes(get(row, 0)?))
-}
-
 /// L6: every key leads to an effect that is there.
 pub fn keys(connection: &Connection, report: &mut Report) -> Result<(), StorageError> {
     let mut length = connection
         .prepare("SELECT length(entries) FROM effects WHERE \"commit\" = ?1")
         .map_err(failure)?;
     let mut is_there = |effect: EffectId| -> Result<bool, StorageError> {
-        let place = Place::from_bytes(effect);
+        let place = EffectPlace::from_bytes(effect);
         let length: Option<i64> = length
             .query_row([place.commit], |row| row.get(0))
             .optional()

@@ -1,8 +1,9 @@
 //! One write's turn: retry or not, allowed or not, then its rows.
 
-use super::super::connection::{DamagedRow, damaged, failure};
+use super::super::connection::failure;
+use super::super::rows::records::{NewReceipt, NewUsage};
 use super::super::rows::usage::{FirstEffect, detail_digest};
-use super::journal::{Statements, UsageRow};
+use super::derived::Statements;
 use super::memory::Memory;
 use super::prepare::{Prepared, Ready};
 use super::{outcome, recall, registry};
@@ -11,9 +12,9 @@ use crate::service::ledger::write::{Acknowledged, SettleWrite, UsageWrite, Write
 use farebox_ledger::command::{Command, Past, SettleUnpriced, Stamp};
 use farebox_ledger::effect::{Effect, Outcome};
 use farebox_ledger::hold::Dimensions;
-use farebox_ledger::ids::{ChargeId, GrantId, OrgId, TransactionId};
+use farebox_ledger::ids::{GrantId, OrgId, TransactionId};
 use farebox_ledger::transaction::TransactionKind;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use std::sync::Arc;
 
 /// What a write is answered with after the commit.
@@ -116,10 +117,14 @@ impl Turn<'_, '_> {
         })
     }
 
-    fn recall(&self, command: &Command) -> Result<Past, StorageError> {
+    fn recall(&mut self, command: &Command) -> Result<Past, StorageError> {
         match self.memory.state.recall(command) {
             None => Ok(Past::Nothing),
-            Some(asked) => recall::recall(self.connection, command.org(), asked),
+            Some(asked) => {
+                // It may be of this very commit.
+                self.memory.journal.flush(self.connection)?;
+                recall::recall(self.connection, command.org(), asked)
+            }
         }
     }
 
@@ -206,36 +211,32 @@ impl Turn<'_, '_> {
             .charge
             .as_ref()
             .map(|(charge, pricing)| (*charge, pricing.price, pricing.cost));
-        let row = UsageRow {
+        let row = NewUsage {
             id: usage.event_id,
+            org: usage.org,
             occurred_at_ms: usage.occurred_at_ms,
             recorded_at_ms: effect.at_ms,
-            hold: usage.hold.map(|hold| hold.to_bytes()),
+            hold: usage.hold,
             charge,
-            provider: &usage.event.provider,
-            model: usage.event.model(),
             dimensions: &dimensions,
             body,
             raw: usage.raw_usage.as_deref(),
         };
-        self.statements.write_usage(self.memory, usage.org, &row)?;
+        self.memory.dirty.wallets.insert(usage.org);
+        let tail = self.memory.tails.entry(usage.org).or_default();
+        let journal = &mut self.memory.journal;
+        let place = journal.record_usage(self.connection, tail, &row, &usage.personal)?;
         if let (Some((charge, price, _)), Some(body)) = (charge, receipt) {
-            let transaction = charge_transaction(&effect, charge)?;
-            let ids = (usage.org, charge, usage.event_id);
-            self.statements.write_receipt(
-                self.memory,
-                ids,
-                transaction,
-                (effect.at_ms, price),
+            let receipt = NewReceipt {
+                charge,
+                org: usage.org,
+                event: usage.event_id,
+                usage: place,
+                transaction: journal.charged_at(charge)?,
                 body,
-            )?;
+            };
+            journal.issue_receipt(self.connection, tail, &receipt, (effect.at_ms, price))?;
         }
-        registry::keep_personal(
-            self.connection,
-            usage.event_id.to_bytes(),
-            usage.org,
-            &usage.personal,
-        )?;
         Ok(Ok(Some(effect)))
     }
 
@@ -257,18 +258,14 @@ impl Turn<'_, '_> {
         settle: &SettleWrite,
         receipt: &[u8],
     ) -> Ended<Option<Effect>> {
-        let stored: Option<(Vec<u8>, Option<Vec<u8>>)> = self
-            .connection
-            .prepare_cached("SELECT body, raw FROM usage_events WHERE id = ?1 AND org = ?2")
-            .map_err(failure)?
-            .query_row(
-                params![settle.event_id.to_bytes(), settle.org.to_bytes()],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .optional()
-            .map_err(failure)?;
-        // Without a row the ledger does not know the event either, and refuses it.
-        let (body, raw) = stored.unwrap_or_default();
+        self.memory.journal.flush(self.connection)?;
+        let stored =
+            super::super::read::usage::record(self.connection, settle.org, settle.event_id)?;
+        // Without an entry the ledger does not know the event either, and refuses it.
+        let (place, body, raw) = match &stored {
+            Some((place, usage)) => (Some(*place), &*usage.body, usage.raw.as_deref()),
+            None => (None, &[][..], None),
+        };
         let pricing = &settle.pricing;
         let command = Command::SettleUnpriced(SettleUnpriced {
             org: settle.org,
@@ -276,20 +273,26 @@ impl Turn<'_, '_> {
             charge: settle.charge,
             price: pricing.price,
             cost: pricing.cost,
-            detail_digest: detail_digest(&body, raw.as_deref(), receipt),
+            detail_digest: detail_digest(body, raw, receipt),
         });
         let effect = match self.command(now_ms, &command)? {
             Ok(effect) => effect,
             Err(error) => return Ok(Err(error)),
         };
-        let transaction = charge_transaction(&effect, settle.charge)?;
-        self.statements.write_receipt(
-            self.memory,
-            (settle.org, settle.charge, settle.event_id),
-            transaction,
-            (effect.at_ms, pricing.price),
-            receipt,
-        )?;
+        let tail = self.memory.tails.entry(settle.org).or_default();
+        let journal = &mut self.memory.journal;
+        if let Some(usage) = place {
+            let entry = NewReceipt {
+                charge: settle.charge,
+                org: settle.org,
+                event: settle.event_id,
+                usage,
+                transaction: journal.charged_at(settle.charge)?,
+                body: receipt,
+            };
+            let counted = (effect.at_ms, pricing.price);
+            journal.issue_receipt(self.connection, tail, &entry, counted)?;
+        }
         self.connection
             .prepare_cached("INSERT INTO settlements VALUES (?1, ?2, ?3, ?4)")
             .map_err(failure)?
@@ -307,21 +310,6 @@ impl Turn<'_, '_> {
 /// The refund's lot, where one was made.
 fn made_lot(effect: &Effect, refund_lot: Option<GrantId>) -> Option<GrantId> {
     refund_lot.filter(|id| effect.grants.iter().any(|grant| grant.id() == *id))
-}
-
-fn charge_transaction(effect: &Effect, wanted: ChargeId) -> Result<TransactionId, StorageError> {
-    effect
-        .transactions
-        .iter()
-        .find(|transaction| {
-            matches!(transaction.kind, TransactionKind::Charge { charge, .. } if charge == wanted)
-        })
-        .map(|transaction| transaction.id)
-        .ok_or_else(|| {
-            damaged(DamagedRow(format!(
-                "charge `{wanted}` posted no transaction"
-            )))
-        })
 }
 
 /// The transaction that a command is about, among those that came due with it.

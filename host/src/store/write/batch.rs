@@ -4,7 +4,7 @@ use super::super::connection::failure;
 use super::super::load;
 use super::apply::{Turn, Verdict};
 use super::carrier::{Carrier, carry};
-use super::journal::Statements;
+use super::derived::Statements;
 use super::memory::{Dirty, Memory, Published};
 use super::prepare::Prepared;
 use crate::service::ledger::failure::StorageError;
@@ -188,6 +188,7 @@ impl<'c> Writer<'c> {
             };
             verdicts.push(turn.apply(write)?);
         }
+        memory.journal.flush(self.connection)?;
         self.statements.flush(memory)?;
         memory.effects.flush(self.connection).map_err(failure)?;
         memory.dedupe.flush(self.connection).map_err(failure)?;

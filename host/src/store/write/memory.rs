@@ -1,9 +1,11 @@
 //! What the writer knows without asking the database, and what it lets readers see of it.
 
+use super::super::chunks::Place;
 use super::super::dedupe::Dedupe;
+use super::journal::Journal;
 use super::outcome::Effects;
 use farebox_ledger::commodity::Commodity;
-use farebox_ledger::ids::{CommodityId, EventId, GrantId, OrgId, TransactionId};
+use farebox_ledger::ids::{CommodityId, GrantId, OrgId, TransactionId};
 use farebox_ledger::state::{State, Wallet};
 use farebox_pricing::money::Nanos;
 use std::collections::{BTreeSet, HashMap};
@@ -12,12 +14,12 @@ use std::sync::{PoisonError, RwLock};
 /// Where an org's lists end, and what it was charged this month.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tail {
-    /// The journal's last transaction.
-    pub head: Option<TransactionId>,
+    /// Where the org's last transaction stands.
+    pub head: Option<Place>,
     /// How many usage events there are.
     pub usage_seq: u64,
-    /// The last usage event.
-    pub usage_head: Option<EventId>,
+    /// Where the last usage event stands.
+    pub usage_head: Option<Place>,
     /// UTC months since year 0 of the latest charge.
     pub month: i64,
     /// What was charged in that month.
@@ -29,6 +31,7 @@ pub struct Tail {
 pub struct Memory {
     pub state: State,
     pub tails: HashMap<OrgId, Tail>,
+    pub journal: Journal,
     pub dedupe: Dedupe,
     pub effects: Effects,
     pub dirty: Dirty,

@@ -8,9 +8,11 @@
 pub mod apply;
 pub mod batch;
 mod carrier;
+pub mod derived;
 pub mod journal;
 pub mod memory;
 pub mod outcome;
+pub mod personal;
 pub mod prepare;
 pub mod queue;
 pub mod recall;

@@ -4,17 +4,18 @@ use super::super::connection::failure;
 use super::super::read::directory::scope_text;
 use super::super::rows::quote::{query_body, quote_body};
 use super::memory::Memory;
+use super::personal;
 use super::prepare::{Prepared, Ready};
 use crate::service::ledger::directory::{
     BindingRecord, BindingScope, DirectoryRefusal, DirectoryWrite, KeyRecord, OrgRecord,
     QueryRecord, QuoteRecord, ReleaseParts, ReleaseRecord,
 };
 use crate::service::ledger::failure::StorageError;
-use crate::service::ledger::write::{Actor, Personal};
+use crate::service::ledger::write::Actor;
 use crate::service::policy::{Digest, ReleaseId};
 use farebox_ledger::command::Command;
 use farebox_ledger::commodity::Commodity;
-use farebox_ledger::ids::{KeyId, OrgId, TransactionId};
+use farebox_ledger::ids::{EventId, KeyId, OrgId, TransactionId};
 use rusqlite::{Connection, Params, params};
 
 type Done = Result<Result<(), DirectoryRefusal>, StorageError>;
@@ -57,14 +58,35 @@ pub fn apply(
         DirectoryWrite::KeepQuote(quote) => keep_quote(connection, quote),
         DirectoryWrite::RecordQuery(query) => record_query(connection, query),
         DirectoryWrite::ErasePersonal { org, event } => {
-            run(
-                connection,
-                "DELETE FROM personal WHERE org = ?1 AND (?2 IS NULL OR subject = ?2)",
-                params![org.to_bytes(), event.map(|event| event.to_bytes())],
-            )?;
-            Ok(Ok(()))
+            erase_personal(connection, memory, *org, *event).map(Ok)
         }
     }
+}
+
+/// Forgets who made one call, or all of the org's.
+fn erase_personal(
+    connection: &Connection,
+    memory: &mut Memory,
+    org: OrgId,
+    event: Option<EventId>,
+) -> Result<(), StorageError> {
+    run(
+        connection,
+        "DELETE FROM personal WHERE org = ?1 AND (?2 IS NULL OR subject = ?2)",
+        params![org.to_bytes(), event.map(|event| event.to_bytes())],
+    )?;
+    memory.journal.flush(connection)?;
+    let places = match event {
+        Some(event) => super::super::read::usage::record(connection, org, event)?
+            .map(|(place, _)| place)
+            .into_iter()
+            .collect(),
+        None => {
+            let newest = memory.tails.get(&org).and_then(|tail| tail.usage_head);
+            personal::places_of(connection, org, newest)?
+        }
+    };
+    personal::erase(connection, places)
 }
 
 fn found(changed: usize, refusal: DirectoryRefusal) -> Result<(), DirectoryRefusal> {
@@ -251,17 +273,13 @@ fn record_query(connection: &Connection, query: &QueryRecord) -> Done {
             query_body(query)
         ],
     )?;
-    keep_personal(connection, query.id.to_bytes(), query.org, &query.personal)?;
+    keep_personal(connection, query)?;
     Ok(Ok(()))
 }
 
-/// Keeps who made a call, apart from the call.
-pub fn keep_personal(
-    connection: &Connection,
-    subject: [u8; 16],
-    org: OrgId,
-    personal: &Personal,
-) -> Result<(), StorageError> {
+/// Keeps who made a query, apart from the query.
+fn keep_personal(connection: &Connection, query: &QueryRecord) -> Result<(), StorageError> {
+    let personal = &query.personal;
     if personal.is_empty() {
         return Ok(());
     }
@@ -269,8 +287,8 @@ pub fn keep_personal(
         connection,
         "INSERT INTO personal VALUES (?1, ?2, ?3, ?4)",
         params![
-            subject,
-            org.to_bytes(),
+            query.id.to_bytes(),
+            query.org.to_bytes(),
             personal.client_ip,
             personal.user_agent
         ],

@@ -1,0 +1,158 @@
+//! Reading entries, one by one or all in order.
+
+use super::super::connection::{DamagedRow, damaged, failure};
+use super::{Chunk, List, Place};
+use crate::service::ledger::failure::StorageError;
+use rusqlite::{Connection, OptionalExtension};
+use std::collections::HashMap;
+
+/// Reads entries by place. Keeps the chunks it read last: neighbours are often read together.
+#[derive(Debug)]
+pub struct ChunkReader<'c> {
+    connection: &'c Connection,
+    list: List,
+    kept: HashMap<i64, Chunk>,
+    keep: usize,
+}
+
+impl<'c> ChunkReader<'c> {
+    /// A reader of a list that follows links.
+    pub fn new(connection: &'c Connection, list: List) -> Self {
+        Self::keeping(connection, list, 1)
+    }
+
+    /// A reader that goes back and forth among so many chunks.
+    pub fn keeping(connection: &'c Connection, list: List, keep: usize) -> Self {
+        Self {
+            connection,
+            list,
+            kept: HashMap::new(),
+            keep,
+        }
+    }
+
+    /// The entry at a place, if there is one.
+    pub fn entry(&mut self, place: Place) -> Result<Option<&[u8]>, StorageError> {
+        let number = place.chunk();
+        if !self.kept.contains_key(&number) {
+            let Some(chunk) = self.load(number)? else {
+                return Ok(None);
+            };
+            if self.kept.len() >= self.keep {
+                self.kept.clear();
+            }
+            self.kept.insert(number, chunk);
+        }
+        let chunk = self.kept.get(&number);
+        Ok(chunk.and_then(|chunk| chunk.get(place.slot())))
+    }
+
+    fn load(&self, number: i64) -> Result<Option<Chunk>, StorageError> {
+        let table = self.list.table();
+        self.connection
+            .prepare_cached(&format!("SELECT entries FROM {table} WHERE chunk = ?1"))
+            .map_err(failure)?
+            .query_row([number], |row| {
+                Ok(Chunk::decode(row.get_ref(0)?.as_blob()?))
+            })
+            .optional()
+            .map_err(failure)?
+            .transpose()
+            .map_err(damaged)
+    }
+}
+
+/// A chunk's number, and the chunk where it can be read.
+type Numbered = (i64, Result<Chunk, DamagedRow>);
+
+/// All entries of a list, in order.
+#[derive(Debug)]
+pub struct Entries<'c> {
+    connection: &'c Connection,
+    list: List,
+    chunk: Option<(i64, Chunk)>,
+    slot: usize,
+    after: i64,
+}
+
+/// What stands at the next place.
+#[derive(Debug)]
+pub enum Seen<'e> {
+    /// An entry.
+    Entry(Place, &'e [u8]),
+    /// A chunk that cannot be read.
+    Unreadable(i64),
+}
+
+impl<'c> Entries<'c> {
+    /// From the first entry on.
+    pub const fn new(connection: &'c Connection, list: List) -> Self {
+        Self {
+            connection,
+            list,
+            chunk: None,
+            slot: 0,
+            after: 0,
+        }
+    }
+
+    /// The next entry.
+    pub fn next(&mut self) -> Result<Option<Seen<'_>>, StorageError> {
+        let read_all = |(_, chunk): &(i64, Chunk)| self.slot >= chunk.len();
+        if self.chunk.as_ref().is_none_or(read_all) {
+            self.slot = 0;
+            self.chunk = match self.advance()? {
+                None => return Ok(None),
+                Some((number, Err(_))) => return Ok(Some(Seen::Unreadable(number))),
+                Some((number, Ok(chunk))) => Some((number, chunk)),
+            };
+        }
+        let slot = self.slot;
+        self.slot = slot.saturating_add(1);
+        Ok(self.chunk.as_ref().map(|(number, chunk)| {
+            let entry = chunk.get(slot).unwrap_or_default();
+            Seen::Entry(Place::new(*number, slot), entry)
+        }))
+    }
+
+    fn advance(&mut self) -> Result<Option<Numbered>, StorageError> {
+        let table = self.list.table();
+        let next = self
+            .connection
+            .prepare_cached(&format!(
+                "SELECT chunk, entries FROM {table} WHERE chunk > ?1 ORDER BY chunk LIMIT 1"
+            ))
+            .map_err(failure)?
+            .query_row([self.after], |row| {
+                let bytes = row.get_ref(1)?.as_blob()?;
+                Ok((row.get(0)?, Chunk::decode(bytes)))
+            })
+            .optional()
+            .map_err(failure)?;
+        if let Some((number, _)) = &next {
+            self.after = *number;
+        }
+        Ok(next)
+    }
+}
+
+/// The last entry of a list.
+pub fn last<T>(
+    connection: &Connection,
+    list: List,
+    read: impl FnOnce(&[u8]) -> Result<T, StorageError>,
+) -> Result<Option<T>, StorageError> {
+    let sql = format!("SELECT max(chunk) FROM {}", list.table());
+    let number: Option<i64> = connection
+        .query_row(&sql, [], |row| row.get(0))
+        .map_err(failure)?;
+    let Some(number) = number else {
+        return Ok(None);
+    };
+    let chunk = ChunkReader::new(connection, list).load(number)?;
+    chunk
+        .as_ref()
+        .and_then(|chunk| chunk.get(chunk.len().checked_sub(1)?))
+        .map(read)
+        .transpose()
+}
