@@ -131,5 +131,7 @@ CREATE TABLE unpriced (
 CREATE TABLE budgets (
     id BLOB PRIMARY KEY, org BLOB NOT NULL, scope TEXT NOT NULL, scope_value TEXT,
     kind TEXT NOT NULL, window TEXT NOT NULL, zone TEXT NOT NULL, limit_nanos INTEGER NOT NULL,
-    window_start_ms INTEGER NOT NULL, window_end_ms INTEGER NOT NULL, spent_nanos INTEGER NOT NULL
+    window_start_ms INTEGER NOT NULL, window_end_ms INTEGER NOT NULL, spent_nanos INTEGER NOT NULL,
+    -- Since when it counts: after which transaction, when, and from what on.
+    since_place INTEGER, since_ms INTEGER NOT NULL, since_nanos INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -1,8 +1,9 @@
 //! The auditor: rebuilds an org's balances, lots and holds from its journal alone, and says what
 //! does not agree. It shares no code with `apply`, so that one mistake is not made twice.
 //!
-//! Rows are streamed in; memory grows with the number of lots and charges (some 100 bytes each),
-//! not with their content. Feed it, in this order: the grants, the transactions by seq, the holds;
+//! Rows are streamed in. Memory grows with the number of lots, and with the number of charges and
+//! holds (some 100 bytes each) unless the caller proves that those are each there once, see
+//! [`streaming`](Auditor::streaming). Feed it, in this order: the grants, the transactions by seq, the holds;
 //! then [`finish`](Auditor::finish).
 
 mod close;
@@ -32,6 +33,13 @@ struct Lot {
     reserved: i128,
 }
 
+/// What was seen and may not come again.
+#[derive(Default)]
+struct Once {
+    events: HashSet<EventId>,
+    holds: HashSet<HoldId>,
+}
+
 /// Checks one org.
 pub struct Auditor {
     org: OrgId,
@@ -41,11 +49,10 @@ pub struct Auditor {
     sums: [i128; Account::COUNT],
     owed: i128,
     lots: BTreeMap<GrantId, Lot>,
-    /// What of each charge is not refunded yet.
+    /// What of each charge is not refunded yet; when streaming, of those that are refunded.
     charges: HashMap<ChargeId, i128>,
-    events: HashSet<EventId>,
     refunds: HashSet<RefundId>,
-    holds: HashSet<HoldId>,
+    once: Option<Once>,
     held: i128,
     held_on_credit: i128,
     exported: BTreeMap<u64, Digest>,
@@ -64,14 +71,30 @@ impl Auditor {
             owed: 0,
             lots: BTreeMap::new(),
             charges: HashMap::new(),
-            events: HashSet::new(),
             refunds: HashSet::new(),
-            holds: HashSet::new(),
+            once: Some(Once::default()),
             held: 0,
             held_on_credit: 0,
             exported: BTreeMap::new(),
             findings: Vec::new(),
         }
+    }
+
+    /// As [`new`](Self::new), but keeps nothing of charges and holds: the caller proves that no
+    /// charge, usage event or hold is there twice, and tells of each charge that is refunded
+    /// ([`charged`](Self::charged)) before its refunds.
+    pub fn streaming(org: OrgId, wallet: Wallet) -> Self {
+        Self {
+            once: None,
+            ..Self::new(org, wallet)
+        }
+    }
+
+    /// A charge that refunds will come of, and its price.
+    pub fn charged(&mut self, charge: ChargeId, price: Nanos) {
+        self.charges
+            .entry(charge)
+            .or_insert(i128::from(price.get()));
     }
 
     /// A head that was exported and signed earlier: the journal must still pass through it.
@@ -241,10 +264,14 @@ impl Auditor {
         let revenue = i128::from(transaction.postings.on(Account::Revenue));
         match transaction.kind {
             TransactionKind::Charge { charge, event, .. } => {
+                let Some(once) = &mut self.once else {
+                    return;
+                };
+                let event_is_new = once.events.insert(event);
                 if self.charges.insert(charge, revenue).is_some() {
                     self.find(id, Violation::ChargedTwice { seq, charge });
                 }
-                if !self.events.insert(event) {
+                if !event_is_new {
                     self.find(id, Violation::EventTwice { seq, event });
                 }
             }
@@ -359,7 +386,8 @@ impl Auditor {
     /// L7: what a hold put aside is what it paid (at most what was charged to it) and gave back
     /// (or still has).
     fn check_hold(&mut self, hold: HoldId, amount: Nanos, rest: Nanos, captured: Nanos) {
-        if !self.holds.insert(hold) {
+        let once = self.once.as_mut();
+        if once.is_some_and(|once| !once.holds.insert(hold)) {
             self.find(None, Violation::HoldTwice { hold });
         }
         let paid = amount.checked_sub(rest);

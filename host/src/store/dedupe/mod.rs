@@ -32,7 +32,8 @@ pub type EffectId = [u8; 16];
 const GENERATION: usize = 1 << 18;
 /// Entries that a commit moves at least, while a generation waits to be moved.
 const SLICE: usize = 2_048;
-const ENTRY: usize = 32;
+/// Bytes of a key and its effect.
+pub const ENTRY: usize = 32;
 /// Entries of a block: about half a page.
 const BLOCK: usize = 96;
 

@@ -1,5 +1,6 @@
 //! Budgets, and what each has counted.
 
+use super::super::chunks::Place;
 use super::{get, known, nanos, query};
 use crate::service::ledger::failure::StorageError;
 use farebox_ledger::budget::{Budget, BudgetKind, BudgetScope, BudgetUse};
@@ -7,6 +8,7 @@ use farebox_ledger::ids::{BudgetId, OrgId};
 use farebox_ledger::window::{Window, Zone};
 use farebox_pricing::money::Nanos;
 use rusqlite::{Connection, Row};
+use std::collections::HashMap;
 
 /// A budget with what it has counted, and whose it is.
 pub type OfOrg = (OrgId, (Budget, BudgetUse));
@@ -17,6 +19,30 @@ pub fn all(connection: &Connection, org: Option<OrgId>) -> Result<Vec<OfOrg>, St
          window_start_ms, window_end_ms, spent_nanos FROM budgets
          WHERE ?1 IS NULL OR org = ?1 ORDER BY id";
     query(connection, sql, [org.map(OrgId::to_bytes)], read)
+}
+
+/// Since when a budget counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// After this transaction of the org; after none: from the first on.
+    pub place: Option<Place>,
+    pub at_ms: i64,
+    /// What it counted then.
+    pub counted: Nanos,
+}
+
+/// Since when each budget counts.
+pub fn since(connection: &Connection) -> Result<HashMap<BudgetId, Since>, StorageError> {
+    let sql = "SELECT id, since_place, since_ms, since_nanos FROM budgets";
+    let rows = query(connection, sql, [], |row| {
+        let since = Since {
+            place: get(row, 1)?,
+            at_ms: get(row, 2)?,
+            counted: nanos(row, 3)?,
+        };
+        Ok((BudgetId::from_bytes(get(row, 0)?), since))
+    })?;
+    Ok(rows.into_iter().collect())
 }
 
 fn read(row: &Row<'_>) -> Result<OfOrg, StorageError> {

@@ -113,3 +113,9 @@ pub fn ended(
         _ => Err(astray(id)),
     }
 }
+
+/// Whether there is a hold with this id that is over.
+pub fn is_over(connection: &Connection, id: HoldId) -> Result<bool, StorageError> {
+    let sql = "SELECT 1 FROM holds_ended WHERE id = ?1";
+    query_one(connection, sql, [id.to_bytes()], |_| Ok(())).map(|row| row.is_some())
+}

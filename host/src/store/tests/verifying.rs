@@ -10,9 +10,12 @@ use crate::store::rows::cbor::Out;
 use crate::store::rows::ledger::postings_bytes;
 use crate::store::rows::records;
 use crate::store::verify::{Evidence, Report, verify};
-use farebox_ledger::command::{AbsorbShortfall, ReleaseHold};
+use farebox_ledger::budget::{Budget, BudgetKind, BudgetScope};
+use farebox_ledger::command::{AbsorbShortfall, PutBudget, RefundCharge, ReleaseHold};
 use farebox_ledger::hold::EndedHold;
+use farebox_ledger::ids::{BudgetId, RefundId};
 use farebox_ledger::transaction::Transaction;
+use farebox_ledger::window::{Window, Zone};
 use std::collections::BTreeMap;
 
 /// A ledger with some of everything in it, and one of its charges.
@@ -20,11 +23,16 @@ fn lived_in() -> (House, OrgId) {
     let house = House::new();
     let org = house.org("acme", 5_000);
     house.org("other", 70);
+    let mut charges = Vec::new();
     for round in 0..20 {
         house.clock.advance(1_000);
+        if round % 6 == 5 {
+            put_budgets(&house, org, round);
+        }
         let hold = house.hold(org, 300).unwrap();
         let mut usage = house.usage(org, Some(hold), Some(200 + round));
         usage.last = round % 2 == 0;
+        charges.extend(usage.charge.as_ref().map(|(charge, _)| *charge));
         let write = Write {
             idempotency: idempotency(&round.to_string(), "a"),
             once: response(&round.to_string()),
@@ -36,6 +44,19 @@ fn lived_in() -> (House, OrgId) {
                 .command(Command::ReleaseHold(ReleaseHold { org, hold }))
                 .unwrap();
         }
+    }
+    // One that no budget counted, one that they count.
+    for charge in [charges[1], charges[19]] {
+        house
+            .command(Command::RefundCharge(RefundCharge {
+                org,
+                charge,
+                refund: RefundId::new(house.id()),
+                amount: Some(nanos(90)),
+                grant: GrantId::new(house.id()),
+                detail_digest: [0; 32],
+            }))
+            .unwrap();
     }
     let waiting = house.usage(org, None, None);
     house.write(Action::Usage(Box::new(waiting))).unwrap();
@@ -62,6 +83,33 @@ fn lived_in() -> (House, OrgId) {
         .unwrap();
     house.hold(house.org("third", 40), 15).unwrap();
     (house, org)
+}
+
+/// A total that goes on whatever its limit, and a month that begins again with another scope.
+fn put_budgets(house: &House, org: OrgId, round: i64) {
+    let scope = match round {
+        5 => BudgetScope::Org,
+        _ => BudgetScope::Feature("enrich".into()),
+    };
+    for (id, scope, window) in [
+        (1, BudgetScope::Org, Window::Total),
+        (2, scope, Window::Month),
+    ] {
+        house
+            .command(Command::PutBudget(PutBudget {
+                org,
+                budget: Budget {
+                    id: BudgetId::new(id),
+                    scope,
+                    kind: BudgetKind::Warning,
+                    window,
+                    zone: Zone::utc(),
+                    limit: nanos(1_000 + round),
+                },
+                spent: nanos(7),
+            }))
+            .unwrap();
+    }
 }
 
 fn report(house: &House) -> Report {
@@ -313,7 +361,46 @@ const DAMAGES: &[Damage] = &[
         tamper(house, "DELETE FROM unpriced")
     }),
     ("L6", "effects that are gone", |house| {
-        tamper(house, "DELETE FROM effects")
+        tamper(house, "DELETE FROM effects");
+    }),
+    ("L2", "this month counts", |house| {
+        tamper(
+            house,
+            "UPDATE wallets SET month_nanos = month_nanos + 1 WHERE month > 0",
+        );
+    }),
+    ("L2", "` counts", |house| {
+        tamper(
+            house,
+            "UPDATE budgets SET spent_nanos = spent_nanos - 1 WHERE window = 'total'",
+        );
+    }),
+    ("L2", "` counts", |house| {
+        tamper(
+            house,
+            "UPDATE budgets SET spent_nanos = spent_nanos + 1 WHERE window = 'month'",
+        );
+    }),
+    ("L6", "are there twice", |house| {
+        tamper(
+            house,
+            "INSERT INTO dedupe_recent SELECT generation, 1000 + \"commit\", entries
+             FROM dedupe_recent WHERE \"commit\" = 3",
+        );
+    }),
+    ("L6", "are there twice", |house| {
+        tamper(
+            house,
+            "INSERT INTO dedupe_filters VALUES (0, x'00');
+             INSERT INTO dedupe_entries SELECT 0, zeroblob(16), entries FROM dedupe_recent
+             WHERE \"commit\" = 3",
+        );
+    }),
+    ("L7", "is active and over", |house| {
+        tamper(
+            house,
+            "INSERT INTO holds_ended SELECT id, place FROM holds_active",
+        );
     }),
     ("L7", "", |house| {
         rewrite_hold_ends(house, |ended| {

@@ -3,7 +3,7 @@
 use super::super::directory::DirectoryError;
 use super::super::migrate::MigrateError;
 use crate::service::ledger::failure::StorageError;
-use farebox_ledger::ids::{ChargeId, EventId, HoldId, OrgId, TransactionId};
+use farebox_ledger::ids::{BudgetId, ChargeId, EventId, HoldId, OrgId, TransactionId};
 use std::fmt;
 
 /// Why nothing can be verified.
@@ -97,6 +97,20 @@ pub enum Problem {
     },
     #[error("{found} usage events of {expected} are there")]
     UsageMissing { expected: u64, found: u64 },
+    #[error("this month counts {row_nanos} nano-credits, the journal charged {journal_nanos}")]
+    Month { row_nanos: i64, journal_nanos: i128 },
+    #[error(
+        "budget `{budget}` counts {row_nanos} nano-credits, the journal charged {journal_nanos}"
+    )]
+    Budget {
+        budget: BudgetId,
+        row_nanos: i64,
+        journal_nanos: i128,
+    },
+    #[error("hold `{0}` is active and over")]
+    HoldTwice(HoldId),
+    #[error("{0} idempotency keys, responses or payments are there twice")]
+    KeysTwice(u64),
     #[error("{0} idempotency keys lead to effects that are gone")]
     Effects(u64),
 }

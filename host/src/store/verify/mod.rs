@@ -1,18 +1,22 @@
 //! `verify`: proves the ledger's invariants on any data directory, and says exactly what is broken.
 //!
-//! Reads only, so it runs beside a serving process, on one moment of it. Rows are streamed; what
-//! grows is what the ledger's own auditor keeps of each charge and hold (some hundred bytes). The
-//! auditor shares no code with the writer, so one mistake is not made twice.
+//! Reads only, so it runs beside a serving process, on one moment of it. Rows are streamed in the
+//! order of their places, and ids in the order of ids: memory grows with orgs, lots, refunds and
+//! active holds, not with charges, usage events or ended holds. The auditor shares no code with the writer, so one mistake is not made twice.
 //!
 //! | invariant | what is proved |
 //! |---|---|
 //! | L1, L2, L3, L7, L8 | [`farebox_ledger::verify`], from the journal alone |
-//! | L4 | the guards stand; no usage event is missing |
+//! | L2 | also: what budgets and months have counted is what the journal charged |
+//! | L4 | the guards stand; every chunk can be read; no usage event is missing |
 //! | L5 | the chain, up to its head and to every exported head; each receipt, usage event and note is the one that was chained |
-//! | L6 | charges, events, refunds count once; every key leads to an effect that is there |
+//! | L6 | charges, events, refunds count once; every key is there once and leads to an effect |
+//! | L7 | also: no hold is active and over; what is over is found by its id |
 //! | L10 | each price is its receipt's, rounded once, and its lines' sum; with a pricer, priced again |
 
+mod counts;
 mod finding;
+mod keys;
 mod lists;
 mod rows;
 
@@ -27,6 +31,7 @@ use crate::service::ledger::view::SignedHead;
 use ed25519_dalek::{Signature, VerifyingKey};
 use farebox_ledger::chain::head_message;
 use farebox_ledger::ids::OrgId;
+use farebox_ledger::transaction::TransactionKind;
 use farebox_ledger::verify::Auditor;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -98,6 +103,10 @@ impl Audit {
         self.journal(connection, evidence.reprice)?;
         for active in holds::active(connection, None)? {
             self.report.holds = self.report.holds.saturating_add(1);
+            if holds::is_over(connection, active.hold.id)? {
+                let problem = Problem::HoldTwice(active.hold.id);
+                self.report.add("L7", Some(active.org), problem);
+            }
             match self.auditors.get_mut(&active.org) {
                 Some(auditor) => auditor.active_hold(&active.hold),
                 None => self.report.orphan(active.org, &active.hold.id),
@@ -106,7 +115,8 @@ impl Audit {
         self.ended_holds(connection)?;
         lists::usage(connection, &mut self.report)?;
         lists::places(connection, &mut self.report)?;
-        rows::keys(connection, &mut self.report)?;
+        keys::lead_somewhere(connection, &mut self.report)?;
+        keys::once(connection, &mut self.report)?;
         Ok(())
     }
 
@@ -128,7 +138,8 @@ impl Audit {
                 None => self.report.add("L2", Some(row.org), Problem::HeldRange),
             }
             self.report.orgs = self.report.orgs.saturating_add(1);
-            self.auditors.insert(row.org, Auditor::new(row.org, wallet));
+            let auditor = Auditor::streaming(row.org, wallet);
+            self.auditors.insert(row.org, auditor);
         }
         Ok(())
     }
@@ -159,6 +170,7 @@ impl Audit {
         mut reprice: Option<&mut Reprice<'_>>,
     ) -> Result<(), VerifyError> {
         let mut last: BTreeMap<OrgId, rows::Last> = BTreeMap::new();
+        let mut counts = counts::Counts::new(connection)?;
         let mut journal = rows::Journal::new(connection);
         while let Some(entry) = journal.next(&mut self.report)? {
             let record = entry.record;
@@ -175,9 +187,24 @@ impl Audit {
                 place: Some(entry.place),
                 hash: transaction.hash,
             };
+            let refunded = match transaction.kind {
+                TransactionKind::ChargeRefund { charge, .. } => {
+                    counts::refunded(connection, org, charge)?.map(|past| (charge, past))
+                }
+                _ => None,
+            };
+            if let Some((_, past)) = &refunded {
+                counts.refund(entry.place, &transaction, past);
+            }
+            if let Some(dimensions) = entry.beside.dimensions() {
+                counts.charge(entry.place, &transaction, dimensions);
+            }
             match self.auditors.get_mut(&org) {
                 None => self.report.orphan(org, &transaction.id),
                 Some(auditor) => {
+                    if let Some((charge, past)) = &refunded {
+                        auditor.charged(*charge, past.price);
+                    }
                     match record.unbalanced {
                         Some(error) => auditor.unbalanced(
                             transaction.id,
@@ -193,6 +220,7 @@ impl Audit {
             }
             rows::beside(&transaction, &entry.beside, &mut self.report, &mut reprice);
         }
+        counts.finish(connection, &mut self.report)?;
         Ok(())
     }
 

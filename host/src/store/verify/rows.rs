@@ -1,23 +1,20 @@
-//! What can be wrong with rows: the file, the guards, what stands beside a transaction, usage that
-//! nobody charged, keys that lead nowhere.
+//! What can be wrong with rows: the file, the guards, what stands beside a transaction.
 
 use super::super::chunks::{ChunkReader, Entries, List, Place, Seen};
-use super::super::connection::{damaged, failure};
-use super::super::dedupe::EffectId;
 use super::super::migrate::guard_triggers;
-use super::super::read::{blob, get, query, query_one};
+use super::super::read::{get, query, query_one};
 use super::super::rows::records::{self, ReceiptRecord, TransactionRecord, UsageRecord};
 use super::super::rows::usage::{detail_digest, note_digest, receipt, usage as usage_body};
-use super::super::write::outcome::Place as EffectPlace;
 use super::Reprice;
 use super::finding::{Problem, Report};
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::receipt::{Pricing, Receipt};
 use farebox_ledger::account::Account;
+use farebox_ledger::hold::Dimensions;
 use farebox_ledger::ids::{ChargeId, Digest};
 use farebox_ledger::transaction::{Transaction, TransactionKind};
 use farebox_pricing::exact;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use std::collections::BTreeMap;
 
 /// The last transaction seen of an org.
@@ -41,6 +38,13 @@ pub struct Beside {
     note: Option<String>,
     usage: Option<UsageRecord>,
     receipt: Option<ReceiptRecord>,
+}
+
+impl Beside {
+    /// What the charge was for, where its usage event is there.
+    pub fn dimensions(&self) -> Option<&Dimensions> {
+        self.usage.as_ref().map(|usage| &*usage.dimensions)
+    }
 }
 
 /// The next entry of a list that can be read; what cannot is reported.
@@ -282,41 +286,4 @@ fn check_price(
     if pricing.peg.to_nanos(pricing.price_usd, pricing.rounding) != Ok(pricing.price) {
         report.add("L10", org, Problem::Rounded { charge });
     }
-}
-
-/// L6: every key leads to an effect that is there.
-pub fn keys(connection: &Connection, report: &mut Report) -> Result<(), StorageError> {
-    let mut length = connection
-        .prepare("SELECT length(entries) FROM effects WHERE \"commit\" = ?1")
-        .map_err(failure)?;
-    let mut is_there = |effect: EffectId| -> Result<bool, StorageError> {
-        let place = EffectPlace::from_bytes(effect);
-        let length: Option<i64> = length
-            .query_row([place.commit], |row| row.get(0))
-            .optional()
-            .map_err(failure)?;
-        let end = i64::from(place.offset).saturating_add(i64::from(place.length));
-        Ok(length.is_some_and(|length| end <= length))
-    };
-    let mut lost = 0_u64;
-    let mut statement = connection
-        .prepare("SELECT entries FROM dedupe_recent UNION ALL SELECT entries FROM dedupe_entries")
-        .map_err(failure)?;
-    let mut rows = statement.query([]).map_err(failure)?;
-    while let Some(row) = rows.next().map_err(failure)? {
-        let (entries, rest) = blob(row, 0)?.as_chunks::<32>();
-        if !rest.is_empty() {
-            return Err(damaged(super::super::connection::DamagedRow(
-                "a row of keys is cut off".to_owned(),
-            )));
-        }
-        for entry in entries {
-            let effect = entry.last_chunk().copied().unwrap_or_default();
-            lost = lost.saturating_add(u64::from(!is_there(effect)?));
-        }
-    }
-    if lost > 0 {
-        report.add("L6", None, Problem::Effects(lost));
-    }
-    Ok(())
 }

@@ -4,6 +4,7 @@
 //! Rows that every effect of a commit would change again (a wallet, what is left of a lot) are
 //! only noted here and written once per commit, by [`flush`](Statements::flush).
 
+use super::super::chunks::Place;
 use super::super::connection::failure;
 use super::super::rows::ledger::dimensions_body;
 use super::memory::{Memory, Tail};
@@ -84,7 +85,8 @@ impl<'c> Statements<'c> {
             write_unpriced(connection, org, change)?;
         }
         for change in &effect.budgets {
-            write_budget(connection, org, change)?;
+            let head = memory.tails.get(&org).and_then(|tail| tail.head);
+            write_budget(connection, effect, change, head)?;
         }
         // What is held by a budget is the sum of its holds; only what is spent is stored.
         if !effect.transactions.is_empty() || !effect.budgets.is_empty() {
@@ -233,11 +235,12 @@ fn scope_value(scope: &BudgetScope) -> Option<String> {
 
 fn write_budget(
     connection: &Connection,
-    org: OrgId,
+    effect: &Effect,
     change: &BudgetChange,
+    head: Option<Place>,
 ) -> Result<(), StorageError> {
     match change {
-        BudgetChange::Put(budget) => put_budget(connection, org, budget),
+        BudgetChange::Put(budget) => put_budget(connection, effect, budget, head),
         BudgetChange::Removed(id) => connection
             .execute("DELETE FROM budgets WHERE id = ?1", [id.to_bytes()])
             .map(drop)
@@ -245,21 +248,41 @@ fn write_budget(
     }
 }
 
-fn put_budget(connection: &Connection, org: OrgId, budget: &Budget) -> Result<(), StorageError> {
+/// A budget that counts something else than before counts from here on.
+fn put_budget(
+    connection: &Connection,
+    effect: &Effect,
+    budget: &Budget,
+    head: Option<Place>,
+) -> Result<(), StorageError> {
+    let used = effect.budget_uses.iter();
+    let spent = used
+        .filter(|used| used.budget == budget.id)
+        .map(|used| used.spent.get())
+        .next();
     connection
         .execute(
-            "INSERT INTO budgets VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, 0)
-             ON CONFLICT DO UPDATE SET scope = ?3, scope_value = ?4, kind = ?5, window = ?6,
-             zone = ?7, limit_nanos = ?8",
+            "INSERT INTO budgets VALUES
+             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, 0, ?9, ?10, ?11)
+             ON CONFLICT DO UPDATE SET
+             (since_place, since_ms, since_nanos) = (SELECT
+                iif(same, budgets.since_place, ?9), iif(same, budgets.since_ms, ?10),
+                iif(same, budgets.since_nanos, ?11)
+                FROM (SELECT scope = ?3 AND scope_value IS ?4 AND window = ?6 AND zone = ?7
+                      AS same)),
+             scope = ?3, scope_value = ?4, kind = ?5, window = ?6, zone = ?7, limit_nanos = ?8",
             params![
                 budget.id.to_bytes(),
-                org.to_bytes(),
+                effect.org.to_bytes(),
                 budget.scope.name(),
                 scope_value(&budget.scope),
                 budget.kind.name(),
                 budget.window.name(),
                 budget.zone.name(),
                 budget.limit.get(),
+                head,
+                effect.at_ms,
+                spent.unwrap_or_default(),
             ],
         )
         .map(drop)
