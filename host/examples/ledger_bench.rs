@@ -336,6 +336,32 @@ impl Bench {
             captures,
         })
     }
+
+    /// Fills the ledger, a million pairs at a time, and says what each of them took.
+    async fn fill(
+        self: &Arc<Self>,
+        orgs: &Arc<Vec<OrgId>>,
+        pairs: u64,
+    ) -> Result<Vec<String>, Failure> {
+        const STEP: u64 = 1_000_000;
+        let hours = Duration::from_secs(3_600);
+        let mut said = Vec::new();
+        let mut left = pairs;
+        while left > 0 {
+            let (bytes, cpu) = (written(), writer_cpu());
+            let load = self.load(orgs, CONCURRENT, hours, left.min(STEP)).await?;
+            let per_pair = |count: u64| count.checked_div(load.pairs).unwrap_or(0);
+            left = left.saturating_sub(STEP);
+            said.push(format!(
+                "up to {}: {} pairs/s, writer {} ns, {} bytes a pair",
+                pairs.saturating_sub(left),
+                load.pairs_per_s(),
+                per_pair(writer_cpu().saturating_sub(cpu)),
+                per_pair(written().saturating_sub(bytes)),
+            ));
+        }
+        Ok(said)
+    }
 }
 
 fn micros(begun: Instant) -> u64 {
@@ -379,6 +405,17 @@ fn written() -> u64 {
         .ok()
         .and_then(|text| {
             let line = text.lines().find(|line| line.starts_with("write_bytes"))?;
+            line.split_whitespace().nth(1)?.parse().ok()
+        })
+        .unwrap_or(0)
+}
+
+/// The most memory this process has had at once, in KiB.
+fn memory_peak_kib() -> u64 {
+    std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("VmHWM"))?;
             line.split_whitespace().nth(1)?.parse().ok()
         })
         .unwrap_or(0)
@@ -518,8 +555,8 @@ async fn measure(
             ]
         }
         _ => {
-            let hours = Duration::from_secs(3_600);
-            bench.load(&orgs, CONCURRENT, hours, options.events).await?;
+            let filled = bench.fill(&orgs, options.events).await?;
+            eprintln!("ledger: {}", filled.join("; "));
             let begun = Instant::now();
             bench.store.close();
             drop(bench);
@@ -531,7 +568,8 @@ async fn measure(
                 .await?;
             let cpu = writer_cpu().saturating_sub(cpu_before);
             bench.store.close();
-            eprintln!("ledger: verify");
+            let size = std::fs::metadata(folder.join("ledger.db"))?.len();
+            eprintln!("ledger: verify, {} KiB at most so far", memory_peak_kib());
             let begun = Instant::now();
             let report = verify(&DataDirectory::new(folder), Evidence::default())?;
             let verified = Load {
@@ -551,6 +589,8 @@ async fn measure(
                     cpu.checked_div(load.pairs).unwrap_or(0),
                 ),
                 ("reopen_at_5m_events_ms", opened),
+                ("database_at_5m_events_bytes", size),
+                ("memory_peak_kib", memory_peak_kib()),
             ]
         }
     };

@@ -11,7 +11,7 @@
 //! 3. a moved generation is looked up only where its [filter](filter) says that it may hold the
 //!    key, which for a new key it almost never does.
 //!
-//! No commit does much more than another. Memory is two and a half bytes per key. Must not know what an
+//! No commit does much more than another. Memory is four bytes per key. Must not know what an
 //! effect is.
 
 pub mod filter;
