@@ -12,7 +12,7 @@ use farebox_pricing::event::{Facts, KeySource, UsageEvent};
 use farebox_tests::books::{event, facts, quote_request, two_models};
 use farebox_tests::guests;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Barrier, OnceLock};
 use std::time::{Duration, Instant};
 
 /// An engine with an honest release, and a hostile one to try.
@@ -360,6 +360,51 @@ fn faults_on_many_threads_leave_room_for_honest_calls() {
     });
     assert_eq!(arena.faults(&trap), 400);
     assert_eq!(arena.faults(&arena.honest), 0);
+}
+
+#[test]
+fn a_full_house_is_nobodys_fault_and_idle_instances_make_room() {
+    // The class with few instances, so that a test can fill it.
+    let class = LimitClass::Scripted;
+    let engine = Engine::new(cache().to_owned()).unwrap();
+    let load = |mode| {
+        let (component, book) = (guests::component(guests::HOSTILE), two_models(mode));
+        engine
+            .load_release(&component, book.canonical, class, Trust::Trusted)
+            .unwrap()
+    };
+    // Two releases that rate honestly.
+    let (first, second) = (load(modes::HONEST), load(modes::LOW_QUOTE));
+    let rate = |release: &ReleaseId| {
+        let priced = engine.rate(release, &event("gpt-4o"), &facts(KeySource::Managed));
+        priced.map(|priced| priced.price_usd.to_string())
+    };
+    let right = Ok("0.004375000".to_owned());
+    let others = class.limits().instances_max as usize - 1;
+    let (begun, end) = (Barrier::new(others + 1), Barrier::new(others + 1));
+    std::thread::scope(|scope| {
+        // Each worker keeps its instance warm as long as it lives, this one too.
+        for _ in 0..others {
+            scope.spawn(|| {
+                let priced = rate(&first);
+                begun.wait();
+                end.wait();
+                assert_eq!(priced, Ok("0.004375000".to_owned()));
+            });
+        }
+        let here = rate(&first);
+        begun.wait();
+        let in_another_worker = scope.spawn(|| rate(&second)).join();
+        // Here the idle instance of the first release makes room for the second.
+        let made_room = rate(&second);
+        end.wait();
+        assert_eq!(here, right);
+        assert_eq!(in_another_worker.unwrap(), Err(PolicyError::Busy));
+        assert_eq!(made_room, right);
+    });
+    let afterwards = std::thread::scope(|scope| scope.spawn(|| rate(&second)).join().unwrap());
+    assert_eq!(afterwards, right);
+    assert!(engine.faults().iter().all(|(_, faults)| *faults == 0));
 }
 
 /// Loads bytes that must not be admitted.
