@@ -85,31 +85,38 @@ impl<'b> PriceList<'b> {
         Ok(passed)
     }
 
-    /// Why a line has its price. The fallback names, in this order and joined by `/`, the related
-    /// provider, the tier and the meter whose rate was used instead.
+    /// Why a line has its price.
+    #[inline]
     pub fn reason(
         &self,
         table: &RateTable,
         standard_tier: bool,
         base: Option<&Meter>,
     ) -> RateReason {
-        let fallback = if self.related || standard_tier || base.is_some() {
-            let parts = [
-                self.related.then_some(&*self.model.provider),
-                standard_tier.then_some("standard"),
-                base.map(Meter::name),
-            ];
-            let parts = parts.into_iter().flatten().collect::<Vec<_>>();
-            Some(parts.join("/").into())
-        } else {
-            None
-        };
+        let is_direct = !self.related && !standard_tier && base.is_none();
         RateReason {
             model: self.model.name.clone(),
             service_tier: table.service_tier.clone(),
             context_above: table.context_above,
-            fallback,
+            fallback: if is_direct {
+                None
+            } else {
+                Some(self.fallback(standard_tier, base))
+            },
         }
+    }
+
+    /// Names, in this order and joined by `/`, the related provider, the tier and the meter whose
+    /// rate was used instead.
+    #[cold]
+    fn fallback(&self, standard_tier: bool, base: Option<&Meter>) -> Box<str> {
+        let parts = [
+            self.related.then_some(&*self.model.provider),
+            standard_tier.then_some("standard"),
+            base.map(Meter::name),
+        ];
+        let parts = parts.into_iter().flatten().collect::<Vec<_>>();
+        parts.join("/").into()
     }
 
     #[cold]
@@ -214,6 +221,7 @@ impl<'e> Conditions<'e> {
     }
 
     /// Why a line has this rate.
+    #[inline]
     pub fn reason(&self, list: &PriceList<'_>, found: &FoundRate<'_>) -> RateReason {
         let base = found.fallback.map(|fallback| &fallback.base);
         list.reason(found.table, self.tier_factor.is_some(), base)
