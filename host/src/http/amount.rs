@@ -3,7 +3,7 @@
 //! Amounts go out as text in plain notation. They come in as text or as a JSON number, which is
 //! read from its digits and never passes through a float.
 
-use crate::wire::plain;
+use crate::wire::{PoolsText, plain};
 use farebox_usage::parse_exact;
 use rust_decimal::Decimal;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
@@ -93,6 +93,25 @@ impl PartialSchema for Amount {
 impl ToSchema for Amount {
     fn name() -> std::borrow::Cow<'static, str> {
         "Amount".into()
+    }
+}
+
+impl PartialSchema for PoolsText {
+    fn schema() -> RefOr<Schema> {
+        let quantity = ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::Number))
+            .minimum(Some(0));
+        ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::Object))
+            .additional_properties(Some(Schema::from(quantity)))
+            .description(Some("Quantities by pool, read from their digits."))
+            .into()
+    }
+}
+
+impl ToSchema for PoolsText {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Quantities".into()
     }
 }
 

@@ -3,6 +3,7 @@
 //! A cell that a spreadsheet would run as a formula is quoted with an apostrophe: names in it come
 //! from customers.
 
+use super::answer::Answer;
 use super::paging::PageJson;
 use super::problem::{Kind, Problem};
 use axum::http::HeaderMap;
@@ -58,7 +59,7 @@ pub fn cell(text: &Option<String>) -> String {
 /// A page in the form asked for. A CSV file names the next page in `x-next-cursor`.
 pub fn respond<T: Row + Serialize>(format: Format, page: PageJson<T>) -> Response {
     if format == Format::Json {
-        return axum::Json(page).into_response();
+        return Answer(page).into_response();
     }
     let mut text = String::new();
     line(&mut text, T::COLUMNS.iter().map(|name| (*name).to_owned()));

@@ -5,6 +5,7 @@
 //! made from the same list as the router, so no route is without one.
 
 mod amount;
+mod answer;
 mod auth;
 mod body;
 mod export;

@@ -8,18 +8,29 @@ use farebox_ledger::budget::BudgetAlert;
 use farebox_ledger::grant::Grant;
 use farebox_ledger::state::Wallet;
 use farebox_pricing::money::Nanos;
-use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Nano-credits as credits, in plain notation.
 pub fn credits(amount: Nanos) -> String {
-    plain(amount.credits())
+    balance(amount.get())
 }
 
 /// A balance in nano-credits as credits; below zero where it is.
 pub fn balance(nanos: i64) -> String {
-    plain(Decimal::from_i128_with_scale(i128::from(nanos), 9))
+    const PER_CREDIT: u64 = 1_000_000_000;
+    let size = nanos.unsigned_abs();
+    let sign = if nanos < 0 { "-" } else { "" };
+    let (whole, rest) = (
+        size.checked_div(PER_CREDIT).unwrap_or_default(),
+        size.checked_rem(PER_CREDIT).unwrap_or_default(),
+    );
+    if rest == 0 {
+        return format!("{sign}{whole}");
+    }
+    let mut text = format!("{sign}{whole}.{rest:09}");
+    text.truncate(text.trim_end_matches('0').len());
+    text
 }
 
 /// A text that may be absent, of its own.
@@ -166,6 +177,31 @@ impl From<&Pricing> for PriceJson {
             provider_cost_usd: plain(pricing.provider_cost_usd),
             market_usd: pricing.market_usd.map(plain),
             lines: pricing.lines.iter().map(LineJson::from).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rust_decimal::Decimal;
+
+    #[test]
+    fn nanos_are_written_as_the_decimal_they_are() {
+        for nanos in [
+            0,
+            1,
+            -1,
+            10,
+            999_999_999,
+            1_000_000_000,
+            -1_500_000_000,
+            120_500_000_000,
+            i64::MAX,
+            i64::MIN,
+        ] {
+            let decimal = Decimal::from_i128_with_scale(i128::from(nanos), 9);
+            assert_eq!(balance(nanos), plain(decimal), "{nanos}");
         }
     }
 }

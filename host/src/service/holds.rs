@@ -8,6 +8,7 @@ use super::calls::{Call, CallError, WorstCase};
 use super::ledger::failure::ReadError;
 use super::ledger::view::HoldView;
 use super::ledger::write::{Acknowledged, Action, Made, WriteError};
+use super::placed::PlacedWith;
 use super::policy::{Digest, ReleaseId};
 use super::{Context, Service};
 use farebox_ledger::command::{Command, PlaceHold, ReleaseHold, RenewHold};
@@ -16,6 +17,7 @@ use farebox_ledger::ids::{HoldId, QuoteId};
 use farebox_ledger::refusal::{PlaceHoldRefusal, Refusal, RenewHoldRefusal};
 use farebox_pricing::event::KeySource;
 use farebox_pricing::money::Nanos;
+use std::sync::Arc;
 
 /// A hold that was placed or renewed.
 #[derive(Clone, Debug)]
@@ -98,25 +100,33 @@ impl Service {
             self.check_quote(context, quote, worst.amount, now_ms)?;
         }
         let hold = HoldId::new(self.clock.next_id());
+        let with = PlacedWith {
+            context: HoldContext {
+                release: worst.release,
+                key_source: call.key_source,
+            },
+            dimensions: Arc::clone(&worst.dimensions),
+        };
         let command = Command::PlaceHold(PlaceHold {
             org: context.org,
             hold,
             amount: worst.amount,
             expires_at_ms,
-            dimensions: worst.dimensions.clone(),
-            context: HoldContext {
-                release: worst.release,
-                key_source: call.key_source,
-            }
-            .to_bytes()
-            .into(),
+            dimensions: Arc::clone(&with.dimensions),
+            context: with.context.to_bytes().into(),
         });
         let action = Action::Ledger {
             command,
             note: None,
         };
         match self.write(context, None, action).await {
-            Ok(acknowledged) => Ok((held(hold, acknowledged), worst)),
+            Ok(acknowledged) => {
+                // Of a retry it is the first hold that stands, perhaps under another release.
+                if !acknowledged.replayed {
+                    self.placed.remember(context.org, hold, with);
+                }
+                Ok((held(hold, acknowledged), worst))
+            }
             Err(error) => Err(self.explain(context, call, &worst, error)?),
         }
     }

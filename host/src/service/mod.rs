@@ -17,6 +17,7 @@ pub mod intake;
 pub mod keys;
 pub mod ledger;
 pub mod orgs;
+mod placed;
 pub mod policy;
 pub mod quotes;
 pub mod rate_card;
@@ -36,6 +37,7 @@ use farebox_ledger::ids::{Digest, KeyId, OrgId};
 use farebox_pricing::event::Deployment;
 use ledger::write::{Action, Actor, Once, Write};
 use ledger::{SharedStore, WriteFuture};
+use placed::PlacedHolds;
 use policy::{ReleaseId, SharedEngine};
 use time::SharedClock;
 use waiting::Tally;
@@ -70,6 +72,7 @@ pub struct Service {
     directory: Directory,
     waiting: Tally,
     breakers: Breakers,
+    placed: PlacedHolds,
 }
 
 /// Who asks, for which org, and under which request.
@@ -103,6 +106,7 @@ impl Service {
             settings,
             directory: Directory::default(),
             waiting: Tally::default(),
+            placed: PlacedHolds::default(),
         }
     }
 

@@ -323,6 +323,13 @@ impl Service {
     }
 
     fn held_context(&self, context: &Context, id: HoldId) -> Result<HeldContext, UsageError> {
+        if let Some(with) = self.placed.find(context.org, id) {
+            return Ok(HeldContext {
+                id,
+                context: with.context,
+                dimensions: with.dimensions,
+            });
+        }
         let hold = self
             .store
             .hold(context.org, id)?

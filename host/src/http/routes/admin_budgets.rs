@@ -2,6 +2,7 @@
 
 use super::super::State;
 use super::super::amount::Amount;
+use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json, Pair};
 use super::super::problem::{Kind, Problem, ProblemJson};
@@ -154,15 +155,12 @@ pub async fn create(
     auth: Auth,
     Id(org): Id<OrgId>,
     body: Json<BudgetBody>,
-) -> Result<(StatusCode, axum::Json<BudgetJson>), Problem> {
+) -> Result<(StatusCode, Answer<BudgetJson>), Problem> {
     let context = auth.to_administer(org, body.idempotency)?;
     let mut budget = body.value.read(api.service.new_budget_id())?;
     let (id, _) = api.service.put_budget(&context, budget.clone()).await?;
     budget.id = id;
-    Ok((
-        StatusCode::CREATED,
-        axum::Json(BudgetJson::of(&budget, None)),
-    ))
+    Ok((StatusCode::CREATED, Answer(BudgetJson::of(&budget, None))))
 }
 
 /// An org's budgets and what each has counted, oldest first
@@ -173,14 +171,14 @@ pub async fn list(
     axum::extract::State(api): State,
     auth: Auth,
     Id(org): Id<OrgId>,
-) -> Result<axum::Json<Vec<BudgetJson>>, Problem> {
+) -> Result<Answer<Vec<BudgetJson>>, Problem> {
     let context = auth.to_administer(org, None)?;
     api.service.find_org(org)?;
     let budgets = api.service.budgets(&context)?;
     let shown = budgets
         .iter()
         .map(|(budget, used)| BudgetJson::of(budget, Some(used)));
-    Ok(axum::Json(shown.collect()))
+    Ok(Answer(shown.collect()))
 }
 
 /// Replace a budget; with the same scope, window and time zone it keeps what it counted
@@ -192,7 +190,7 @@ pub async fn replace(
     auth: Auth,
     Pair(org, id): Pair<OrgId, BudgetId>,
     body: Json<BudgetBody>,
-) -> Result<axum::Json<BudgetJson>, Problem> {
+) -> Result<Answer<BudgetJson>, Problem> {
     let context = auth.to_administer(org, body.idempotency)?;
     let known = api.service.budgets(&context)?;
     if !known.iter().any(|(budget, _)| budget.id == id) {
@@ -200,7 +198,7 @@ pub async fn replace(
     }
     let budget = body.value.read(id)?;
     api.service.put_budget(&context, budget.clone()).await?;
-    Ok(axum::Json(BudgetJson::of(&budget, None)))
+    Ok(Answer(BudgetJson::of(&budget, None)))
 }
 
 /// End a budget

@@ -1,6 +1,7 @@
 //! For admins: which policy failed for whom, and for whom it is paused.
 
 use super::super::State;
+use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::problem::{Problem, ProblemJson};
 use super::super::time;
@@ -50,8 +51,8 @@ impl From<&Faults> for FaultsJson {
 pub async fn list(
     axum::extract::State(api): State,
     auth: Auth,
-) -> Result<axum::Json<Vec<FaultsJson>>, Problem> {
+) -> Result<Answer<Vec<FaultsJson>>, Problem> {
     auth.require_admin()?;
     let faults = api.service.faults();
-    Ok(axum::Json(faults.iter().map(Into::into).collect()))
+    Ok(Answer(faults.iter().map(Into::into).collect()))
 }

@@ -1,6 +1,7 @@
 //! For admins: API keys.
 
 use super::super::State;
+use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json, Pair};
 use super::super::problem::{Kind, Problem, ProblemJson};
@@ -100,7 +101,7 @@ pub async fn create(
     auth: Auth,
     Id(org): Id<OrgId>,
     body: Json<KeyBody>,
-) -> Result<(StatusCode, axum::Json<NewKeyJson>), Problem> {
+) -> Result<(StatusCode, Answer<NewKeyJson>), Problem> {
     let context = auth.to_administer(org, body.idempotency)?;
     let name = text("name", Some(body.value.name))?
         .ok_or_else(|| Problem::new(Kind::InvalidRequest, "`name` is missing"))?;
@@ -112,7 +113,7 @@ pub async fn create(
         .await?;
     Ok((
         StatusCode::CREATED,
-        axum::Json(NewKeyJson {
+        Answer(NewKeyJson {
             key: key.reveal().to_owned(),
             record: (&record).into(),
         }),
@@ -127,10 +128,10 @@ pub async fn list(
     axum::extract::State(api): State,
     auth: Auth,
     Id(org): Id<OrgId>,
-) -> Result<axum::Json<Vec<KeyJson>>, Problem> {
+) -> Result<Answer<Vec<KeyJson>>, Problem> {
     let context = auth.to_administer(org, None)?;
     let keys = api.service.keys(&context)?;
-    Ok(axum::Json(keys.iter().map(Into::into).collect()))
+    Ok(Answer(keys.iter().map(Into::into).collect()))
 }
 
 /// Nothing: which key stands in the path.
@@ -147,8 +148,8 @@ pub async fn revoke(
     auth: Auth,
     Pair(org, key): Pair<OrgId, KeyId>,
     body: Json<RevokeBody>,
-) -> Result<axum::Json<KeyJson>, Problem> {
+) -> Result<Answer<KeyJson>, Problem> {
     let context = auth.to_administer(org, body.idempotency)?;
     let key = api.service.revoke_key(&context, key).await?;
-    Ok(axum::Json((&key).into()))
+    Ok(Answer((&key).into()))
 }

@@ -2,6 +2,7 @@
 
 use super::super::State;
 use super::super::amount::Amount;
+use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json};
 use super::super::problem::{Kind, Problem, ProblemJson};
@@ -112,7 +113,7 @@ pub async fn grant(
     auth: Auth,
     Id(org): Id<OrgId>,
     body: Json<GrantBody>,
-) -> Result<(StatusCode, axum::Json<GrantedJson>), Problem> {
+) -> Result<(StatusCode, Answer<GrantedJson>), Problem> {
     let context = auth.to_administer(org, body.idempotency)?;
     let value = body.value;
     let mut features = Vec::with_capacity(value.features.len());
@@ -140,7 +141,7 @@ pub async fn grant(
     let (id, acknowledged) = api.service.grant(&context, grant).await?;
     Ok((
         StatusCode::CREATED,
-        axum::Json(GrantedJson {
+        Answer(GrantedJson {
             id: id.to_string(),
             replayed: acknowledged.replayed,
             balance: acknowledged.wallet.as_ref().map(Into::into),
@@ -184,7 +185,7 @@ pub async fn adjust(
     auth: Auth,
     Id(org): Id<OrgId>,
     body: Json<AdjustmentBody>,
-) -> Result<axum::Json<DoneJson>, Problem> {
+) -> Result<Answer<DoneJson>, Problem> {
     let context = auth.to_administer(org, body.idempotency)?;
     let note = text("note", Some(body.value.note))?
         .ok_or_else(|| Problem::new(Kind::InvalidRequest, "`note` is missing"))?;
@@ -205,7 +206,7 @@ pub async fn adjust(
         };
         api.service.grant(&context, grant).await?.1
     };
-    Ok(axum::Json((&acknowledged).into()))
+    Ok(Answer((&acknowledged).into()))
 }
 
 /// What is given back: exactly one of `charge_id` and `grant_id`.
@@ -261,7 +262,7 @@ pub async fn refund(
     auth: Auth,
     Id(org): Id<OrgId>,
     body: Json<RefundBody>,
-) -> Result<(StatusCode, axum::Json<RefundedJson>), Problem> {
+) -> Result<(StatusCode, Answer<RefundedJson>), Problem> {
     let context = auth.to_administer(org, body.idempotency)?;
     let what = refundable(&body.value)?;
     let amount = body
@@ -273,7 +274,7 @@ pub async fn refund(
     let (id, acknowledged) = api.service.refund(&context, what, amount, note).await?;
     Ok((
         StatusCode::CREATED,
-        axum::Json(RefundedJson {
+        Answer(RefundedJson {
             id: id.to_string(),
             replayed: acknowledged.replayed,
             amount_credits: match &acknowledged.outcome {
@@ -304,7 +305,7 @@ pub async fn absorb(
     auth: Auth,
     Id(org): Id<OrgId>,
     body: Json<AbsorbBody>,
-) -> Result<axum::Json<DoneJson>, Problem> {
+) -> Result<Answer<DoneJson>, Problem> {
     let context = auth.to_administer(org, body.idempotency)?;
     let amount = body
         .value
@@ -313,5 +314,5 @@ pub async fn absorb(
         .transpose()?;
     let note = text("note", body.value.note)?;
     let acknowledged = api.service.absorb_shortfall(&context, amount, note).await?;
-    Ok(axum::Json((&acknowledged).into()))
+    Ok(Answer((&acknowledged).into()))
 }

@@ -2,6 +2,7 @@
 
 use super::super::State;
 use super::super::amount::Amount;
+use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json, Query};
 use super::super::problem::{Kind, Problem, ProblemJson};
@@ -57,7 +58,7 @@ pub async fn create(
     axum::extract::State(api): State,
     auth: Auth,
     body: Json<OrgBody>,
-) -> Result<(StatusCode, axum::Json<OrgJson>), Problem> {
+) -> Result<(StatusCode, Answer<OrgJson>), Problem> {
     let context = auth.to_administer(api.service.new_org_id(), body.idempotency)?;
     let name = text("name", Some(body.value.name))?
         .ok_or_else(|| Problem::new(Kind::InvalidRequest, "`name` is missing"))?;
@@ -70,7 +71,7 @@ pub async fn create(
         .service
         .create_org(&context, name, plan, credit_limit)
         .await?;
-    Ok((StatusCode::CREATED, axum::Json((&org).into())))
+    Ok((StatusCode::CREATED, Answer((&org).into())))
 }
 
 /// Which orgs.
@@ -100,7 +101,7 @@ pub async fn list(
     axum::extract::State(api): State,
     auth: Auth,
     Query(query): Query<OrgsQuery>,
-) -> Result<axum::Json<OrgsJson>, Problem> {
+) -> Result<Answer<OrgsJson>, Problem> {
     auth.require_admin()?;
     let limit = super::super::paging::request(None, query.limit)?.limit;
     let after: Option<OrgId> = query
@@ -112,7 +113,7 @@ pub async fn list(
     let next_cursor = (orgs.len() == limit)
         .then(|| orgs.last().map(|org| org.id.to_string()))
         .flatten();
-    Ok(axum::Json(OrgsJson {
+    Ok(Answer(OrgsJson {
         items: orgs.iter().map(Into::into).collect(),
         next_cursor,
     }))
@@ -126,10 +127,10 @@ pub async fn show(
     axum::extract::State(api): State,
     auth: Auth,
     Id(org): Id<OrgId>,
-) -> Result<axum::Json<OrgJson>, Problem> {
+) -> Result<Answer<OrgJson>, Problem> {
     auth.require_admin()?;
     let org = api.service.find_org(org)?;
-    Ok(axum::Json(org.as_ref().into()))
+    Ok(Answer(org.as_ref().into()))
 }
 
 /// A plan.
@@ -149,12 +150,12 @@ pub async fn set_plan(
     auth: Auth,
     Id(org): Id<OrgId>,
     body: Json<PlanBody>,
-) -> Result<axum::Json<OrgJson>, Problem> {
+) -> Result<Answer<OrgJson>, Problem> {
     let context = auth.to_administer(org, body.idempotency)?;
     let plan = text("plan", body.value.plan)?;
     api.service.set_plan(&context, plan).await?;
     let org = api.service.find_org(org)?;
-    Ok(axum::Json(org.as_ref().into()))
+    Ok(Answer(org.as_ref().into()))
 }
 
 /// A credit limit.
@@ -174,11 +175,11 @@ pub async fn set_credit_limit(
     auth: Auth,
     Id(org): Id<OrgId>,
     body: Json<CreditLimitBody>,
-) -> Result<axum::Json<Option<BalanceJson>>, Problem> {
+) -> Result<Answer<Option<BalanceJson>>, Problem> {
     let context = auth.to_administer(org, body.idempotency)?;
     let limit = nanos("credit_limit_credits", body.value.credit_limit_credits)?;
     let acknowledged = api.service.set_credit_limit(&context, limit).await?;
-    Ok(axum::Json(acknowledged.wallet.as_ref().map(Into::into)))
+    Ok(Answer(acknowledged.wallet.as_ref().map(Into::into)))
 }
 
 /// Forget who made an org's calls: client addresses and user agents; the calls stay

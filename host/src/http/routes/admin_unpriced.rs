@@ -1,6 +1,7 @@
 //! For admins: all usage that waits for a price, of any org, and one more try for it.
 
 use super::super::State;
+use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Json, Query};
 use super::super::paging;
@@ -83,7 +84,7 @@ pub async fn list(
     axum::extract::State(api): State,
     auth: Auth,
     Query(query): Query<UnpricedQuery>,
-) -> Result<axum::Json<UnpricedPageJson>, Problem> {
+) -> Result<Answer<UnpricedPageJson>, Problem> {
     auth.require_admin()?;
     let limit = paging::request(None, query.limit)?.limit;
     let after = after(query.cursor.as_deref())?;
@@ -91,7 +92,7 @@ pub async fn list(
     let next_cursor = (found.len() == limit)
         .then(|| found.last().map(|(_, usage)| usage.id.to_string()))
         .flatten();
-    Ok(axum::Json(UnpricedPageJson {
+    Ok(Answer(UnpricedPageJson {
         items: found
             .iter()
             .map(|(org, usage)| UnpricedJson::of(*org, usage))
@@ -168,7 +169,7 @@ pub async fn settle(
     axum::extract::State(api): State,
     auth: Auth,
     body: Json<SettleUnpricedBody>,
-) -> Result<axum::Json<SettledPageJson>, Problem> {
+) -> Result<Answer<SettledPageJson>, Problem> {
     let context_of = auth.to_administer_any()?;
     let limit = body.value.limit.unwrap_or(STEP_MAX);
     if !(1..=STEP_MAX).contains(&limit) {
@@ -182,7 +183,7 @@ pub async fn settle(
         .service
         .settle_waiting(context_of, after, limit, |_| true)
         .await?;
-    Ok(axum::Json(SettledPageJson {
+    Ok(Answer(SettledPageJson {
         items: step.tried.into_iter().map(Into::into).collect(),
         next_cursor: step.next.map(|event| event.to_string()),
     }))

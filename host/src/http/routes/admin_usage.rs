@@ -1,6 +1,7 @@
 //! For admins: usage that waits for a price.
 
 use super::super::State;
+use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Json, Pair};
 use super::super::problem::{Problem, ProblemJson};
@@ -43,7 +44,7 @@ pub async fn settle(
     auth: Auth,
     Pair(org, event): Pair<OrgId, EventId>,
     body: Json<SettleBody>,
-) -> Result<axum::Json<SettledJson>, Problem> {
+) -> Result<Answer<SettledJson>, Problem> {
     let context = auth.to_administer(org, body.idempotency)?;
     let settlement = if body.value.write_off {
         Settlement::WriteOff
@@ -51,7 +52,7 @@ pub async fn settle(
         Settlement::Rate(body.value.key_source.map(Into::into))
     };
     let (charge, pricing, acknowledged) = api.service.settle(&context, event, settlement).await?;
-    Ok(axum::Json(SettledJson {
+    Ok(Answer(SettledJson {
         event_id: event.to_string(),
         charge_id: charge.to_string(),
         price: (&pricing).into(),

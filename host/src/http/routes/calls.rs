@@ -1,6 +1,7 @@
 //! Before a call: quotes and holds.
 
 use super::super::State;
+use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json};
 use super::super::problem::{Kind, Problem, ProblemJson};
@@ -50,7 +51,6 @@ pub struct CallBody {
     /// Where it will be served.
     region: Option<String>,
     /// Upper bounds of what bytes do not bound: media, searches, tools; by pool.
-    #[schema(value_type = Option<std::collections::BTreeMap<String, f64>>)]
     declared: Option<PoolsText>,
     /// Upper bound of a vouched provider cost, such as an actor run's.
     #[schema(value_type = Option<Amount>)]
@@ -164,11 +164,11 @@ pub async fn quote(
     axum::extract::State(api): State,
     auth: Auth,
     body: Json<QuoteBody>,
-) -> Result<axum::Json<QuoteJson>, Problem> {
+) -> Result<Answer<QuoteJson>, Problem> {
     let context = auth.to_write(body.idempotency)?;
     let call = body.value.call.read()?;
     let quoted = api.service.quote(&context, &call, body.value.keep).await?;
-    Ok(axum::Json((&quoted).into()))
+    Ok(Answer((&quoted).into()))
 }
 
 /// A hold to be placed.
@@ -236,7 +236,7 @@ pub async fn hold(
     axum::extract::State(api): State,
     auth: Auth,
     body: Json<HoldBody>,
-) -> Result<(StatusCode, axum::Json<HoldJson>), Problem> {
+) -> Result<(StatusCode, Answer<HoldJson>), Problem> {
     let context = auth.to_write(body.idempotency)?;
     let call = body.value.call.read()?;
     let quote = quote_id(body.value.quote_id)?;
@@ -245,7 +245,7 @@ pub async fn hold(
         .hold(&context, &call, body.value.ttl_ms, quote)
         .await?;
     let answer = HoldJson::of(&held, worst.quote.max_output_tokens);
-    Ok((StatusCode::CREATED, axum::Json(answer)))
+    Ok((StatusCode::CREATED, Answer(answer)))
 }
 
 /// A hold, active or over.
@@ -298,10 +298,10 @@ pub async fn show_hold(
     axum::extract::State(api): State,
     auth: Auth,
     Id(hold): Id<HoldId>,
-) -> Result<axum::Json<HoldStateJson>, Problem> {
+) -> Result<Answer<HoldStateJson>, Problem> {
     let context = auth.to_read()?;
     let view = api.service.find_hold(&context, hold)?;
-    Ok(axum::Json((&view).into()))
+    Ok(Answer((&view).into()))
 }
 
 /// How a hold is renewed.
@@ -323,7 +323,7 @@ pub async fn renew(
     auth: Auth,
     Id(hold): Id<HoldId>,
     body: Json<RenewBody>,
-) -> Result<axum::Json<HoldJson>, Problem> {
+) -> Result<Answer<HoldJson>, Problem> {
     let context = auth.to_write(body.idempotency)?;
     let extra = match body.value.extra_credits {
         Some(amount) => nanos("extra_credits", amount)?,
@@ -333,7 +333,7 @@ pub async fn renew(
         .service
         .renew_hold(&context, hold, body.value.ttl_ms, extra)
         .await?;
-    Ok(axum::Json(HoldJson::of(&held, None)))
+    Ok(Answer(HoldJson::of(&held, None)))
 }
 
 /// Nothing: every field of a release is in its path.
@@ -361,10 +361,10 @@ pub async fn release(
     auth: Auth,
     Id(hold): Id<HoldId>,
     body: Json<ReleaseBody>,
-) -> Result<axum::Json<ReleasedJson>, Problem> {
+) -> Result<Answer<ReleasedJson>, Problem> {
     let context = auth.to_write(body.idempotency)?;
     let acknowledged = api.service.release_hold(&context, hold).await?;
-    Ok(axum::Json(ReleasedJson {
+    Ok(Answer(ReleasedJson {
         id: hold.to_string(),
         status: "released",
         replayed: acknowledged.replayed,

@@ -1,5 +1,6 @@
 //! Free public data: logged, never billed.
 
+use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Json, Query};
 use super::super::export::{Row, cell};
@@ -55,7 +56,7 @@ pub async fn record(
     axum::extract::State(api): State,
     auth: Auth,
     body: Json<DataQueryBody>,
-) -> Result<(StatusCode, axum::Json<QueryLoggedJson>), Problem> {
+) -> Result<(StatusCode, Answer<QueryLoggedJson>), Problem> {
     let context = auth.to_write(body.idempotency)?;
     let value = body.value;
     let (audit, personal) = value.audit.unwrap_or_default().read()?;
@@ -71,7 +72,7 @@ pub async fn record(
     let (id, acknowledged) = api.service.record_query(&context, query).await?;
     Ok((
         StatusCode::CREATED,
-        axum::Json(QueryLoggedJson {
+        Answer(QueryLoggedJson {
             id: id.to_string(),
             credits: "0",
             replayed: acknowledged.replayed,

@@ -1,5 +1,6 @@
 //! For operators: health, readiness, counts, the API's own description, the list of problems.
 
+use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::metrics::FaultCounts;
 use super::super::problem::{Kind, Problem, ProblemJson};
@@ -29,16 +30,16 @@ const HEALTHY: Health = Health {
 /// Whether the process answers
 #[utoipa::path(get, path = "/healthz", tag = "operations", security(()),
     responses((status = 200, body = Health)))]
-pub async fn healthz() -> axum::Json<Health> {
-    axum::Json(HEALTHY)
+pub async fn healthz() -> Answer<Health> {
+    Answer(HEALTHY)
 }
 
 /// Whether calls can be served: the ledger answers
 #[utoipa::path(get, path = "/readyz", tag = "operations", security(()),
     responses((status = 200, body = Health), (status = 503, body = ProblemJson)))]
-pub async fn readyz(axum::extract::State(api): State) -> Result<axum::Json<Health>, Problem> {
+pub async fn readyz(axum::extract::State(api): State) -> Result<Answer<Health>, Problem> {
     blocking(&api, |service| service.store().gauges()).await?;
-    Ok(axum::Json(HEALTHY))
+    Ok(Answer(HEALTHY))
 }
 
 /// Counts in the Prometheus text format
@@ -94,19 +95,19 @@ impl From<Kind> for KindJson {
 /// Every kind of problem the API answers with
 #[utoipa::path(get, path = "/problems", tag = "operations", security(()),
     responses((status = 200, body = Vec<KindJson>)))]
-pub async fn problems() -> axum::Json<Vec<KindJson>> {
-    axum::Json(Kind::ALL.iter().copied().map(Into::into).collect())
+pub async fn problems() -> Answer<Vec<KindJson>> {
+    Answer(Kind::ALL.iter().copied().map(Into::into).collect())
 }
 
 /// What a kind of problem means
 #[utoipa::path(get, path = "/problems/{slug}", tag = "operations", security(()),
     params(("slug" = String, Path, description = "The last part of a problem's `type`")),
     responses((status = 200, body = KindJson), (status = 404, body = ProblemJson)))]
-pub async fn problem(Path(slug): Path<String>) -> Result<axum::Json<KindJson>, Problem> {
+pub async fn problem(Path(slug): Path<String>) -> Result<Answer<KindJson>, Problem> {
     Kind::ALL
         .iter()
         .find(|kind| kind.slug() == slug)
-        .map(|kind| axum::Json((*kind).into()))
+        .map(|kind| Answer((*kind).into()))
         .ok_or_else(|| Problem::new(Kind::NotFound, "there is no such kind of problem"))
 }
 
@@ -132,7 +133,7 @@ pub struct HeadJson {
 pub async fn heads(
     axum::extract::State(api): State,
     auth: Auth,
-) -> Result<axum::Json<Vec<HeadJson>>, Problem> {
+) -> Result<Answer<Vec<HeadJson>>, Problem> {
     auth.require_admin()?;
     let heads = blocking(&api, |service| service.store().signed_heads()).await?;
     let shown = heads.iter().map(|signed| HeadJson {
@@ -143,7 +144,7 @@ pub async fn heads(
         signature: hex::encode(signed.signature),
         public_key: hex::encode(signed.public_key),
     });
-    Ok(axum::Json(shown.collect()))
+    Ok(Answer(shown.collect()))
 }
 
 /// No such path.

@@ -1,6 +1,7 @@
 //! The rate card.
 
 use super::super::State;
+use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::Query;
 use super::super::problem::{Kind, Problem, ProblemJson};
@@ -102,7 +103,7 @@ pub async fn rate_card(
     axum::extract::State(api): State,
     auth: Auth,
     Query(query): Query<CardQuery>,
-) -> Result<axum::Json<CardJson>, Problem> {
+) -> Result<Answer<CardJson>, Problem> {
     let context = auth.to_read()?;
     let limit = query.limit.unwrap_or(100);
     if !(1..=PAGE_MAX).contains(&limit) {
@@ -122,7 +123,7 @@ pub async fn rate_card(
         service.rate_card(&context, &request, key_source)
     })
     .await?;
-    Ok(axum::Json(CardJson {
+    Ok(Answer(CardJson {
         items: page.entries.iter().map(Into::into).collect(),
         next_cursor: page.next.map(|next| hex::encode(next.as_bytes())),
     }))
@@ -135,7 +136,7 @@ pub async fn rate_card_alias(
     state: State,
     auth: Auth,
     query: Query<CardQuery>,
-) -> Result<axum::Json<CardJson>, Problem> {
+) -> Result<Answer<CardJson>, Problem> {
     rate_card(state, auth, query).await
 }
 

@@ -1,6 +1,7 @@
 //! Why a charge is what it is.
 
 use super::super::State;
+use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json};
 use super::super::problem::{Problem, ProblemJson};
@@ -230,10 +231,10 @@ pub async fn receipt(
     axum::extract::State(api): State,
     auth: Auth,
     Id(charge): Id<ChargeId>,
-) -> Result<axum::Json<ReceiptJson>, Problem> {
+) -> Result<Answer<ReceiptJson>, Problem> {
     let context = auth.to_read()?;
     let receipt = api.service.receipt(&context, charge)?;
-    Ok(axum::Json((&receipt).into()))
+    Ok(Answer((&receipt).into()))
 }
 
 /// Nothing: everything a replay needs is in the receipt.
@@ -267,10 +268,10 @@ pub async fn replay(
     auth: Auth,
     Id(charge): Id<ChargeId>,
     _body: Json<ReplayBody>,
-) -> Result<axum::Json<ReplayJson>, Problem> {
+) -> Result<Answer<ReplayJson>, Problem> {
     let context = auth.to_read()?;
     let replay = api.service.replay(&context, charge)?;
-    Ok(axum::Json(ReplayJson {
+    Ok(Answer(ReplayJson {
         charge_id: charge.to_string(),
         basis: Basis::of(&replay.receipt.pricing).into(),
         same: replay.is_same(),

@@ -122,7 +122,6 @@ pub struct UsageBody {
     /// The provider's event stream, as text.
     sse: Option<String>,
     /// Exclusive pools: `{"input": 1200, "cache_read": 800, "output": 64}`.
-    #[schema(value_type = Option<std::collections::BTreeMap<String, f64>>)]
     usage: Option<PoolsText>,
     /// What the provider says the call cost, in USD.
     #[schema(value_type = Option<Amount>)]

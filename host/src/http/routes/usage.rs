@@ -1,5 +1,6 @@
 //! After a call: what it used, rated and charged; one report or many.
 
+use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json, parse};
 use super::super::problem::{Kind, Problem, ProblemJson};
@@ -140,7 +141,7 @@ pub async fn report(
     let result = api.service.record_usage(&context, reported).await;
     count(&api, &result);
     let recorded = result?;
-    let answer = axum::Json(RecordedJson::from(&recorded));
+    let answer = Answer(RecordedJson::from(&recorded));
     Ok((status(&recorded), answer).into_response())
 }
 
@@ -181,7 +182,7 @@ pub async fn batch(
     axum::extract::State(api): State,
     auth: Auth,
     body: Json<BatchBody>,
-) -> Result<axum::Json<BatchJson>, Problem> {
+) -> Result<Answer<BatchJson>, Problem> {
     let context = auth.to_write(body.idempotency)?;
     let texts = body.value.items;
     if texts.is_empty() || texts.len() > BATCH_MAX {
@@ -236,7 +237,7 @@ pub async fn batch(
             },
         });
     }
-    Ok(axum::Json(BatchJson { items: answers }))
+    Ok(Answer(BatchJson { items: answers }))
 }
 
 /// One usage event
@@ -247,8 +248,8 @@ pub async fn show(
     axum::extract::State(api): State,
     auth: Auth,
     Id(event): Id<EventId>,
-) -> Result<axum::Json<UsageJson>, Problem> {
+) -> Result<Answer<UsageJson>, Problem> {
     let context = auth.to_read()?;
     let usage = api.service.usage_event(&context, event)?;
-    Ok(axum::Json((&usage).into()))
+    Ok(Answer((&usage).into()))
 }

@@ -1,6 +1,7 @@
 //! The wallet.
 
 use super::super::State;
+use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::problem::{Problem, ProblemJson};
 use super::super::show::{BalanceJson, GrantJson, TotalsJson};
@@ -30,10 +31,10 @@ pub struct WalletJson {
 pub async fn wallet(
     axum::extract::State(api): State,
     auth: Auth,
-) -> Result<axum::Json<WalletJson>, Problem> {
+) -> Result<Answer<WalletJson>, Problem> {
     let context = auth.to_read()?;
     let (view, grants) = api.service.wallet(&context)?;
-    Ok(axum::Json(WalletJson {
+    Ok(Answer(WalletJson {
         org_id: context.org.to_string(),
         commodity: view.commodity.name.to_string(),
         credit_usd: plain(view.commodity.peg.usd_per_credit()),
@@ -46,6 +47,6 @@ pub async fn wallet(
 /// The same as `/v1/wallet`, for clients of older paths
 #[utoipa::path(get, path = "/api/v1/credits/wallet/", tag = "wallet",
     responses((status = 200, body = WalletJson), (status = "4XX", body = ProblemJson)))]
-pub async fn wallet_alias(state: State, auth: Auth) -> Result<axum::Json<WalletJson>, Problem> {
+pub async fn wallet_alias(state: State, auth: Auth) -> Result<Answer<WalletJson>, Problem> {
     wallet(state, auth).await
 }
