@@ -185,6 +185,10 @@ impl Fields {
         self.map.keys().cloned().collect()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.map.values().all(Value::is_null)
+    }
+
     /// Ends the reading: what was not understood goes to `unrecognised`, each number by itself.
     pub(crate) fn leftovers(self, unrecognised: &mut Vec<Unrecognised>) {
         for (key, value) in &self.map {

@@ -79,7 +79,7 @@ pub(super) const SOURCES: &[Source] = &[
     row(
         "*",
         "messages",
-        "usage.server_tool_use.*",
+        "usage.server_tool_use.*_requests",
         "tool_call{tool=}",
     ),
     row(

@@ -78,7 +78,7 @@ pub(super) const SOURCES: &[Source] = &[
         "*",
         API,
         "candidates[].groundingMetadata.groundingChunks[].maps",
-        "tool_call{tool=google_maps}, one a prompt",
+        "tool_call{tool=google_maps}, where any is found: one a prompt",
     ),
     row(
         "google",

@@ -37,8 +37,14 @@ pub(in crate::family) const SOURCES: &[Source] = &[
 
 pub(super) fn read(usage: &mut Fields, bill: &mut Bill) -> Result<(), UsageError> {
     if let Some(none) = usage.object_if("prompt_audio_seconds") {
-        none.leftovers(&mut bill.unrecognised);
-        return Ok(());
+        return if none.is_empty() {
+            Ok(())
+        } else {
+            Err(UsageError::WrongType {
+                path: usage.path_of("prompt_audio_seconds"),
+                expected: "a number of seconds",
+            })
+        };
     }
     match usage.quantity("prompt_audio_seconds")? {
         Some(seconds) if seconds > Decimal::ZERO => {

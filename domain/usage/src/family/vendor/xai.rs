@@ -43,7 +43,7 @@ pub(in crate::family) const SOURCES: &[Source] = &[
     row(
         "xai",
         "responses",
-        "usage.server_side_tool_usage_details.*",
+        "usage.server_side_tool_usage_details.*_calls",
         "tool_call{tool=}",
     ),
     row(
