@@ -8,11 +8,14 @@ use super::repository;
 use farebox::cli::rate::input::{self, LineError};
 use farebox_book::{Format, compile};
 use farebox_pricing::event::{Deployment, Facts, KeySource};
+use farebox_pricing::meter::Attribute;
+use farebox_pricing::rating::COUNT_PREFIX;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A book and the cases under it.
@@ -41,6 +44,10 @@ pub struct Case {
     deployment: Option<String>,
     key_source: Option<String>,
     plan: Option<Box<str>>,
+    org: Option<Box<str>>,
+    /// What the host counted, by the rule that counts.
+    #[serde(default)]
+    counts: BTreeMap<String, String>,
     /// See [`Case::difference`].
     expect: Map<String, Value>,
 }
@@ -127,6 +134,12 @@ impl Case {
         }
     }
 
+    /// Whether the case says what only a server of its own could: its customer's id, or what it has
+    /// counted.
+    pub fn is_of_a_past(&self) -> bool {
+        self.org.is_some() || !self.counts.is_empty()
+    }
+
     /// The error that the case expects: its type and detail.
     pub fn expected_error(&self) -> Option<(&str, &str)> {
         let error = self.expect.get("error")?;
@@ -146,6 +159,12 @@ impl Case {
         };
         let mut facts = Facts::new(deployment, key_source, occurred_at_ms);
         facts.plan.clone_from(&self.plan);
+        facts.org.clone_from(&self.org);
+        let counts = self.counts.iter().map(|(rule, count)| Attribute {
+            name: format!("{COUNT_PREFIX}{rule}").into(),
+            value: count.as_str().into(),
+        });
+        facts.other = counts.collect();
         facts
     }
 

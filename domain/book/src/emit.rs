@@ -3,9 +3,11 @@
 //! TOML is written by hand rather than by a serializer, because a book is read and compared by
 //! people: prices of one table on one line, one model a block, a fixed order of fields.
 
+mod terms;
+
 use crate::amount::Amount;
 use crate::text::{
-    BookText, ContextText, Leaf, ModelText, OwnKeysText, RateText, RegionText, Terms, TierText,
+    BookText, ContextText, Leaf, ModelText, OwnKeysText, RateText, RegionText, TierText,
 };
 use indexmap::IndexMap;
 use std::fmt::Write as _;
@@ -71,6 +73,7 @@ impl Toml {
         if book.loss_leader {
             self.pair("loss_leader", true);
         }
+        self.amount("charge_step_usd", book.charge_step_usd);
         if let Some([]) = book.meter_fallbacks.as_deref() {
             self.pair("meter_fallbacks", "[]");
         }
@@ -82,10 +85,10 @@ impl Toml {
         let defaults = &book.defaults;
         if !defaults.is_empty() {
             self.heading("[defaults]");
-            self.amount("markup", defaults.markup);
-            self.amount("minimum_usd", defaults.minimum_usd);
+            self.what_is_paid(&defaults.terms());
             self.optional("max_output_tokens", defaults.max_output_tokens);
         }
+        self.further(book);
         if let Some(own) = &book.own_keys {
             self.own_keys("own_keys", own);
         }
@@ -97,7 +100,11 @@ impl Toml {
                 self.terms(&format!("deployments.{name}"), terms);
             }
         }
-        for (table, all) in [("plans", &book.plans), ("features", &book.features)] {
+        for (table, all) in [
+            ("orgs", &book.orgs),
+            ("plans", &book.plans),
+            ("features", &book.features),
+        ] {
             for (name, terms) in all {
                 self.terms(&format!("{table}.{}", key(name)), terms);
             }
@@ -113,16 +120,6 @@ impl Toml {
             for (tier, factor) in &book.tier_fallbacks {
                 self.amount(&key(tier), Some(*factor));
             }
-        }
-    }
-
-    fn terms(&mut self, heading: &str, terms: &Terms) {
-        self.heading(&format!("[{heading}]"));
-        self.optional("managed_keys", terms.managed_keys);
-        self.amount("markup", terms.markup);
-        self.amount("minimum_usd", terms.minimum_usd);
-        if let Some(own) = &terms.own_keys {
-            self.own_keys(&format!("{heading}.own_keys"), own);
         }
     }
 

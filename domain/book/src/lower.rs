@@ -5,9 +5,12 @@
 //! format of the text.
 
 mod models;
+mod routes;
 mod rules;
+mod sale;
 mod tables;
 mod values;
+mod when;
 
 use crate::document::{Document, Path};
 use crate::error::BookError;
@@ -54,7 +57,10 @@ pub(crate) fn lower(text: &BookText, problems: &mut Problems<'_>) -> Book {
         name: source.name.as_str().into(),
         version: source.version.as_str().into(),
     });
-    let own_key_cap = rules::own_key_cap(text, problems);
+    let mut models = models::lower(&text.models, problems);
+    routes::apply(text, &mut models, problems);
+    let places = rules::places(text, problems);
+    let own_key_cap = rules::own_key_cap(text, &places, problems);
     Book {
         name: text.name.as_str().into(),
         as_of: text.as_of.as_str().into(),
@@ -64,11 +70,11 @@ pub(crate) fn lower(text: &BookText, problems: &mut Problems<'_>) -> Book {
             Some(RoundingText::HalfEven) => Rounding::HalfEven,
             Some(RoundingText::TowardZero) => Rounding::TowardZero,
         },
-        models: models::lower(&text.models, problems),
+        models,
         meter_fallbacks: rules::meter_fallbacks(text, problems),
         tier_fallbacks: rules::tier_fallbacks(text, problems),
-        charge_rules: rules::charge_rules(text, &own_key_cap, problems),
-        minimums: rules::minimums(text, problems),
+        charge_rules: rules::charge_rules(text, &places, &own_key_cap, problems),
+        minimums: rules::minimums(&places, problems),
         plans: {
             let mut plans: Vec<Box<str>> = text.plans.keys().map(|p| p.as_str().into()).collect();
             plans.sort_unstable();
@@ -80,6 +86,6 @@ pub(crate) fn lower(text: &BookText, problems: &mut Problems<'_>) -> Book {
             .max_output_tokens
             .unwrap_or(MAX_OUTPUT_TOKENS_DEFAULT),
         loss_leader: text.loss_leader,
-        sale: None,
+        sale: sale::lower(text, &places, problems).map(Box::new),
     }
 }

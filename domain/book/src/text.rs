@@ -8,7 +8,10 @@ mod prices;
 mod terms;
 
 pub use prices::{ContextText, ModelText, PeriodText, RateText, RegionText, TierText};
-pub use terms::{CapText, DefaultsText, DeploymentsText, OwnKeysText, Terms};
+pub use terms::{
+    CapText, DefaultsText, DeploymentsText, FreeText, OwnKeysText, PerText, PriceText, RuleText,
+    StepText, Terms, VolumeText, WhenText,
+};
 
 pub(crate) use prices::{Leaf, TierView};
 
@@ -38,12 +41,29 @@ pub struct BookText {
     /// What applies where no feature, plan or deployment says otherwise.
     #[serde(default, skip_serializing_if = "DefaultsText::is_empty")]
     pub defaults: DefaultsText,
+    /// Every charge is a whole multiple of this, in USD, rounded as `rounding` says. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge_step_usd: Option<Amount>,
+    /// What calls really cost you, where that is not the list price at the model. The first entry
+    /// that matches a model decides. The list price stays the market rate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub costs: Vec<PriceText>,
+    /// Selling prices by name, for terms with `sheet`. A model that a sheet does not name has list
+    /// prices there.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub sheets: IndexMap<String, Vec<PriceText>>,
+    /// Terms for calls that none of the tables below describe, tried first, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleText>,
     /// What calls on a customer's own provider key pay. Without this table they are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_keys: Option<OwnKeysText>,
     /// Terms by deployment.
     #[serde(default, skip_serializing_if = "DeploymentsText::is_empty")]
     pub deployments: DeploymentsText,
+    /// Contracts: terms by customer, by the org's id. They win over features.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub orgs: IndexMap<String, Terms>,
     /// Terms by plan. Where any plan is listed, a call under another plan is refused.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub plans: IndexMap<String, Terms>,
@@ -58,6 +78,10 @@ pub struct BookText {
     /// for it. A tier that is neither here nor at the model is refused.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub tier_fallbacks: IndexMap<String, Amount>,
+    /// Public names: each is served by one of its upstreams (`provider/model`), the first that
+    /// answers. Every upstream is found by the public name too.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub routes: IndexMap<String, Vec<String>>,
     /// The models and what they cost at their provider.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<ModelText>,

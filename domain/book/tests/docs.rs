@@ -7,9 +7,32 @@ use std::collections::BTreeSet;
 
 const REFERENCE: &str = include_str!("../../../docs/price-book.md");
 const EXAMPLE: &str = include_str!("../../../guest/standard/books/example.toml");
+/// The ways of billing, each with its book and its page.
+const BILLING: [(&str, &str); 5] = [
+    (
+        include_str!("../../../guest/standard/books/cost-plus.toml"),
+        include_str!("../../../docs/billing/cost-plus.md"),
+    ),
+    (
+        include_str!("../../../guest/standard/books/discounted-resale.toml"),
+        include_str!("../../../docs/billing/discounted-resale.md"),
+    ),
+    (
+        include_str!("../../../guest/standard/books/provider-costs.toml"),
+        include_str!("../../../docs/billing/provider-costs.md"),
+    ),
+    (
+        include_str!("../../../guest/standard/books/plan-tiers.toml"),
+        include_str!("../../../docs/billing/plan-tiers.md"),
+    ),
+    (
+        include_str!("../../../guest/standard/books/compute-units.toml"),
+        include_str!("../../../docs/billing/compute-units.md"),
+    ),
+];
 
-fn examples() -> Vec<String> {
-    let parts = REFERENCE.split("```toml\n").skip(1);
+fn examples(page: &str) -> Vec<String> {
+    let parts = page.split("```toml\n").skip(1);
     let blocks = parts.map(|part| part.split("```").next().unwrap());
     blocks
         .map(|block| {
@@ -25,7 +48,7 @@ fn examples() -> Vec<String> {
 
 #[test]
 fn every_example_compiles_and_nothing_in_it_is_odd() {
-    let examples = examples();
+    let examples = examples(REFERENCE);
     assert!(examples.len() >= 8, "{}", examples.len());
     for example in examples.iter().map(String::as_str).chain([EXAMPLE]) {
         let compiled = compile(example, Format::Toml);
@@ -33,6 +56,21 @@ fn every_example_compiles_and_nothing_in_it_is_odd() {
             .map_err(|errors| format!("{errors:?}\n{example}"))
             .unwrap();
         assert_eq!(compiled.findings, [], "{example}");
+    }
+}
+
+#[test]
+fn every_way_of_billing_is_a_book_and_a_page_that_compile() {
+    for (book, page) in BILLING {
+        let examples = examples(page);
+        assert!(examples.len() >= 3, "{page}");
+        for example in examples.iter().map(String::as_str).chain([book]) {
+            let compiled = compile(example, Format::Toml);
+            let compiled = compiled
+                .map_err(|errors| format!("{errors:?}\n{example}"))
+                .unwrap();
+            assert_eq!(compiled.findings, [], "{example}");
+        }
     }
 }
 

@@ -4,8 +4,9 @@
 
 use farebox_book::amount::Amount;
 use farebox_book::text::{
-    BookText, CapText, ContextText, DefaultsText, DeploymentsText, MeterFallbackText, ModelText,
-    OwnKeysText, PeriodText, RateText, RegionText, RoundingText, SourceText, Terms, TierText,
+    BookText, CapText, ContextText, DefaultsText, DeploymentsText, FreeText, MeterFallbackText,
+    ModelText, OwnKeysText, PerText, PeriodText, PriceText, RateText, RegionText, RoundingText,
+    RuleText, SourceText, StepText, Terms, TierText, VolumeText, WhenText,
 };
 use farebox_book::{Format, compile, parse, to_json, to_toml};
 use indexmap::IndexMap;
@@ -192,11 +193,125 @@ fn own_keys() -> impl Strategy<Value = OwnKeysText> {
 }
 
 fn terms() -> impl Strategy<Value = Terms> {
-    (of(markup()), of(amount()), of(own_keys())).prop_map(|(markup, minimum_usd, own_keys)| Terms {
-        managed_keys: None,
-        markup,
-        minimum_usd,
-        own_keys,
+    let paid = prop_oneof![
+        Just(Terms::default()),
+        markup().prop_map(|markup| Terms {
+            markup: Some(markup),
+            ..Terms::default()
+        }),
+        amount().prop_map(|share| Terms {
+            share_of_market: Some(share),
+            ..Terms::default()
+        }),
+        of(amount()).prop_map(|share_of_sheet| Terms {
+            sheet: Some("retail".into()),
+            share_of_sheet,
+            ..Terms::default()
+        }),
+        Just(Terms {
+            billed: Some(false),
+            ..Terms::default()
+        }),
+    ];
+    let amounts = (
+        of(amount()),
+        of(amount()),
+        of(amount()),
+        of(amount()),
+        of(amount()),
+    );
+    let free = amount().prop_map(|quantity| FreeText {
+        meter: "search".into(),
+        quantity,
+        per: PerText::Day,
+    });
+    let further = (
+        any::<bool>(),
+        of(free),
+        of(volume()),
+        patterns(0),
+        of(own_keys()),
+    );
+    (paid, amounts, further).prop_map(|(paid, amounts, further)| Terms {
+        minimum_usd: amounts.0,
+        preflight_usd: amounts.1,
+        maximum_usd: amounts.2,
+        maximum_per_day_usd: amounts.3,
+        maximum_per_month_usd: amounts.4,
+        loss_leader: further.0,
+        free: further.1.into_iter().collect(),
+        volume: further.2,
+        models: further.3,
+        own_keys: further.4,
+        ..paid
+    })
+}
+
+fn volume() -> impl Strategy<Value = VolumeText> {
+    (1_u32..5, any::<bool>()).prop_map(|(steps, whole)| {
+        let steps = (1..=steps).map(|step| StepText {
+            above_usd: Amount::parse(&format!("{step}00")).unwrap(),
+            factor: Amount::parse("0.95").unwrap(),
+        });
+        let (graduated, whole) = if whole {
+            (Vec::new(), steps.collect())
+        } else {
+            (steps.collect(), Vec::new())
+        };
+        VolumeText { graduated, whole }
+    })
+}
+
+fn patterns(least: usize) -> impl Strategy<Value = Vec<String>> {
+    let texts = vec!["*/*", "openai/*", "*/gpt-4o*", "google/gemini"];
+    let some = prop::sample::subsequence(texts, least..=4);
+    some.prop_map(|some| some.into_iter().map(Into::into).collect())
+}
+
+fn prices() -> impl Strategy<Value = PriceText> {
+    let amounts = |meter: &'static str| {
+        of(amount()).prop_map(move |usd| usd.map(|usd| (meter.to_owned(), usd)))
+    };
+    (
+        patterns(1),
+        of(amount()),
+        amounts("input"),
+        amounts("search"),
+    )
+        .prop_map(|(models, factor, per_million, per_unit)| PriceText {
+            models,
+            factor,
+            per_million: per_million.into_iter().collect(),
+            per_unit: per_unit.into_iter().collect(),
+        })
+}
+
+fn rules() -> impl Strategy<Value = Vec<RuleText>> {
+    let date = |day: &'static str| of(Just(day.to_owned()));
+    let when = (
+        (of(Just("hosted".to_owned())), of(name()), of(name())),
+        patterns(0),
+        (
+            date("2026-12-01"),
+            date("2026-12-25T12:00:00Z"),
+            date("22:00-06:30"),
+        ),
+    )
+        .prop_map(|(who, models, time)| WhenText {
+            deployment: who.0,
+            plan: None,
+            feature: who.1,
+            org: who.2,
+            models,
+            from: time.0,
+            until: time.1,
+            hours: time.2,
+        });
+    btree_map(name(), (when, terms()), 0..3).prop_map(|rules| {
+        rules
+            .into_iter()
+            .map(|(name, (when, terms))| RuleText { name, when, terms })
+            .collect()
     })
 }
 
@@ -216,8 +331,21 @@ fn books() -> impl Strategy<Value = BookText> {
         of(vec(of(amount()), 0..2)),
         btree_map(name(), amount(), 0..2),
     );
-    (head, defaults, sold, named, fallbacks, models()).prop_map(
-        |(head, defaults, sold, named, fallbacks, models)| BookText {
+    let further = (
+        vec(prices(), 0..2),
+        vec(prices(), 1..3),
+        rules(),
+        btree_map(name(), terms(), 0..2),
+        of(Just(Amount::parse("0.001").unwrap())),
+    );
+    (head, defaults, sold, named, fallbacks, models(), further).prop_map(
+        |(head, defaults, sold, named, fallbacks, models, further)| BookText {
+            costs: further.0,
+            sheets: [("retail".to_owned(), further.1)].into_iter().collect(),
+            rules: further.2,
+            orgs: further.3.into_iter().collect(),
+            charge_step_usd: further.4,
+            routes: IndexMap::new(),
             name: head.0,
             as_of: "2026-11-21".into(),
             rounding: head.1,
@@ -231,6 +359,7 @@ fn books() -> impl Strategy<Value = BookText> {
                 markup: defaults.0,
                 minimum_usd: defaults.1,
                 max_output_tokens: defaults.2,
+                ..DefaultsText::default()
             },
             own_keys: sold.0.map(|(own, capped)| OwnKeysText {
                 cap: capped.then(|| CapText {

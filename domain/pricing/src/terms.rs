@@ -53,7 +53,8 @@ pub struct ModelPattern {
     pub model: ModelName,
 }
 
-/// Which names of models a pattern means: the book's own name of the model, or the name asked.
+/// Which names of models a pattern means: the book's own name of the model, the name served, or
+/// the name asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelName {
     /// Every name.

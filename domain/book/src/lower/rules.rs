@@ -1,20 +1,23 @@
 //! Who pays what: terms become rules in the order in which they are tried.
 //!
-//! Order: features, plans, deployments (each by name), own keys, the default. Cost plus is for
+//! Order: rules as they are written, contracts, features, plans, deployments (each by name), own
+//! keys, the default. Cost plus is for
 //! managed keys and a fee for own keys, so each part of some terms is a rule of its own; what the
 //! terms do not say is left to the next rule that matches.
 
-use super::Problems;
 use super::values::{any_meter, check_name, check_tier, positive};
+use super::{Problems, sale, when};
 use crate::amount::Amount;
 use crate::document::Path;
 use crate::text::{BookText, OwnKeysText, Terms};
 use farebox_pricing::book::{
-    Charge, ChargeRule, FeeCap, MeterFallback, Minimum, Scope, TierFallback,
+    Charge, ChargeRule, FeeCap, MeterFallback, Minimum, Narrowing, Scope, TierFallback,
 };
 use farebox_pricing::event::{Deployment, KeySource};
 use farebox_pricing::meter::Meter;
+use indexmap::IndexMap;
 use rust_decimal::Decimal;
+use std::borrow::Cow;
 
 /// The fallbacks of a book that lists none: a rate that a provider does not list apart is that of
 /// the meter it is a part of.
@@ -32,101 +35,175 @@ const STANDARD_FALLBACKS: [(Meter, Meter); 9] = [
 
 const ROOT: Path<'static> = Path::Root;
 
-/// Some terms, the calls they are for, and where they stand.
-struct Place<'a> {
-    name: String,
-    scope: Scope,
-    terms: &'a Terms,
-    /// `plans` and `pro`.
-    steps: (&'static str, &'a str),
+/// Where some terms stand in the text.
+#[derive(Clone, Copy)]
+pub(super) enum Stand<'a> {
+    Rule(usize),
+    Named(&'static str, &'a str),
+    Defaults,
+}
+
+/// Some terms, and the calls they are for.
+pub(super) struct Place<'a> {
+    pub name: String,
+    pub scope: Scope,
+    pub terms: Cow<'a, Terms>,
+    stand: Stand<'a>,
+}
+
+impl<'a> Place<'a> {
+    fn named(
+        kind: &str,
+        list: &'static str,
+        name: &'a str,
+        scope: Scope,
+        terms: &'a Terms,
+    ) -> Self {
+        Self {
+            name: format!("{kind}:{name}"),
+            scope,
+            terms: Cow::Borrowed(terms),
+            stand: Stand::Named(list, name),
+        }
+    }
+
+    /// Does something with the path of these terms.
+    pub fn at<R>(&self, act: impl FnOnce(&Path<'_>) -> R) -> R {
+        match self.stand {
+            Stand::Rule(number) => {
+                let list = ROOT.field("rules");
+                act(&list.index(number).field("terms"))
+            }
+            Stand::Named(list, name) => act(&ROOT.field(list).field(name)),
+            Stand::Defaults => act(&ROOT.field("defaults")),
+        }
+    }
+
+    /// The same calls, of one key source only.
+    pub fn scope_of(&self, key_source: KeySource) -> Scope {
+        Scope {
+            key_source: Some(key_source),
+            ..self.scope.clone()
+        }
+    }
+
+    pub const fn is_defaults(&self) -> bool {
+        matches!(self.stand, Stand::Defaults)
+    }
 }
 
 /// All terms of the book in order of precedence.
-fn places(text: &BookText) -> Vec<Place<'_>> {
-    let mut features: Vec<_> = text.features.iter().collect();
-    features.sort_by_key(|(name, _)| name.as_str());
-    let features = features.into_iter().map(|(name, terms)| Place {
-        name: format!("feature:{name}"),
-        scope: Scope {
-            feature: Some(name.as_str().into()),
+pub(super) fn places<'a>(text: &'a BookText, problems: &mut Problems<'_>) -> Vec<Place<'a>> {
+    let mut places = Vec::new();
+    for (number, rule) in text.rules.iter().enumerate() {
+        let list = ROOT.field("rules");
+        let path = list.index(number);
+        check_name(&rule.name, &path.field("name"), problems);
+        let before = text.rules.iter().take(number);
+        if before.into_iter().any(|other| other.name == rule.name) {
+            problems.note(
+                &path.field("name"),
+                format!("rule `{}` stands twice", rule.name),
+            );
+        }
+        places.push(Place {
+            name: format!("rule:{}", rule.name),
+            scope: when::scope(&rule.when, text, &path.field("when"), problems),
+            terms: Cow::Borrowed(&rule.terms),
+            stand: Stand::Rule(number),
+        });
+    }
+    for (name, terms) in sorted(&text.orgs) {
+        let narrowing = Narrowing {
+            org: Some(name.into()),
+            ..Narrowing::default()
+        };
+        let scope = Scope {
+            narrowing: Some(Box::new(narrowing)),
             ..Scope::default()
-        },
-        terms,
-        steps: ("features", name),
-    });
-    let mut plans: Vec<_> = text.plans.iter().collect();
-    plans.sort_by_key(|(name, _)| name.as_str());
-    let plans = plans.into_iter().map(|(name, terms)| Place {
-        name: format!("plan:{name}"),
-        scope: Scope {
-            plan: Some(name.as_str().into()),
+        };
+        places.push(Place::named("org", "orgs", name, scope, terms));
+    }
+    for (name, terms) in sorted(&text.features) {
+        let scope = Scope {
+            feature: Some(name.into()),
             ..Scope::default()
-        },
-        terms,
-        steps: ("plans", name),
-    });
-    let deployments = [
+        };
+        places.push(Place::named("feature", "features", name, scope, terms));
+    }
+    for (name, terms) in sorted(&text.plans) {
+        let scope = Scope {
+            plan: Some(name.into()),
+            ..Scope::default()
+        };
+        places.push(Place::named("plan", "plans", name, scope, terms));
+    }
+    for (deployment, name, terms) in [
         (Deployment::Hosted, "hosted", &text.deployments.hosted),
         (
             Deployment::SelfHosted,
             "self_hosted",
             &text.deployments.self_hosted,
         ),
-    ];
-    let deployments = deployments
-        .into_iter()
-        .filter_map(|(deployment, name, terms)| {
-            Some(Place {
-                name: format!("deployment:{name}"),
-                scope: Scope {
-                    deployment: Some(deployment),
-                    ..Scope::default()
-                },
-                terms: terms.as_ref()?,
-                steps: ("deployments", name),
-            })
-        });
-    features.chain(plans).chain(deployments).collect()
+    ] {
+        if let Some(terms) = terms {
+            let scope = Scope {
+                deployment: Some(deployment),
+                ..Scope::default()
+            };
+            let place = Place::named("deployment", "deployments", name, scope, terms);
+            places.push(place);
+        }
+    }
+    places.push(Place {
+        name: "default".into(),
+        scope: Scope::default(),
+        terms: Cow::Owned(text.defaults.terms()),
+        stand: Stand::Defaults,
+    });
+    places
+}
+
+fn sorted(all: &IndexMap<String, Terms>) -> Vec<(&str, &Terms)> {
+    let mut all: Vec<_> = all
+        .iter()
+        .map(|(name, terms)| (name.as_str(), terms))
+        .collect();
+    all.sort_by_key(|(name, _)| *name);
+    all
 }
 
 /// The charge rules, in order of precedence.
 pub(super) fn charge_rules(
     text: &BookText,
+    places: &[Place<'_>],
     cap: &FeeCap,
     problems: &mut Problems<'_>,
 ) -> Vec<ChargeRule> {
     let mut rules = Vec::new();
-    for place in places(text) {
-        let list = ROOT.field(place.steps.0);
-        let path = list.field(place.steps.1);
-        check_name(place.steps.1, &path, problems);
-        let terms = place.terms;
-        let rule = |key_source, suffix: &str, charge| ChargeRule {
-            name: format!("{}{suffix}", place.name).into(),
-            scope: Scope {
-                key_source: Some(key_source),
-                ..place.scope.clone()
-            },
-            charge,
-            loss_leader: false,
-        };
-        if let Some(charge) = managed(terms, text.loss_leader, &path, problems) {
-            rules.push(rule(KeySource::Managed, "", charge));
-        }
-        if let Some(own) = &terms.own_keys {
-            let path = path.field("own_keys");
-            if own.cap.is_some() {
-                problems.note(
-                    &path.field("cap"),
-                    "the cap stands in the book's own `own_keys`",
-                );
+    for place in places.iter().filter(|place| !place.is_defaults()) {
+        place.at(|path| {
+            if let Stand::Named(_, name) = place.stand {
+                check_name(name, path, problems);
             }
-            rules.push(rule(
-                KeySource::Own,
-                "/own_keys",
-                fee(own, cap, &path, problems),
-            ));
-        }
+            let charge = managed(text, &place.terms, path, problems);
+            rules.extend(charge.map(|charge| rule(place, charge)));
+            if let Some(own) = &place.terms.own_keys {
+                let path = path.field("own_keys");
+                if own.cap.is_some() {
+                    problems.note(
+                        &path.field("cap"),
+                        "the cap stands in the book's own `own_keys`",
+                    );
+                }
+                rules.push(ChargeRule {
+                    name: format!("{}/own_keys", place.name).into(),
+                    scope: place.scope_of(KeySource::Own),
+                    charge: fee(own, cap, &path, problems),
+                    loss_leader: false,
+                });
+            }
+        });
     }
     let path = ROOT.field("own_keys");
     rules.push(ChargeRule {
@@ -141,40 +218,82 @@ pub(super) fn charge_rules(
         },
         loss_leader: false,
     });
-    let path = ROOT.field("defaults");
-    let default = text.defaults.markup.unwrap_or(Amount::new(Decimal::ONE));
-    rules.push(ChargeRule {
-        name: "default".into(),
-        scope: Scope::default(),
-        charge: cost_plus(default, text.loss_leader, &path.field("markup"), problems),
-        loss_leader: false,
-    });
+    for place in places.iter().filter(|place| place.is_defaults()) {
+        let charge = place.at(|path| managed(text, &place.terms, path, problems));
+        let at_cost = Charge::CostPlus {
+            markup: Decimal::ONE,
+        };
+        rules.push(ChargeRule {
+            scope: Scope::default(),
+            ..rule(place, charge.unwrap_or(at_cost))
+        });
+    }
     rules
 }
 
+fn rule(place: &Place<'_>, charge: Charge) -> ChargeRule {
+    ChargeRule {
+        name: place.name.as_str().into(),
+        scope: match charge {
+            // What is never billed is so on every key.
+            Charge::Free => place.scope.clone(),
+            _ => place.scope_of(KeySource::Managed),
+        },
+        loss_leader: place.terms.loss_leader && charge != Charge::Free,
+        charge,
+    }
+}
+
+/// What calls on managed keys pay; `None` where the terms leave it to the next.
 fn managed(
+    text: &BookText,
     terms: &Terms,
-    loss_leader: bool,
     path: &Path<'_>,
     problems: &mut Problems<'_>,
 ) -> Option<Charge> {
-    match (terms.managed_keys, terms.markup) {
-        (Some(false), None) => Some(Charge::NotAllowed),
-        (Some(false), Some(_)) => {
-            problems.note(
-                &path.field("markup"),
-                "a markup has no use where managed keys are not allowed",
-            );
-            None
-        }
-        (_, Some(markup)) => Some(cost_plus(
-            markup,
-            loss_leader,
-            &path.field("markup"),
-            problems,
-        )),
-        (_, None) => None,
+    let refused = (terms.managed_keys == Some(false)).then_some("managed_keys");
+    let free = (terms.billed == Some(false)).then_some("billed");
+    let said = [
+        refused,
+        free,
+        terms.markup.map(|_| "markup"),
+        terms.share_of_market.map(|_| "share_of_market"),
+        terms.sheet.as_ref().map(|_| "sheet"),
+    ];
+    let said: Vec<_> = said.into_iter().flatten().collect();
+    if let [first, second, ..] = said.as_slice() {
+        let message = match *first {
+            "managed_keys" => {
+                format!("`{second}` has no use where managed keys are not allowed")
+            }
+            first => format!("`{second}` and `{first}` are two prices for one call"),
+        };
+        problems.note(&path.field(second), message);
+        return None;
     }
+    if let (Some(_), None) = (terms.share_of_sheet, &terms.sheet) {
+        problems.note(&path.field("share_of_sheet"), "which `sheet`?");
+    }
+    if refused.is_some() {
+        return Some(Charge::NotAllowed);
+    }
+    if free.is_some() {
+        return Some(Charge::Free);
+    }
+    if let Some(markup) = terms.markup {
+        let declared = text.loss_leader || terms.loss_leader;
+        return Some(cost_plus(markup, declared, &path.field("markup"), problems));
+    }
+    if let Some(share) = terms.share_of_market {
+        let share = positive(share, &path.field("share_of_market"), problems);
+        return Some(Charge::Listed { sheet: None, share });
+    }
+    let sheet = terms.sheet.as_ref()?;
+    let share = terms.share_of_sheet.unwrap_or(Amount::new(Decimal::ONE));
+    Some(Charge::Listed {
+        sheet: sale::sheet_number(text, sheet, &path.field("sheet"), problems),
+        share: positive(share, &path.field("share_of_sheet"), problems),
+    })
 }
 
 fn cost_plus(
@@ -218,7 +337,11 @@ fn fee(own: &OwnKeysText, cap: &FeeCap, path: &Path<'_>, problems: &mut Problems
 }
 
 /// The declared cap, or the highest fees of the book.
-pub(super) fn own_key_cap(text: &BookText, problems: &mut Problems<'_>) -> FeeCap {
+pub(super) fn own_key_cap(
+    text: &BookText,
+    places: &[Place<'_>],
+    problems: &mut Problems<'_>,
+) -> FeeCap {
     let declared = text.own_keys.as_ref().and_then(|own| own.cap.as_ref());
     if let Some(cap) = declared {
         let own = ROOT.field("own_keys");
@@ -229,9 +352,10 @@ pub(super) fn own_key_cap(text: &BookText, problems: &mut Problems<'_>) -> FeeCa
             share_of_market: positive(cap.share_of_market.unwrap_or_default(), &share, problems),
         };
     }
-    let all = places(text);
     let fees = || {
-        let terms = all.iter().filter_map(|place| place.terms.own_keys.as_ref());
+        let terms = places
+            .iter()
+            .filter_map(|place| place.terms.own_keys.as_ref());
         terms
             .chain(&text.own_keys)
             .filter(|own| own.allowed != Some(false))
@@ -247,34 +371,35 @@ pub(super) fn own_key_cap(text: &BookText, problems: &mut Problems<'_>) -> FeeCa
 }
 
 /// The minimum charges. They hold for managed keys: with own keys the cap rules.
-pub(super) fn minimums(text: &BookText, problems: &mut Problems<'_>) -> Vec<Minimum> {
-    let mut minimums = Vec::new();
-    for place in places(text) {
-        let list = ROOT.field(place.steps.0);
-        let path = list.field(place.steps.1);
-        if let Some(usd) = place.terms.minimum_usd {
-            minimums.push(Minimum {
-                name: place.name.into(),
-                scope: Scope {
-                    key_source: Some(KeySource::Managed),
-                    ..place.scope
-                },
-                usd: positive(usd, &path.field("minimum_usd"), problems),
-            });
-        }
-    }
-    if let Some(usd) = text.defaults.minimum_usd {
-        let path = ROOT.field("defaults");
-        minimums.push(Minimum {
-            name: "default".into(),
-            scope: Scope {
-                key_source: Some(KeySource::Managed),
-                ..Scope::default()
-            },
-            usd: positive(usd, &path.field("minimum_usd"), problems),
-        });
-    }
-    minimums
+pub(super) fn minimums(places: &[Place<'_>], problems: &mut Problems<'_>) -> Vec<Minimum> {
+    least(places, "minimum_usd", |terms| terms.minimum_usd, problems)
+}
+
+/// The least that quotes say, likewise.
+pub(super) fn preflights(places: &[Place<'_>], problems: &mut Problems<'_>) -> Vec<Minimum> {
+    least(
+        places,
+        "preflight_usd",
+        |terms| terms.preflight_usd,
+        problems,
+    )
+}
+
+fn least(
+    places: &[Place<'_>],
+    field: &str,
+    said: fn(&Terms) -> Option<Amount>,
+    problems: &mut Problems<'_>,
+) -> Vec<Minimum> {
+    let said = places.iter().filter_map(|place| {
+        let usd = said(&place.terms)?;
+        Some(Minimum {
+            name: place.name.as_str().into(),
+            scope: place.scope_of(KeySource::Managed),
+            usd: place.at(|path| positive(usd, &path.field(field), problems)),
+        })
+    });
+    said.collect()
 }
 
 /// The declared meter fallbacks, or the standard ones.

@@ -19,6 +19,8 @@ pub(super) struct Call<'a> {
     pub facts: &'a Facts,
     pub provider: &'a str,
     pub model: Option<&'a str>,
+    /// The name asked for, where another answered: a public name of the operator's, perhaps.
+    asked: Option<&'a str>,
     feature: Option<&'a str>,
     /// The book's own name of the model, once somebody asked.
     named: OnceCell<Option<&'a str>>,
@@ -31,6 +33,7 @@ impl<'a> Call<'a> {
             facts,
             provider: &event.provider,
             model: event.model(),
+            asked: event.model_asked.as_deref(),
             feature: event.feature.as_deref(),
             named: OnceCell::new(),
         }
@@ -42,6 +45,7 @@ impl<'a> Call<'a> {
             facts,
             provider: &request.provider,
             model: request.model.as_deref(),
+            asked: None,
             feature: request.feature.as_deref(),
             named: OnceCell::new(),
         }
@@ -54,6 +58,7 @@ impl<'a> Call<'a> {
             facts,
             provider: "",
             model: None,
+            asked: None,
             feature: None,
             named: OnceCell::new(),
         }
@@ -126,7 +131,11 @@ impl<'a> Call<'a> {
         };
         match self.model {
             None => pattern.model == ModelName::Any,
-            Some(asked) => matches(asked) || self.name_in_book().is_some_and(matches),
+            Some(model) => {
+                matches(model)
+                    || self.asked.is_some_and(matches)
+                    || self.name_in_book().is_some_and(matches)
+            }
         }
     }
 
