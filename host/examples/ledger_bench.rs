@@ -266,6 +266,7 @@ impl Bench {
                 },
             )),
             unpriced: None,
+            counts: Vec::new(),
         };
         Write {
             once: Some(Once::Response(ResponseId(self.fresh_digest()))),

@@ -163,6 +163,22 @@ impl HttpServer {
         Ok(json!({"report": answer.body, "recorded": event.body}))
     }
 
+    /// Anything else that a customer on this plan asks. The status and the body.
+    ///
+    /// # Panics
+    /// The server does not answer, or not with JSON.
+    pub fn ask(
+        &self,
+        plan: Option<&str>,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> (u16, Value) {
+        let customer = self.customer(plan);
+        let answer = self.call(&customer.key, method, path, body);
+        (answer.status, answer.body)
+    }
+
     fn line(&self, customer: &Customer, report: &Reported, answer: Answer) -> Value {
         let fields = [
             "provider_cost_usd",

@@ -12,6 +12,7 @@ pub mod describe;
 mod document;
 mod emit;
 mod error;
+pub mod exposure;
 pub mod import;
 mod lower;
 mod schema;

@@ -60,3 +60,14 @@ pub struct RateCardPage {
     /// What to ask for as `after` for the next page; absent: this was the last.
     pub next: Option<Box<str>>,
 }
+
+/// What a call for a feature needs and costs at least, for a customer with some facts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FeatureFloor {
+    /// The feature.
+    pub feature: Box<str>,
+    /// The least that a quote says and a hold reserves, in USD.
+    pub preflight_usd: Option<Decimal>,
+    /// The least that a call is charged, in USD.
+    pub minimum_usd: Option<Decimal>,
+}

@@ -51,6 +51,7 @@ enum Command {
     Wallet(remote::Wallet),
     /// List and settle usage that waits for a price on a running server.
     Usage(remote::Usage),
+    Margins(remote::Margins),
 }
 
 /// Runs the command line of this process.
@@ -79,6 +80,7 @@ impl Command {
             Self::Key(key) => key.run(out),
             Self::Wallet(wallet) => wallet.run(out),
             Self::Usage(usage) => usage.run(out),
+            Self::Margins(margins) => margins.run(out),
             Self::Policy(command) => command.run(out),
         }
     }

@@ -1,6 +1,7 @@
 //! `farebox price-book`: import, check and show price books.
 
 mod import;
+mod margins;
 
 use super::failure::{self, Failure};
 use crate::wire::plain;
@@ -42,6 +43,7 @@ pub enum PriceBook {
         /// A model, as `provider/model`; absent: the book as a whole.
         model: Option<String>,
     },
+    Margins(margins::Margins),
     /// Print the JSON Schema of price books, for editors.
     Schema,
 }
@@ -56,6 +58,7 @@ impl PriceBook {
                 file,
                 model: Some(model),
             } => show_model(&load(file)?, model, out),
+            Self::Margins(margins) => margins.run(out),
             Self::Schema => {
                 let schema = serde_json::to_string_pretty(&farebox_book::schema())
                     .map_err(std::io::Error::from)?;

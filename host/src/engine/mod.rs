@@ -22,19 +22,23 @@ mod sandbox;
 mod v1_0_0;
 mod warm;
 
-use crate::service::policy::{Digest, Fault, PolicyEngine, PolicyError, Priced, ReleaseId};
+use crate::service::policy::{
+    Counters, Digest, Fault, PolicyEngine, PolicyError, Priced, ReleaseId,
+};
 use admission::AdmissionError;
 use compiled::CompiledCache;
 use digests::ByDigest;
 use farebox_pricing::answer::{Quote, Rating, Refusal};
 use farebox_pricing::canonical::{BookView, CanonicalError};
-use farebox_pricing::card::{RateCardPage, RateCardRequest};
+use farebox_pricing::card::{FeatureFloor, RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_pricing::load::{ConfigError, Description};
+use farebox_pricing::rating::{self, Count};
 use farebox_pricing::verify::{self, Violation};
 use instance::{CallError, Instance};
 use limits::{LimitClass, Trust};
 use release::Release;
+use rust_decimal::Decimal;
 use sandbox::Sandboxes;
 use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
@@ -303,6 +307,33 @@ impl PolicyEngine for Engine {
             }
             Err(error) => all(release.blame_for(error)),
         }
+    }
+
+    fn feature_floors(&self, release: &ReleaseId, facts: &Facts) -> Vec<FeatureFloor> {
+        let release = self.release(release);
+        release.map_or_else(
+            |_| Vec::new(),
+            |release| rating::feature_floors(&release.book, facts),
+        )
+    }
+
+    fn counters(&self, release: &ReleaseId) -> Counters {
+        self.release(release)
+            .map_or_else(|_| Arc::default(), |release| Arc::clone(&release.counters))
+    }
+
+    fn counts(
+        &self,
+        release: &ReleaseId,
+        event: &UsageEvent,
+        facts: &Facts,
+        price_usd: Decimal,
+    ) -> Vec<Count> {
+        // A policy of somebody's own may price what the book cannot; nothing is counted of that.
+        self.release(release)
+            .ok()
+            .and_then(|release| rating::counts(&release.book, event, facts, price_usd).ok())
+            .unwrap_or_default()
     }
 
     fn rate_card(

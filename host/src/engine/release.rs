@@ -6,7 +6,8 @@ use super::instance::{CallError, Guard};
 use super::limits::Trust;
 use super::sandbox::Sandbox;
 use super::v1_0_0;
-use crate::service::policy::{Fault, PolicyError, ReleaseId};
+use crate::service::policy::{Counters, Fault, PolicyError, ReleaseId};
+use farebox_pricing::book::Sale;
 use farebox_pricing::canonical::BookView;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wasmtime::component::{Component, Linker};
@@ -23,6 +24,8 @@ pub struct Release {
     pub book: BookView,
     /// Whether its instances may be kept.
     pub trust: Trust,
+    /// What the book counts.
+    pub counters: Counters,
     faults: AtomicU64,
 }
 
@@ -46,6 +49,7 @@ impl Release {
             id,
             sandbox,
             pre,
+            counters: counters_of(&book),
             book,
             trust,
             faults: AtomicU64::new(0),
@@ -82,6 +86,14 @@ impl Release {
             },
         ))
     }
+}
+
+fn counters_of(book: &BookView) -> Counters {
+    let sale = book.terms().sale.as_deref();
+    let counters = sale.into_iter().flat_map(Sale::counters);
+    counters
+        .map(|counter| (counter.name.into(), counter.per))
+        .collect()
 }
 
 /// A release whose trial loaded and whose later instance does not breaks the contract: equal input

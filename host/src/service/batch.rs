@@ -51,7 +51,7 @@ impl Service {
             });
             prepared.push(self.prepare_usage(context, item.reported));
         }
-        let mut answers = self.rate_all(context.org, &prepared).into_iter();
+        let mut answers = self.rate_all(context.org, &mut prepared).into_iter();
         let mut submitted = Vec::with_capacity(prepared.len());
         for (prepared, context) in prepared.into_iter().zip(&contexts) {
             submitted.push(prepared.map(|prepared| {
@@ -64,12 +64,23 @@ impl Service {
         self.finish_all(&contexts, submitted).await
     }
 
-    /// The answers for every item that can be rated, in order. Items of one release go together.
+    /// The answers for every item that can be rated, in order. Items of one release go together,
+    /// unless a book counts: then what one used, the next must know.
     fn rate_all(
         &self,
         org: OrgId,
-        items: &[Result<Prepared, UsageError>],
+        items: &mut [Result<Prepared, UsageError>],
     ) -> Vec<Result<Priced, PolicyError>> {
+        let counts = |item: &Prepared| !self.engine.counters(item.question().0).is_empty();
+        if items.iter().flatten().any(counts) {
+            let ratable = items.iter_mut().flatten().filter(|item| item.is_ratable());
+            return ratable
+                .map(|item| {
+                    let answer = self.rate_prepared(org, item);
+                    answer.unwrap_or(Err(PolicyError::NotLoaded))
+                })
+                .collect();
+        }
         let ratable: Vec<_> = items
             .iter()
             .flatten()

@@ -9,6 +9,7 @@ pub mod batch;
 pub mod breaker;
 pub mod budgets;
 pub mod calls;
+mod counts;
 pub mod data_queries;
 pub mod grants;
 pub mod history;
@@ -73,6 +74,7 @@ pub struct Service {
     waiting: Tally,
     breakers: Breakers,
     placed: PlacedHolds,
+    counters: counts::Counters,
 }
 
 /// Who asks, for which org, and under which request.
@@ -107,6 +109,7 @@ impl Service {
             directory: Directory::default(),
             waiting: Tally::default(),
             placed: PlacedHolds::default(),
+            counters: counts::Counters::default(),
         }
     }
 

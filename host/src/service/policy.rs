@@ -4,9 +4,11 @@
 //! service never sees a policy's own claim about cost, nor a total that does not add up.
 
 use farebox_pricing::answer::{Line, Quote, Refusal};
-use farebox_pricing::card::{RateCardPage, RateCardRequest};
+use farebox_pricing::book::Per;
+use farebox_pricing::card::{FeatureFloor, RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_pricing::money::Rounding;
+use farebox_pricing::rating::Count;
 use rust_decimal::Decimal;
 use std::sync::Arc;
 
@@ -91,6 +93,9 @@ pub enum Fault {
     Check(String),
 }
 
+/// Rules that count, and in what time each begins anew.
+pub type Counters = Arc<[(Box<str>, Per)]>;
+
 /// Prices calls under releases. Calls are synchronous and take microseconds.
 pub trait PolicyEngine: Send + Sync {
     /// The checked worst case of a call.
@@ -122,6 +127,21 @@ pub trait PolicyEngine: Send + Sync {
         release: &ReleaseId,
         requests: &[(UsageEvent, Facts)],
     ) -> Vec<Result<Priced, PolicyError>>;
+
+    /// What the release's book counts: rules, and in what time. Empty for most books.
+    fn counters(&self, release: &ReleaseId) -> Counters;
+
+    /// How much further those counters go with an event that was charged `price_usd`.
+    fn counts(
+        &self,
+        release: &ReleaseId,
+        event: &UsageEvent,
+        facts: &Facts,
+        price_usd: Decimal,
+    ) -> Vec<Count>;
+
+    /// The floors of features that the release's book names for a customer with these facts.
+    fn feature_floors(&self, release: &ReleaseId, facts: &Facts) -> Vec<FeatureFloor>;
 
     /// A page of what a customer with these facts is shown. Not checked: nothing is charged by it.
     ///

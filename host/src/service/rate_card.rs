@@ -2,8 +2,17 @@
 
 use super::calls::{CallError, Labels};
 use super::{Context, Service};
-use farebox_pricing::card::{RateCardPage, RateCardRequest};
+use farebox_pricing::card::{FeatureFloor, RateCardPage, RateCardRequest};
 use farebox_pricing::event::KeySource;
+
+/// What the org would pay.
+#[derive(Clone, Debug)]
+pub struct RateCard {
+    /// Model by model.
+    pub page: RateCardPage,
+    /// What calls for features need and cost at least.
+    pub floors: Vec<FeatureFloor>,
+}
 
 impl Service {
     /// A page of the org's rate card.
@@ -15,10 +24,13 @@ impl Service {
         context: &Context,
         request: &RateCardRequest,
         key_source: KeySource,
-    ) -> Result<RateCardPage, CallError> {
+    ) -> Result<RateCard, CallError> {
         let org = self.known_org(context.org)?;
         let facts = self.facts(&org, key_source, &Labels::default(), self.clock.now_ms())?;
         let release = self.settings.release;
-        Ok(self.engine.rate_card(&release, request, &facts)?)
+        Ok(RateCard {
+            page: self.engine.rate_card(&release, request, &facts)?,
+            floors: self.engine.feature_floors(&release, &facts),
+        })
     }
 }

@@ -99,17 +99,20 @@ impl Service {
         facts.plan = usage.dimensions.plan.clone();
         let commodity = &self.settings.commodity;
         let nothing = |facts| Pricing::write_off(facts, commodity.id, commodity.peg);
+        let mut counts = Vec::new();
         let pricing = match settlement {
             // It has its price: this is a retry of what gave it one, or it is refused.
             _ if has_price => nothing(facts),
             Settlement::Rate(_) => {
                 let release = self.settings.release;
-                let priced = self
-                    .engine
-                    .rate(&release, &usage.event, &facts)
-                    .map_err(CallError::from)?;
-                self.pricing(release, facts, priced)
-                    .map_err(CallError::from)?
+                let (answer, counted) =
+                    self.rate_counted(&release, org.id, &usage.event, &mut facts)?;
+                counts = counted;
+                let priced = answer.map_err(CallError::from)?;
+                self.pricing(release, facts, priced).map_err(|error| {
+                    self.take_back(org.id, &counts);
+                    CallError::from(error)
+                })?
             }
             Settlement::WriteOff => nothing(facts),
         };
@@ -119,10 +122,14 @@ impl Service {
             event_id: event,
             charge,
             pricing: pricing.clone(),
+            counts: counts.clone(),
         };
-        let acknowledged = self
-            .write(context, None, Action::Settle(Box::new(write)))
-            .await?;
+        let written = self.write(context, None, Action::Settle(Box::new(write)));
+        let written = written.await;
+        if written.as_ref().map_or(true, |written| written.replayed) {
+            self.take_back(org.id, &counts);
+        }
+        let acknowledged = written?;
         if let (true, Made::Usage(_, Some(first))) = (acknowledged.replayed, acknowledged.made)
             && let Some(receipt) = self.store.receipt(context.org, first)?
         {

@@ -14,13 +14,14 @@ use super::ledger::directory::OrgRecord;
 use super::ledger::failure::ReadError;
 use super::ledger::receipt::Pricing;
 use super::ledger::write::{
-    Acknowledged, Action, CallAudit, Made, Once, Personal, Unpriced, UsageWrite, WriteError,
+    Acknowledged, Action, CallAudit, Counted, Made, Once, Personal, Unpriced, UsageWrite,
+    WriteError,
 };
 use super::policy::{PolicyError, Priced, ReleaseId};
 use super::{Context, Service};
 use farebox_ledger::hold::Dimensions;
 use farebox_ledger::idempotency::ResponseId;
-use farebox_ledger::ids::{ChargeId, EventId, HoldId};
+use farebox_ledger::ids::{ChargeId, EventId, HoldId, OrgId};
 use farebox_ledger::refusal::{CaptureRefusal, RecordUnpricedRefusal, Refusal as LedgerRefusal};
 use farebox_pricing::answer::Refusal;
 use farebox_pricing::event::{Facts, KeySource, UsageEvent};
@@ -111,6 +112,8 @@ pub struct Prepared {
     personal: Personal,
     /// Why it cannot have a price, known before any policy is asked.
     reason: Option<&'static str>,
+    /// What the book counts of it, once it is rated.
+    counts: Vec<Counted>,
 }
 
 impl Prepared {
@@ -133,6 +136,7 @@ pub struct Submitted {
     finish: Finish,
     unknown_fields: Vec<String>,
     hold: Option<HoldId>,
+    counts: Vec<Counted>,
     write: WriteFuture,
 }
 
@@ -146,15 +150,44 @@ impl Service {
         context: &Context,
         reported: Reported<'_>,
     ) -> Result<Recorded, UsageError> {
-        let prepared = self.prepare_usage(context, reported)?;
-        let answer = prepared.is_ratable().then(|| {
-            let (release, event, facts) = prepared.question();
-            self.ask(*release, context.org, Question::Rate, || {
-                self.engine.rate(release, event, facts)
-            })
-        });
+        let mut prepared = self.prepare_usage(context, reported)?;
+        let answer = if prepared.is_ratable() {
+            Some(self.rate_prepared(context.org, &mut prepared)?)
+        } else {
+            None
+        };
         let submitted = self.submit_usage(context, prepared, answer);
         self.finish_usage(context, submitted).await
+    }
+
+    /// Rates usage, and notes what the book counts of it.
+    pub(super) fn rate_prepared(
+        &self,
+        org: OrgId,
+        prepared: &mut Prepared,
+    ) -> Result<Result<Priced, PolicyError>, ReadError> {
+        let Prepared {
+            release,
+            intake,
+            facts,
+            counts,
+            ..
+        } = prepared;
+        let mut counted = Ok(Vec::new());
+        let answer = self.ask(*release, org, Question::Rate, || {
+            match self.rate_counted(release, org, &intake.event, facts) {
+                Ok((answer, found)) => {
+                    counted = Ok(found);
+                    answer
+                }
+                Err(error) => {
+                    counted = Err(error);
+                    Err(PolicyError::NotLoaded)
+                }
+            }
+        });
+        *counts = counted?;
+        Ok(answer)
     }
 
     /// Understands a report and gathers its facts.
@@ -201,6 +234,7 @@ impl Service {
             audit,
             personal: reported.personal,
             reason,
+            counts: Vec::new(),
             intake,
         })
     }
@@ -218,6 +252,13 @@ impl Service {
                 .map_err(|_| "out_of_range"),
             Some(Err(error)) => Err(unpriced_reason(&error)),
             None => Err(prepared.reason.unwrap_or("unknown")),
+        };
+        let counts = match &pricing {
+            Ok(_) => prepared.counts,
+            Err(_) => {
+                self.take_back(context.org, &prepared.counts);
+                Vec::new()
+            }
         };
         let (charge, reason) = match pricing {
             Ok(pricing) => (Some((ChargeId::new(self.clock.next_id()), pricing)), None),
@@ -245,6 +286,7 @@ impl Service {
                 reason,
                 key_source: prepared.facts.key_source,
             }),
+            counts: counts.clone(),
         };
         Submitted {
             event: event_id,
@@ -253,6 +295,7 @@ impl Service {
             finish: intake.finish,
             unknown_fields: intake.unknown_fields,
             hold: prepared.hold,
+            counts,
             write: self.write(context, once, Action::Usage(Box::new(write))),
         }
     }
@@ -263,10 +306,11 @@ impl Service {
         context: &Context,
         submitted: Submitted,
     ) -> Result<Recorded, UsageError> {
-        let acknowledged = submitted
-            .write
-            .await
-            .map_err(|error| refused(error, submitted.hold))?;
+        let written = submitted.write.await;
+        if written.as_ref().map_or(true, |written| written.replayed) {
+            self.take_back(context.org, &submitted.counts);
+        }
+        let acknowledged = written.map_err(|error| refused(error, submitted.hold))?;
         let mut recorded = Recorded {
             event: submitted.event,
             charge: submitted.charge,

@@ -19,6 +19,7 @@ const APPEND_ONLY: &[(&str, &[&str])] = &[
     ("holds", &["chunk"]),
     ("grants", &["id"]),
     ("effects", &["\"commit\""]),
+    ("counts", &["org", "rule", "period", "charge"]),
     ("audit", &["id"]),
     ("commodities", &["id"]),
 ];

@@ -73,6 +73,13 @@ CREATE TABLE refunds (
     PRIMARY KEY (charge, refund)
 ) STRICT, WITHOUT ROWID;
 
+-- What rules of the price book counted of charges: units of a free quota, USD of a volume price or
+-- of a maximum. Decimals as text. Only books with such rules write any.
+CREATE TABLE counts (
+    org BLOB NOT NULL, rule TEXT NOT NULL, period TEXT NOT NULL, charge BLOB NOT NULL,
+    quantity TEXT NOT NULL, PRIMARY KEY (org, rule, period, charge)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE grants (
     id BLOB PRIMARY KEY, org BLOB NOT NULL, source TEXT NOT NULL, amount_nanos INTEGER NOT NULL,
     cash_currency TEXT, cash_minor_units INTEGER, priority INTEGER NOT NULL,

@@ -3,7 +3,9 @@
 use super::directory::{DataDirectory, DirectoryError, DirectoryLock};
 use super::migrate::{self, MigrateError};
 use super::read::pool::Pool;
-use super::read::{audit, budgets, directory, grants, groups, holds, journal, usage, wallets};
+use super::read::{
+    audit, budgets, counts, directory, grants, groups, holds, journal, usage, wallets,
+};
 use super::write::batch::Counters;
 use super::write::memory::{Published, month_of};
 use super::write::queue::Queue;
@@ -28,6 +30,7 @@ use farebox_ledger::commodity::Commodity;
 use farebox_ledger::grant::Grant;
 use farebox_ledger::ids::{ChargeId, CommodityId, Digest, EventId, HoldId, KeyId, OrgId, QuoteId};
 use farebox_pricing::money::Nanos;
+use rust_decimal::Decimal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -195,6 +198,11 @@ impl LedgerStore for SqliteStore {
             .wallet(org)
             .filter(|(_, tail)| tail.month == month_of(at_ms))
             .map_or(Nanos::ZERO, |(_, tail)| tail.month_nanos))
+    }
+
+    fn counted(&self, org: OrgId, rule: &str, period: &str) -> Result<Decimal, ReadError> {
+        self.pool
+            .read(|connection| Ok(counts::sum(connection, org, rule, period)?))
     }
 
     fn grants(&self, org: OrgId) -> Result<Vec<Grant>, ReadError> {

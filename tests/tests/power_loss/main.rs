@@ -193,6 +193,7 @@ fn usage(clock: &SharedClock, org: OrgId, hold: HoldId, event_id: EventId) -> Us
             },
         )),
         unpriced: None,
+        counts: Vec::new(),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::suggest::did_you_mean;
 use crate::text::BookText;
 use farebox_pricing::book::Model;
 use farebox_pricing::provider;
+use std::sync::Arc;
 
 pub(super) fn apply(text: &BookText, models: &mut [Model], problems: &mut Problems<'_>) {
     let root = Path::Root;
@@ -66,7 +67,7 @@ fn add(
     }
 }
 
-fn find(models: &[Model], upstream: &str) -> Option<(Box<str>, Box<str>)> {
+fn find(models: &[Model], upstream: &str) -> Option<(Box<str>, Arc<str>)> {
     let (provider, name) = upstream.split_once('/')?;
     let provider = provider::normalise(provider)?;
     let mut models = models.iter();

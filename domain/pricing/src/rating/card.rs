@@ -6,11 +6,14 @@ use super::rate::{base_prices, factor};
 use super::scope::Call;
 use super::sheet::SheetPrices;
 use crate::answer::Refusal;
-use crate::book::Model;
+use crate::book::{Minimum, Model};
 use crate::canonical::BookView;
-use crate::card::{PAGE_MAX, RateCardEntry, RateCardPage, RateCardRate, RateCardRequest};
+use crate::card::{
+    FeatureFloor, PAGE_MAX, RateCardEntry, RateCardPage, RateCardRate, RateCardRequest,
+};
 use crate::event::{Facts, KeySource};
 use crate::exact;
+use std::collections::BTreeSet;
 
 /// A page ends early beyond this many rates, so that its size stays bounded.
 const PAGE_RATES_MAX: usize = 1000;
@@ -65,6 +68,32 @@ pub fn rate_card(
         });
     }
     Ok(page)
+}
+
+/// The floors of every feature that the terms name for a customer with these facts, by feature.
+/// They are data of the book, so a host shows them whatever policy prices.
+pub fn feature_floors(book: &BookView, facts: &Facts) -> Vec<FeatureFloor> {
+    let terms = book.terms();
+    let preflights = terms.sale.iter().flat_map(|sale| &sale.preflights);
+    let rules = || preflights.clone().chain(&terms.minimums);
+    let features: BTreeSet<&str> = rules()
+        .filter_map(|rule| rule.scope.feature.as_deref())
+        .collect();
+    let floors = features.into_iter().map(|feature| {
+        let call = Call::of_feature(book, facts, feature);
+        let highest = |rules: &mut dyn Iterator<Item = &Minimum>| {
+            let matching = rules.filter(|rule| call.is_in(&rule.scope));
+            matching.map(|rule| rule.usd).max()
+        };
+        FeatureFloor {
+            feature: feature.into(),
+            preflight_usd: highest(&mut preflights.clone()),
+            minimum_usd: highest(&mut terms.minimums.iter()),
+        }
+    });
+    floors
+        .filter(|floor| floor.preflight_usd.is_some() || floor.minimum_usd.is_some())
+        .collect()
 }
 
 /// The number of the first model the page may have.

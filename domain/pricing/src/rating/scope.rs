@@ -64,6 +64,13 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// A call for a feature, of no model in particular.
+    pub const fn of_feature(book: &'a BookView, facts: &'a Facts, feature: &'a str) -> Self {
+        let mut call = Self::of_anything(book, facts);
+        call.feature = Some(feature);
+        call
+    }
+
     /// A call of one model of the book.
     pub fn of_model(
         book: &'a BookView,

@@ -1,5 +1,7 @@
 //! Tables of cases, and the properties that every book and event must keep.
 
+mod terms;
+
 use super::*;
 use crate::answer::{Line, LineKind, Rating};
 use crate::book::{
@@ -10,6 +12,7 @@ use crate::exact;
 use crate::generated::terms::declares_a_loss;
 use crate::generated::{book_and_call, event, facts, request_for, small_book, view};
 use crate::meter::{Meter, Quantity};
+use crate::money::Rounding;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 

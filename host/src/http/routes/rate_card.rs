@@ -8,7 +8,7 @@ use super::super::problem::{Kind, Problem, ProblemJson};
 use super::reports::KeySourceJson;
 use super::{blocking, text};
 use crate::wire::plain;
-use farebox_pricing::card::{PAGE_MAX, RateCardEntry, RateCardRate, RateCardRequest};
+use farebox_pricing::card::{FeatureFloor, PAGE_MAX, RateCardEntry, RateCardRate, RateCardRequest};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
@@ -87,11 +87,36 @@ impl From<&RateCardEntry> for EntryJson {
     }
 }
 
+/// What calls for a feature need and cost at least.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FloorJson {
+    #[schema(example = "lead_enrichment")]
+    feature: String,
+    /// The least that a quote says and a hold reserves; the charge may be less.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preflight_usd: Option<String>,
+    /// The least that a call is charged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    minimum_usd: Option<String>,
+}
+
+impl From<&FeatureFloor> for FloorJson {
+    fn from(floor: &FeatureFloor) -> Self {
+        Self {
+            feature: floor.feature.to_string(),
+            preflight_usd: floor.preflight_usd.map(plain),
+            minimum_usd: floor.minimum_usd.map(plain),
+        }
+    }
+}
+
 /// A page of the rate card.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CardJson {
     /// By provider, then model.
     items: Vec<EntryJson>,
+    /// By feature; on every page. Features without a floor are not on it.
+    features: Vec<FloorJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
 }
@@ -119,13 +144,14 @@ pub async fn rate_card(
         limit,
     };
     let key_source = query.key_source.unwrap_or_default().into();
-    let page = blocking(&api, move |service| {
+    let card = blocking(&api, move |service| {
         service.rate_card(&context, &request, key_source)
     })
     .await?;
     Ok(Answer(CardJson {
-        items: page.entries.iter().map(Into::into).collect(),
-        next_cursor: page.next.map(|next| hex::encode(next.as_bytes())),
+        items: card.page.entries.iter().map(Into::into).collect(),
+        features: card.floors.iter().map(Into::into).collect(),
+        next_cursor: card.page.next.map(|next| hex::encode(next.as_bytes())),
     }))
 }
 

@@ -18,6 +18,7 @@ use farebox_ledger::grant::Grant;
 use farebox_ledger::ids::{ChargeId, CommodityId, Digest, EventId, HoldId, KeyId, OrgId, QuoteId};
 use farebox_pricing::money::Nanos;
 use receipt::Receipt;
+use rust_decimal::Decimal;
 use std::pin::Pin;
 use std::sync::Arc;
 use view::{
@@ -56,6 +57,9 @@ pub trait LedgerStore: Send + Sync {
     /// What the org was charged, refunds apart, in the UTC calendar month in which `at_ms` lies,
     /// as far as that is the month of its latest charge; zero otherwise.
     fn month_to_date(&self, org: OrgId, at_ms: i64) -> Result<Nanos, ReadError>;
+
+    /// What was counted for a rule of the price book in a period, over all the org's charges.
+    fn counted(&self, org: OrgId, rule: &str, period: &str) -> Result<Decimal, ReadError>;
 
     /// The org's transactions, newest first.
     fn transactions(

@@ -12,6 +12,7 @@ use farebox_ledger::ids::{ChargeId, EventId, HoldId, KeyId, OrgId, TransactionId
 use farebox_ledger::refusal::Refusal;
 use farebox_ledger::state::Wallet;
 use farebox_pricing::event::{KeySource, UsageEvent};
+use rust_decimal::Decimal;
 use std::sync::Arc;
 
 /// One atomic write.
@@ -105,6 +106,19 @@ pub struct UsageWrite {
     pub charge: Option<(ChargeId, Pricing)>,
     /// Why it waits for a price; present when, and only when, it has none.
     pub unpriced: Option<Unpriced>,
+    /// What the book counts of its charge.
+    pub counts: Vec<Counted>,
+}
+
+/// How much further a rule's counter goes with a charge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The rule of the book.
+    pub rule: Box<str>,
+    /// The UTC month or day, `2026-11` or `2026-11-21`.
+    pub period: Box<str>,
+    /// Units, or USD.
+    pub quantity: Decimal,
 }
 
 /// Why usage waits for a price, and what its rating will need that stands nowhere else.
@@ -128,6 +142,8 @@ pub struct SettleWrite {
     pub charge: ChargeId,
     /// Its price.
     pub pricing: Pricing,
+    /// What the book counts of it.
+    pub counts: Vec<Counted>,
 }
 
 /// What operations want to know about a call.

@@ -200,6 +200,7 @@ fn usage_without_a_price_keeps_its_hold_until_it_is_settled() {
         event_id: event,
         charge,
         pricing: pricing(700, Decimal::new(700, 10)),
+        counts: Vec::new(),
     };
     house
         .write(Action::Settle(Box::new(settle.clone())))

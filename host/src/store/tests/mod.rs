@@ -246,6 +246,7 @@ pub fn usage_write(
         },
         charge: pricing,
         unpriced: None,
+        counts: Vec::new(),
     }
 }
 

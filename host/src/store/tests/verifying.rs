@@ -63,6 +63,7 @@ fn lived_in() -> (House, OrgId) {
             event_id,
             charge: ChargeId::new(house.id()),
             pricing: pricing(9_000, Decimal::new(9_000, 10)),
+            counts: Vec::new(),
         })))
         .unwrap();
     house

@@ -236,6 +236,7 @@ impl Turn<'_, '_> {
                 body,
             };
             journal.issue_receipt(self.connection, tail, &receipt, (effect.at_ms, price))?;
+            registry::keep_counts(self.connection, usage.org, charge, &usage.counts)?;
         }
         Ok(Ok(Some(effect)))
     }
@@ -293,6 +294,7 @@ impl Turn<'_, '_> {
             let counted = (effect.at_ms, pricing.price);
             journal.issue_receipt(self.connection, tail, &entry, counted)?;
         }
+        registry::keep_counts(self.connection, settle.org, settle.charge, &settle.counts)?;
         self.connection
             .prepare_cached("INSERT INTO settlements VALUES (?1, ?2, ?3, ?4)")
             .map_err(failure)?

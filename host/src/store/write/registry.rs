@@ -11,11 +11,11 @@ use crate::service::ledger::directory::{
     QueryRecord, QuoteRecord, ReleaseParts, ReleaseRecord,
 };
 use crate::service::ledger::failure::StorageError;
-use crate::service::ledger::write::Actor;
+use crate::service::ledger::write::{Actor, Counted};
 use crate::service::policy::{Digest, ReleaseId};
 use farebox_ledger::command::Command;
 use farebox_ledger::commodity::Commodity;
-use farebox_ledger::ids::{EventId, KeyId, OrgId, TransactionId};
+use farebox_ledger::ids::{ChargeId, EventId, KeyId, OrgId, TransactionId};
 use rusqlite::{Connection, Params, params};
 
 type Done = Result<Result<(), DirectoryRefusal>, StorageError>;
@@ -275,6 +275,29 @@ fn record_query(connection: &Connection, query: &QueryRecord) -> Done {
     )?;
     keep_personal(connection, query)?;
     Ok(Ok(()))
+}
+
+/// Keeps what rules of the price book counted of a charge.
+pub fn keep_counts(
+    connection: &Connection,
+    org: OrgId,
+    charge: ChargeId,
+    counts: &[Counted],
+) -> Result<(), StorageError> {
+    for count in counts {
+        run(
+            connection,
+            "INSERT OR FAIL INTO counts VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                org.to_bytes(),
+                count.rule,
+                count.period,
+                charge.to_bytes(),
+                count.quantity.normalize().to_string(),
+            ],
+        )?;
+    }
+    Ok(())
 }
 
 /// Keeps who made a query, apart from the query.

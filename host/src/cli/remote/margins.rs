@@ -1,0 +1,212 @@
+//! `farebox margins`: what recorded usage really earned, by feature or anything else.
+//!
+//! The server sums; this compares with a bound and says so with an exit code, for a job that
+//! watches margins every night.
+
+use super::server::Server;
+use crate::cli::failure::Failure;
+use clap::{Args, ValueEnum};
+use farebox_book::exposure::Margin;
+use farebox_pricing::exact;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::Write;
+
+const EXAMPLES: &str = "\
+Examples:
+  farebox margins --at-least 0.2
+  farebox margins --by model --from 2026-11-01 --to 2026-12-01 org_0192f0c8b7a67c1e9f3a5d2b4c6e8f01";
+
+/// Audit realised gross margins over recorded usage; fails when one is below a bound.
+///
+/// Sums what calls were charged and what they cost the operator, over all orgs or those named, and
+/// over calls to models and paid APIs alike. Ends with 1 when a group's margin is below
+/// `--at-least`. Usage that waits for a price has neither and is only counted.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Margins {
+    #[command(flatten)]
+    server: Server,
+    /// Orgs, by id; none: all.
+    orgs: Vec<String>,
+    /// What is summed.
+    #[arg(long, value_enum, default_value_t)]
+    by: By,
+    /// The least margin, as a share of what was charged: `0.2` for a fifth.
+    #[arg(long, value_name = "SHARE")]
+    at_least: Option<Decimal>,
+    /// From this time on, such as `2026-11-01T00:00:00Z`.
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Before this time.
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum By {
+    /// What calls were for.
+    #[default]
+    Feature,
+    /// The model that answered.
+    Model,
+    /// Who served.
+    Provider,
+    /// The UTC day.
+    Day,
+}
+
+impl By {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Feature => "feature",
+            Self::Model => "model",
+            Self::Provider => "provider",
+            Self::Day => "day",
+        }
+    }
+}
+
+/// What one group was charged and cost, in credits.
+#[derive(Debug, Default)]
+struct Sum {
+    events: u64,
+    unpriced: u64,
+    charged: Decimal,
+    cost: Decimal,
+}
+
+impl Margins {
+    pub(in crate::cli) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
+        let least = match self.at_least {
+            Some(share) => Some(
+                Margin::at_least(share)
+                    .ok_or_else(|| Failure::Usage(format!("`{share}` is no share of a charge")))?,
+            ),
+            None => None,
+        };
+        let mut sums = BTreeMap::new();
+        let orgs = match self.orgs.as_slice() {
+            [] => self.all_orgs()?,
+            named => named.to_vec(),
+        };
+        for org in &orgs {
+            self.add(org, &mut sums)?;
+        }
+        self.print(&sums, out)?;
+        let below = sums
+            .iter()
+            .filter(|(_, sum)| least.is_some_and(|least| sum.is_below(least)));
+        let below: Vec<_> = below
+            .map(|(group, sum)| {
+                let margin = Margin::of(sum.charged, sum.cost);
+                let shown = margin.map_or_else(|| "no charge".to_owned(), |m| m.to_string());
+                format!("{} `{group}` is below the bound: {shown}", self.by.name())
+            })
+            .collect();
+        if below.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Found(below.join("\n")))
+    }
+
+    fn all_orgs(&self) -> Result<Vec<String>, Failure> {
+        let mut all = Vec::new();
+        let mut path = "/v1/admin/orgs?limit=1000".to_owned();
+        loop {
+            let page = self.server.get(&path, None)?;
+            let ids = items(&page).filter_map(|org| text(org, "id"));
+            all.extend(ids.map(str::to_owned));
+            match text(&page, "next_cursor") {
+                Some(cursor) => path = format!("/v1/admin/orgs?limit=1000&cursor={cursor}"),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    fn add(&self, org: &str, sums: &mut BTreeMap<String, Sum>) -> Result<(), Failure> {
+        let by = self.by.name();
+        let mut path = format!("/v1/usage?group_by={by}");
+        for (name, value) in [("from", &self.from), ("to", &self.to)] {
+            if let Some(value) = value {
+                // Of what a time can have, only the plus of an offset means something else in a URL.
+                path.push_str(&format!("&{name}={}", value.replace('+', "%2B")));
+            }
+        }
+        let answer = self.server.get(&path, Some(org))?;
+        for item in items(&answer) {
+            let group = item.get("group").and_then(|group| text(group, by));
+            let sum = sums.entry(group.unwrap_or("-").to_owned()).or_default();
+            let count = |field: &str| item.get(field).and_then(Value::as_u64).unwrap_or_default();
+            sum.events = sum.events.saturating_add(count("events"));
+            sum.unpriced = sum.unpriced.saturating_add(count("unpriced"));
+            sum.charged = plus(sum.charged, text(item, "credits"))?;
+            sum.cost = plus(sum.cost, text(item, "cost_credits"))?;
+        }
+        Ok(())
+    }
+
+    fn print(&self, sums: &BTreeMap<String, Sum>, out: &mut dyn Write) -> Result<(), Failure> {
+        if self.server.json {
+            let items: Vec<_> = sums
+                .iter()
+                .map(|(group, sum)| {
+                    json!({
+                        self.by.name(): group,
+                        "events": sum.events,
+                        "unpriced": sum.unpriced,
+                        "charged_credits": sum.charged.normalize().to_string(),
+                        "cost_credits": sum.cost.normalize().to_string(),
+                        "margin": Margin::of(sum.charged, sum.cost).map(|m| m.to_string()),
+                    })
+                })
+                .collect();
+            return Ok(writeln!(out, "{:#}", json!({ "items": items }))?);
+        }
+        let by = self.by.name();
+        writeln!(
+            out,
+            "{by:<28} {:>9} {:>16} {:>16} {:>10}",
+            "events", "charged", "cost", "margin"
+        )?;
+        for (group, sum) in sums {
+            let margin = Margin::of(sum.charged, sum.cost);
+            let margin = margin.map_or_else(|| "-".to_owned(), |margin| margin.to_string());
+            let (charged, cost) = (sum.charged.normalize(), sum.cost.normalize());
+            let events = sum.events;
+            writeln!(
+                out,
+                "{group:<28} {events:>9} {charged:>16} {cost:>16} {margin:>10}"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Sum {
+    /// Whether the group earned too little. What cost nothing and was charged nothing did not.
+    fn is_below(&self, least: Margin) -> bool {
+        match Margin::of(self.charged, self.cost) {
+            Some(margin) => margin < least,
+            None => !self.cost.is_zero(),
+        }
+    }
+}
+
+fn items(page: &Value) -> impl Iterator<Item = &Value> {
+    let items = page.get("items").and_then(Value::as_array);
+    items.into_iter().flatten()
+}
+
+fn text<'v>(of: &'v Value, field: &str) -> Option<&'v str> {
+    of.get(field).and_then(Value::as_str)
+}
+
+fn plus(sum: Decimal, amount: Option<&str>) -> Result<Decimal, Failure> {
+    let amount = amount.unwrap_or("0");
+    Decimal::from_str_exact(amount)
+        .ok()
+        .and_then(|amount| exact::add(sum, amount).ok())
+        .ok_or_else(|| Failure::Found(format!("the server's amount `{amount}` cannot be summed")))
+}

@@ -1,0 +1,140 @@
+//! What each org has used of what the book counts: free quotas, volume steps, maximums.
+//!
+//! Calls run at once, and two of them must not both have the last free unit. So what a rated call
+//! counts is added here in the same step that rates it, before its write is even in the queue;
+//! a write that takes no effect is taken back. Durable are the counts of charges (`counts` in the
+//! store), which are read when an org's counter is asked for the first time since start.
+//!
+//! Only books with such rules come here: for all others rating takes no lock.
+
+use super::Service;
+use super::ledger::failure::ReadError;
+use super::ledger::write::Counted;
+use super::policy::{PolicyError, Priced, ReleaseId};
+use farebox_ledger::ids::OrgId;
+use farebox_pricing::book::Per;
+use farebox_pricing::event::{Facts, UsageEvent};
+use farebox_pricing::exact;
+use farebox_pricing::meter::Attribute;
+use farebox_pricing::rating::COUNT_PREFIX;
+use rust_decimal::Decimal;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Counters since start, by org, rule and period.
+#[derive(Debug, Default)]
+pub(super) struct Counters(Mutex<Known>);
+
+/// Of each org and rule, its latest periods and how much was counted in them.
+type Known = HashMap<(OrgId, Box<str>), Vec<(Box<str>, Decimal)>>;
+
+/// How many periods of a counter are kept: late usage may be of the one before.
+const PERIODS_KEPT: usize = 3;
+
+impl Service {
+    /// Rates an event, with what the release's book counts among its facts.
+    ///
+    /// # Errors
+    /// The inner error is the policy's; the outer says that the counts cannot be read.
+    pub(super) fn rate_counted(
+        &self,
+        release: &ReleaseId,
+        org: OrgId,
+        event: &UsageEvent,
+        facts: &mut Facts,
+    ) -> Result<(Result<Priced, PolicyError>, Vec<Counted>), ReadError> {
+        let counters = self.engine.counters(release);
+        if counters.is_empty() {
+            return Ok((self.engine.rate(release, event, facts), Vec::new()));
+        }
+        let at_ms = facts.occurred_at_ms;
+        let mut known = self
+            .counters
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for (rule, per) in counters.iter() {
+            let period = period_of(*per, at_ms);
+            let periods = known.entry((org, rule.clone())).or_default();
+            let value = match periods.iter().find(|(name, _)| *name == period) {
+                Some((_, value)) => *value,
+                None => {
+                    let value = self.store.counted(org, rule, &period)?;
+                    periods.push((period, value));
+                    if periods.len() > PERIODS_KEPT {
+                        periods.remove(0);
+                    }
+                    value
+                }
+            };
+            if !value.is_zero() {
+                facts.other.push(Attribute {
+                    name: format!("{COUNT_PREFIX}{rule}").into(),
+                    value: value.normalize().to_string().into(),
+                });
+            }
+        }
+        facts.other.sort_by(|a, b| a.name.cmp(&b.name));
+        let answer = self.engine.rate(release, event, facts);
+        let Ok(priced) = &answer else {
+            return Ok((answer, Vec::new()));
+        };
+        let counts = self.engine.counts(release, event, facts, priced.price_usd);
+        let counted: Vec<Counted> = counts
+            .into_iter()
+            .map(|count| Counted {
+                period: period_of(count.per, at_ms),
+                rule: count.rule,
+                quantity: count.quantity,
+            })
+            .collect();
+        for count in &counted {
+            change(&mut known, org, count, exact::add);
+        }
+        Ok((answer, counted))
+    }
+
+    /// Takes back what was counted of a charge that took no effect.
+    pub(super) fn take_back(&self, org: OrgId, counted: &[Counted]) {
+        if counted.is_empty() {
+            return;
+        }
+        let mut known = self
+            .counters
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for count in counted {
+            change(&mut known, org, count, exact::sub);
+        }
+    }
+}
+
+/// A count that no longer fits stays as it is: no rule has a step at 10^28.
+fn change(
+    known: &mut Known,
+    org: OrgId,
+    count: &Counted,
+    by: fn(Decimal, Decimal) -> Result<Decimal, exact::ArithmeticError>,
+) {
+    let periods = known.get_mut(&(org, count.rule.clone()));
+    let found = periods.and_then(|all| all.iter_mut().find(|(name, _)| *name == count.period));
+    if let Some((_, value)) = found
+        && let Ok(changed) = by(*value, count.quantity)
+    {
+        *value = changed;
+    }
+}
+
+/// The UTC day or month of a moment, `2026-11-21` or `2026-11`.
+fn period_of(per: Per, at_ms: i64) -> Box<str> {
+    let date = jiff::Timestamp::from_millisecond(at_ms)
+        .unwrap_or_default()
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .date();
+    let month = format!("{:04}-{:02}", date.year(), date.month());
+    match per {
+        Per::Day => format!("{month}-{:02}", date.day()).into(),
+        Per::Month | Per::Call => month.into(),
+    }
+}
