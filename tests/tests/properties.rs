@@ -7,7 +7,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
     reason = "a test fails by panicking; the lints' own exemption stops at its functions"
 )]
 
