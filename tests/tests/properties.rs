@@ -115,7 +115,7 @@ impl Seed {
             .collect();
         let event = UsageEvent {
             provider: model.provider.clone(),
-            model_asked: Some(model.name.clone()),
+            model_asked: Some((&*model.name).into()),
             model_served: None,
             service_tier: table.service_tier.clone(),
             region: table.region.clone(),
