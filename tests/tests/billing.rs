@@ -1,12 +1,6 @@
 //! Rules that look back, on a running server: what was used this month decides what a call pays,
 //! and the server counts it itself.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking; the lints' own exemption stops at its functions"
-)]
-
 use farebox_pricing::event::{Deployment, Facts, KeySource};
 use farebox_tests::http::{HttpServer, Reported};
 use farebox_tests::recorded::OCCURRED_AT_MS;

@@ -20,7 +20,7 @@ fn is_measured(row: &Source) -> bool {
 }
 
 fn place<'v>(document: &'v mut Value, path: &str) -> &'v mut Value {
-    let pointer = path.replace('.', "/").replace('[', "/").replace(']', "");
+    let pointer = path.replace(['.', '['], "/").replace(']', "");
     document.pointer_mut(&format!("/{pointer}")).unwrap()
 }
 

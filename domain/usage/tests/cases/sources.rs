@@ -199,7 +199,12 @@ fn written() -> String {
             .push(format!("`{name}`"));
     }
     for family in &order {
-        writeln!(page, "| `{family}` | {} |", names[family].join(", ")).unwrap();
+        writeln!(
+            page,
+            "| `{family}` | {} |",
+            names.get(family).unwrap().join(", ")
+        )
+        .unwrap();
     }
     page.push_str("\n## Fields\n\n`*` stands for every provider that answers in this family, `[]` for any index.\n");
     for family in order {

@@ -16,7 +16,7 @@ use std::io::Write;
 const EXAMPLES: &str = "\
 Examples:
   farebox margins --at-least 0.2
-  farebox margins --by model --from 2026-11-01 --to 2026-12-01 org_0192f0c8b7a67c1e9f3a5d2b4c6e8f01";
+  farebox margins --by model --from 2026-11-01 --to 2026-12-01";
 
 /// Audit realised gross margins over recorded usage; fails when one is below a bound.
 ///

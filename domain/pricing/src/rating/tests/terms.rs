@@ -392,7 +392,9 @@ proptest! {
         }
         let view = view(&book);
         let mut whole = [0; 3];
-        let (mut split, mut counters) = (Decimal::ZERO, std::collections::BTreeMap::new());
+        let mut split = Decimal::ZERO;
+        let mut counters: std::collections::BTreeMap<Box<str>, Decimal> =
+            std::collections::BTreeMap::new();
         for part in &parts {
             for (sum, one) in whole.iter_mut().zip(part) {
                 *sum += one;
@@ -400,7 +402,7 @@ proptest! {
             let facts = Facts {
                 other: counters
                     .iter()
-                    .map(|(rule, count): (&Box<str>, &Decimal)| Attribute {
+                    .map(|(rule, count)| Attribute {
                         name: format!("{COUNT_PREFIX}{rule}").into(),
                         value: count.to_string().into(),
                     })
