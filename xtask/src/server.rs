@@ -50,16 +50,24 @@ pub fn build(root: &Path, build: Build) -> Result<PathBuf> {
 /// It does not compile, or there is none of that name.
 pub fn built(root: &Path, build: Build, selection: &[&str], name: &str) -> Result<PathBuf> {
     let mut cargo = environment::cargo();
-    cargo
-        .current_dir(root)
+    cargo.current_dir(root).arg("build");
+    match build {
         // With all packages selected, dependencies are compiled as the tests need them: once.
-        .args(["build", "--workspace"])
-        .args(selection)
+        Build::Dev => cargo.arg("--workspace").args(selection),
+        // What is measured is the product as it ships, without what other packages ask of its
+        // dependencies; and always the same selection, so that nothing is compiled twice.
+        Build::Release => cargo.args([
+            "--release",
+            "-p",
+            "farebox",
+            "--bin",
+            "farebox",
+            "--examples",
+        ]),
+    };
+    cargo
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit());
-    if build == Build::Release {
-        cargo.arg("--release");
-    }
     let messages = step::output(&mut cargo)?;
     messages
         .lines()
