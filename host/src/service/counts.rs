@@ -19,14 +19,22 @@ use farebox_pricing::meter::Attribute;
 use farebox_pricing::rating::COUNT_PREFIX;
 use rust_decimal::Decimal;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Counters since start, by org, rule and period.
+/// Counters since start. Each org has a lock of its own: it is held while a call is rated, and one
+/// org's calls must not wait for another's.
 #[derive(Debug, Default)]
-pub(super) struct Counters(Mutex<Known>);
+pub(super) struct Counters(Mutex<HashMap<OrgId, Arc<Mutex<Known>>>>);
 
-/// Of each org and rule, its latest periods and how much was counted in them.
-type Known = HashMap<(OrgId, Box<str>), Vec<(Box<str>, Decimal)>>;
+/// Of each rule of an org, its latest periods and how much was counted in them.
+type Known = HashMap<Box<str>, Vec<(Box<str>, Decimal)>>;
+
+impl Counters {
+    fn of(&self, org: OrgId) -> Arc<Mutex<Known>> {
+        let mut orgs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(orgs.entry(org).or_default())
+    }
+}
 
 /// How many periods of a counter are kept: late usage may be of the one before.
 const PERIODS_KEPT: usize = 3;
@@ -48,14 +56,11 @@ impl Service {
             return Ok((self.engine.rate(release, event, facts), Vec::new()));
         }
         let at_ms = facts.occurred_at_ms;
-        let mut known = self
-            .counters
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let known = self.counters.of(org);
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         for (rule, per) in counters.iter() {
             let period = period_of(*per, at_ms);
-            let periods = known.entry((org, rule.clone())).or_default();
+            let periods = known.entry(rule.clone()).or_default();
             let value = match periods.iter().find(|(name, _)| *name == period) {
                 Some((_, value)) => *value,
                 None => {
@@ -89,7 +94,7 @@ impl Service {
             })
             .collect();
         for count in &counted {
-            change(&mut known, org, count, exact::add);
+            change(&mut known, count, exact::add);
         }
         Ok((answer, counted))
     }
@@ -99,13 +104,10 @@ impl Service {
         if counted.is_empty() {
             return;
         }
-        let mut known = self
-            .counters
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let known = self.counters.of(org);
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         for count in counted {
-            change(&mut known, org, count, exact::sub);
+            change(&mut known, count, exact::sub);
         }
     }
 }
@@ -113,11 +115,10 @@ impl Service {
 /// A count that no longer fits stays as it is: no rule has a step at 10^28.
 fn change(
     known: &mut Known,
-    org: OrgId,
     count: &Counted,
     by: fn(Decimal, Decimal) -> Result<Decimal, exact::ArithmeticError>,
 ) {
-    let periods = known.get_mut(&(org, count.rule.clone()));
+    let periods = known.get_mut(&count.rule);
     let found = periods.and_then(|all| all.iter_mut().find(|(name, _)| *name == count.period));
     if let Some((_, value)) = found
         && let Ok(changed) = by(*value, count.quantity)
