@@ -8,6 +8,7 @@ use super::repository;
 use farebox::cli::rate::input::{self, LineError};
 use farebox_book::{Format, compile};
 use farebox_pricing::event::{Deployment, Facts, KeySource};
+use farebox_pricing::meter::Attribute;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -108,7 +109,7 @@ impl Case {
     pub fn request(&self) -> Result<Request, LineError> {
         let call = input::read(self.call.get().as_bytes())?;
         let occurred_at_ms = call.occurred_at_ms.unwrap_or(OCCURRED_AT_MS);
-        Ok((call.intake.event, self.facts(occurred_at_ms)))
+        Ok((call.intake.event, self.facts(occurred_at_ms, &call.facts)))
     }
 
     /// The call as a gateway would report it.
@@ -121,8 +122,10 @@ impl Case {
             let parsed = text.as_str().unwrap().parse::<Timestamp>();
             parsed.unwrap().as_millisecond()
         });
+        let other = input::read(self.call.get().as_bytes());
+        let other = other.map(|call| call.facts).unwrap_or_default();
         Reported {
-            facts: self.facts(occurred_at_ms),
+            facts: self.facts(occurred_at_ms, &other),
             call,
         }
     }
@@ -133,7 +136,7 @@ impl Case {
         Some((error["type"].as_str()?, error["detail"].as_str()?))
     }
 
-    fn facts(&self, occurred_at_ms: i64) -> Facts {
+    fn facts(&self, occurred_at_ms: i64, other: &[Attribute]) -> Facts {
         let deployment = match self.deployment.as_deref() {
             None | Some("hosted") => Deployment::Hosted,
             Some("self-hosted") => Deployment::SelfHosted,
@@ -146,6 +149,7 @@ impl Case {
         };
         let mut facts = Facts::new(deployment, key_source, occurred_at_ms);
         facts.plan.clone_from(&self.plan);
+        facts.other = other.to_vec();
         facts
     }
 

@@ -30,6 +30,7 @@ use farebox_pricing::answer::{Quote, Rating, Refusal};
 use farebox_pricing::canonical::{BookView, CanonicalError};
 use farebox_pricing::card::{RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
+use farebox_pricing::failure::{self, Outcome, Settlement};
 use farebox_pricing::load::{ConfigError, Description};
 use farebox_pricing::verify::{self, Violation};
 use instance::{CallError, Instance};
@@ -303,6 +304,17 @@ impl PolicyEngine for Engine {
             }
             Err(error) => all(release.blame_for(error)),
         }
+    }
+
+    fn settle(
+        &self,
+        release: &ReleaseId,
+        outcome: Outcome,
+        event: &UsageEvent,
+        request: Option<failure::Request>,
+    ) -> Result<Settlement, PolicyError> {
+        let release = self.release(release)?;
+        failure::settle(&release.book, outcome, event, request).map_err(PolicyError::Refused)
     }
 
     fn rate_card(

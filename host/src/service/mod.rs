@@ -10,6 +10,7 @@ pub mod breaker;
 pub mod budgets;
 pub mod calls;
 pub mod data_queries;
+pub mod failures;
 pub mod grants;
 pub mod history;
 pub mod holds;

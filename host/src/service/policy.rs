@@ -6,6 +6,7 @@
 use farebox_pricing::answer::{Line, Quote, Refusal};
 use farebox_pricing::card::{RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
+use farebox_pricing::failure::{self, Outcome, Settlement};
 use farebox_pricing::money::Rounding;
 use rust_decimal::Decimal;
 use std::sync::Arc;
@@ -122,6 +123,18 @@ pub trait PolicyEngine: Send + Sync {
         release: &ReleaseId,
         requests: &[(UsageEvent, Facts)],
     ) -> Vec<Result<Priced, PolicyError>>;
+
+    /// What the release's book does about a call that did not end well.
+    ///
+    /// # Errors
+    /// See [`PolicyError`].
+    fn settle(
+        &self,
+        release: &ReleaseId,
+        outcome: Outcome,
+        event: &UsageEvent,
+        request: Option<failure::Request>,
+    ) -> Result<Settlement, PolicyError>;
 
     /// A page of what a customer with these facts is shown. Not checked: nothing is charged by it.
     ///
