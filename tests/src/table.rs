@@ -115,7 +115,7 @@ impl Case {
     pub fn request(&self) -> Result<Request, LineError> {
         let call = input::read(self.call.get().as_bytes())?;
         let occurred_at_ms = call.occurred_at_ms.unwrap_or(OCCURRED_AT_MS);
-        Ok((call.intake.event, self.facts(occurred_at_ms)))
+        Ok((call.intake.event, self.facts(occurred_at_ms, &call.facts)))
     }
 
     /// The call as a gateway would report it.
@@ -128,8 +128,10 @@ impl Case {
             let parsed = text.as_str().unwrap().parse::<Timestamp>();
             parsed.unwrap().as_millisecond()
         });
+        let other = input::read(self.call.get().as_bytes());
+        let other = other.map(|call| call.facts).unwrap_or_default();
         Reported {
-            facts: self.facts(occurred_at_ms),
+            facts: self.facts(occurred_at_ms, &other),
             call,
         }
     }
@@ -146,7 +148,7 @@ impl Case {
         Some((error["type"].as_str()?, error["detail"].as_str()?))
     }
 
-    fn facts(&self, occurred_at_ms: i64) -> Facts {
+    fn facts(&self, occurred_at_ms: i64, other: &[Attribute]) -> Facts {
         let deployment = match self.deployment.as_deref() {
             None | Some("hosted") => Deployment::Hosted,
             Some("self-hosted") => Deployment::SelfHosted,
@@ -165,6 +167,7 @@ impl Case {
             value: count.as_str().into(),
         });
         facts.other = counts.collect();
+        facts.other.extend(other.iter().cloned());
         facts
     }
 

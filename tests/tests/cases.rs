@@ -115,6 +115,8 @@ fn http_differences(name: &str) -> Vec<(Otherwise, String)> {
             .filter(|case| !case.is_of_a_past())
             .map(|case| (case, case.reported()))
             .filter(|(_, reported)| reported.facts.deployment == deployment)
+            // Facts are the host's to give: a caller of the API cannot state them.
+            .filter(|(_, reported)| reported.facts.other.is_empty())
             .unzip();
         if cases.is_empty() {
             continue;
@@ -168,7 +170,7 @@ fn no_table_is_lost() {
     let names = table::names();
     let cases: usize = names.iter().map(|name| Table::read(name).cases.len()).sum();
     assert!(
-        names.len() >= 8 && cases >= 132,
+        names.len() >= 19 && cases >= 216,
         "{cases} cases in {names:?}"
     );
 }

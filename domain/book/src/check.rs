@@ -5,11 +5,14 @@
 //! plain book, so a book from bytes can be checked as well as one from text.
 
 mod bounds;
+mod stale;
 
 use farebox_pricing::book::{Book, Model, RateTable};
 use farebox_pricing::meter::Meter;
 use rust_decimal::Decimal;
 use std::fmt;
+
+pub use stale::{Stale, stale};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,6 +100,17 @@ pub enum Oddity {
         below: Decimal,
         /// The rate of the larger context.
         above: Decimal,
+    },
+    /// A tier that is sold as the cheaper one is dearer than the standard tier, or the other way
+    /// round.
+    #[error("`{meter}` costs USD {usd} in this tier and USD {standard} in the standard one")]
+    TierContradicts {
+        /// The meter.
+        meter: Box<str>,
+        /// The rate of the tier.
+        usd: Decimal,
+        /// The standard rate.
+        standard: Decimal,
     },
     /// An alias that is another model's own name, which wins.
     #[error("alias `{alias}` never matches: it is another model's name")]

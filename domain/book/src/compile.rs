@@ -3,10 +3,10 @@
 use crate::check::{Finding, Severity, check};
 use crate::document::{Document, Node, Path, Value, from_node, parse_json, parse_toml};
 use crate::error::BookError;
-use crate::lower::{Problems, lower};
+use crate::lower::{Note, Problems, lower};
 use crate::text::{BookText, ModelText};
 use farebox_pricing::book::Book;
-use farebox_pricing::canonical;
+use farebox_pricing::{canonical, provider};
 use sha2::{Digest, Sha256};
 
 /// How a book is written.
@@ -41,6 +41,9 @@ pub struct Compiled {
     pub digest: [u8; 32],
     /// What looks wrong, but may be meant. None of them is an error.
     pub findings: Vec<Finding>,
+    /// What the text says about models beside their prices: overrides, and prices that other
+    /// sources name.
+    pub notes: Vec<Note>,
 }
 
 /// Reads `text` to the end and brings it to its canonical form.
@@ -51,7 +54,8 @@ pub fn compile(text: &str, format: Format) -> Result<Compiled, Vec<BookError>> {
     let document = document(text, format).map_err(|error| vec![error])?;
     let decoded = decode(&document)?;
     let mut problems = Problems::new(&document);
-    let book = lower(&decoded, &mut problems);
+    let (book, mut notes) = lower(&decoded, &mut problems);
+    notes.extend(disagreements(&decoded));
     let mut errors = problems.into_errors();
     if !errors.is_empty() {
         errors.sort_by_key(|error| (error.line, error.column));
@@ -74,7 +78,27 @@ pub fn compile(text: &str, format: Format) -> Result<Compiled, Vec<BookError>> {
         canonical,
         digest,
         findings,
+        notes,
     })
+}
+
+/// The prices that other sources name, by model.
+fn disagreements(text: &BookText) -> Vec<Note> {
+    let marked = text
+        .models
+        .iter()
+        .filter(|model| !model.other_prices.is_empty());
+    let notes = marked.flat_map(|model| {
+        let provider = provider::normalise(&model.provider);
+        let provider = provider.map_or_else(|| model.provider.clone(), Into::into);
+        model.other_prices.iter().map(move |other| Note {
+            provider: provider.as_str().into(),
+            model: model.model.as_str().into(),
+            text: other.to_string().into(),
+            is_dispute: true,
+        })
+    });
+    notes.collect()
 }
 
 /// Reads `text` as it is written, without its meaning: field names and types are checked, meters

@@ -3,8 +3,9 @@
 
 use farebox_pricing::book::{Book, Model, Period, RateTable};
 use farebox_pricing::meter::{Attribute, Meter};
-use farebox_pricing::provider;
+use farebox_pricing::{pattern, provider};
 use rust_decimal::Decimal;
+use std::cmp::Reverse;
 
 /// How a name led to a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum FoundBy {
     Alias,
     /// The longest prefix.
     Prefix,
+    /// The pattern with the most fixed characters.
+    Pattern,
 }
 
 /// A model and its prices.
@@ -24,6 +27,10 @@ pub struct Description<'b> {
     pub model: &'b Model,
     /// How the name that was asked for led to it.
     pub found_by: FoundBy,
+    /// The name, alias, prefix or pattern that did.
+    pub rule: &'b str,
+    /// Whether it stands under a related provider.
+    pub related: bool,
     /// Every price, by period and table, in the order of the book.
     pub rows: Vec<Row<'b>>,
 }
@@ -45,38 +52,61 @@ pub struct Row<'b> {
     pub per: u32,
 }
 
-/// The model that `name` means at `provider` (any spelling), and its prices; `None` when the book
-/// has no such model.
+/// The model that `name` means at `provider` (any spelling) or else at one that is related, and its
+/// prices; `None` when the book has no such model.
 pub fn describe_model<'b>(book: &'b Book, provider: &str, name: &str) -> Option<Description<'b>> {
     let provider = provider::normalise(provider)?;
+    let related = provider::related(&provider).iter().copied();
+    let mut providers = std::iter::once(&*provider).chain(related);
+    providers.find_map(|id| {
+        let (model, found_by, rule) = find(book, id, name)?;
+        Some(Description {
+            model,
+            found_by,
+            rule,
+            related: *id != *provider,
+            rows: rows(model),
+        })
+    })
+}
+
+fn find<'b>(book: &'b Book, provider: &str, name: &str) -> Option<(&'b Model, FoundBy, &'b str)> {
     let models = || {
         book.models
             .iter()
             .filter(|model| *model.provider == *provider)
     };
-    let by_name = || models().find(|model| *model.name == *name);
-    let by_alias = || models().find(|model| model.aliases.iter().any(|alias| **alias == *name));
-    let by_prefix = || {
-        let matching = models().filter_map(|model| {
-            let prefixes = model
-                .prefixes
-                .iter()
-                .filter(|prefix| name.starts_with(&***prefix));
-            Some((prefixes.map(|prefix| prefix.len()).max()?, model))
-        });
-        matching
-            .max_by_key(|(length, _)| *length)
-            .map(|(_, model)| model)
+    let by_name = || {
+        let model = models().find(|model| *model.name == *name)?;
+        Some((model, FoundBy::Name, &*model.name))
     };
-    let (model, found_by) = by_name()
-        .map(|model| (model, FoundBy::Name))
-        .or_else(|| by_alias().map(|model| (model, FoundBy::Alias)))
-        .or_else(|| by_prefix().map(|model| (model, FoundBy::Prefix)))?;
-    Some(Description {
-        model,
-        found_by,
-        rows: rows(model),
-    })
+    let by_alias = || {
+        let mut all = models().flat_map(|model| model.aliases.iter().map(move |a| (model, a)));
+        let (model, alias) = all.find(|(_, alias)| ***alias == *name)?;
+        Some((model, FoundBy::Alias, &**alias))
+    };
+    let by_prefix = || {
+        let all = models().flat_map(|model| model.prefixes.iter().map(move |p| (model, p)));
+        let (model, prefix) = all
+            .filter(|(_, prefix)| name.starts_with(&***prefix))
+            .max_by_key(|(_, prefix)| prefix.len())?;
+        Some((model, FoundBy::Prefix, &**prefix))
+    };
+    let by_pattern = || {
+        let all = models().flat_map(|model| model.patterns.iter().map(move |p| (model, p)));
+        let (model, text) = all
+            .filter(|(_, text)| pattern::matches(text, name))
+            .filter(|(model, _)| {
+                let mut except = model.except.iter();
+                !except.any(|text| pattern::matches_any_case(text, name))
+            })
+            .min_by_key(|(_, text)| (Reverse(pattern::fixed(text)), *text))?;
+        Some((model, FoundBy::Pattern, &**text))
+    };
+    by_name()
+        .or_else(by_alias)
+        .or_else(by_prefix)
+        .or_else(by_pattern)
 }
 
 fn rows(model: &Model) -> Vec<Row<'_>> {
@@ -136,6 +166,8 @@ mod tests {
             provider = "google"
             model = "gemini-pro"
             prefixes = ["gemini-pro-"]
+            patterns = ["*-gemini*"]
+            except = ["*-TTS"]
             per_million = { input = "1" }
         "#;
         let book = compile(text, Format::Toml).unwrap().book;
@@ -144,10 +176,12 @@ mod tests {
             ("gemini-latest", Some(("gemini", FoundBy::Alias))),
             ("gemini-2", Some(("gemini", FoundBy::Prefix))),
             ("gemini-pro-2", Some(("gemini-pro", FoundBy::Prefix))),
+            ("my-gemini", Some(("gemini-pro", FoundBy::Pattern))),
+            ("my-gemini-tts", None),
             ("gpt", None),
         ] {
-            let description = describe_model(&book, "vertex", name);
-            assert_eq!(description, None, "Vertex is another provider");
+            let vertex = describe_model(&book, "vertex", name);
+            assert_eq!(vertex.map(|found| found.related), found.map(|_| true));
             let description = describe_model(&book, "gemini", name);
             let shown = description.map(|d| (d.model.name.to_string(), d.found_by));
             assert_eq!(

@@ -7,7 +7,8 @@ mod terms;
 
 use crate::amount::Amount;
 use crate::text::{
-    BookText, ContextText, Leaf, ModelText, OwnKeysText, RateText, RegionText, TierText,
+    AllowanceText, BookText, ContextText, FailuresText, HoursText, Leaf, ModelText, OtherPriceText,
+    OverrideText, OwnKeysText, RateText, RegionText, TierText, UnknownModelsText, WeekHoursText,
 };
 use indexmap::IndexMap;
 use std::fmt::Write as _;
@@ -66,10 +67,7 @@ impl Toml {
     fn top(&mut self, book: &BookText) {
         self.pair("name", quoted(&book.name));
         self.pair("as_of", quoted(&book.as_of));
-        let rounding = book
-            .rounding
-            .and_then(|mode| serde_json::to_string(&mode).ok());
-        self.optional("rounding", rounding);
+        self.word("rounding", book.rounding);
         if book.loss_leader {
             self.pair("loss_leader", true);
         }
@@ -114,6 +112,7 @@ impl Toml {
             self.pair("meter", quoted(&fallback.meter));
             self.pair("base", quoted(&fallback.base));
             self.amount("factor", fallback.factor);
+            self.optional("name", fallback.name.as_deref().map(quoted));
         }
         if !book.tier_fallbacks.is_empty() {
             self.heading("[tier_fallbacks]");
@@ -121,6 +120,56 @@ impl Toml {
                 self.amount(&key(tier), Some(*factor));
             }
         }
+        if let Some(unknown) = &book.unknown_models {
+            self.unknown_models(unknown);
+        }
+        if let Some(failures) = &book.failures {
+            self.failures(failures);
+        }
+        for change in &book.overrides {
+            self.change(change);
+        }
+    }
+
+    fn unknown_models(&mut self, unknown: &UnknownModelsText) {
+        self.heading("[unknown_models]");
+        self.word("rule", Some(unknown.rule));
+        self.amount("usd", unknown.usd);
+        self.leaf(&unknown.leaf());
+    }
+
+    fn failures(&mut self, failures: &FailuresText) {
+        self.heading("[failures]");
+        self.word("client_abort", failures.client_abort);
+        self.word("upstream_error", failures.upstream_error);
+        self.word("no_usage", failures.no_usage);
+        self.word("zero_usage", failures.zero_usage);
+        self.word("partial_stream", failures.partial_stream);
+        if let Some(estimate) = &failures.estimate {
+            self.heading("[failures.estimate]");
+            self.optional("bytes_per_token", estimate.bytes_per_token);
+            self.amount("output_share", estimate.output_share);
+        }
+    }
+
+    fn change(&mut self, change: &OverrideText) {
+        self.heading("[[overrides]]");
+        self.pair("reason", quoted(&change.reason));
+        self.pair("provider", quoted(&change.provider));
+        self.optional("model", change.model.as_deref().map(quoted));
+        self.names("meters", &change.meters);
+        self.optional("tier", change.tier.as_deref().map(quoted));
+        self.optional("region", change.region.as_deref().map(quoted));
+        self.optional("valid_from", change.valid_from.as_deref().map(quoted));
+        self.amount("factor", change.factor);
+        self.amount("per_million", change.per_million);
+        self.amount("per_unit", change.per_unit);
+    }
+
+    /// A word that serde knows.
+    fn word<T: serde::Serialize>(&mut self, key: &str, value: Option<T>) {
+        let word = value.and_then(|value| serde_json::to_string(&value).ok());
+        self.optional(key, word);
     }
 
     fn own_keys(&mut self, heading: &str, own: &OwnKeysText) {
@@ -141,22 +190,44 @@ impl Toml {
         self.pair("model", quoted(&model.model));
         self.names("aliases", &model.aliases);
         self.names("prefixes", &model.prefixes);
+        self.names("patterns", &model.patterns);
+        self.names("except", &model.except);
         self.optional("max_output_tokens", model.max_output_tokens);
         if model.context_inclusive {
             self.pair("context_inclusive", true);
         }
+        if model.context_marginal {
+            self.pair("context_marginal", true);
+        }
         self.leaf(&model.leaf());
+        self.list("other_prices", &model.other_prices, other_price);
+        self.list("allowances", &model.allowances, allowance);
         self.contexts("models", &model.context);
         self.tiers("models", &model.tiers);
         self.regions("models", &model.regions);
+        self.hours("models", &model.hours);
         for period in &model.periods {
             self.line(format_args!("[[models.periods]]"));
             self.optional("valid_from", period.valid_from.as_deref().map(quoted));
             self.optional("valid_to", period.valid_to.as_deref().map(quoted));
+            self.optional("known_since", period.known_since.as_deref().map(quoted));
             self.leaf(&period.leaf());
+            self.list("allowances", &period.allowances, allowance);
             self.contexts("models.periods", &period.context);
             self.tiers("models.periods", &period.tiers);
             self.regions("models.periods", &period.regions);
+            self.hours("models.periods", &period.hours);
+        }
+    }
+
+    fn hours(&mut self, under: &str, hours: &[HoursText]) {
+        for hours in hours {
+            self.line(format_args!("[[{under}.hours]]"));
+            self.pair("name", quoted(&hours.name));
+            self.optional("utc_offset", hours.utc_offset.as_deref().map(quoted));
+            self.list("when", &hours.when, when);
+            self.amount("factor", hours.factor);
+            self.leaf(&hours.leaf());
         }
     }
 
@@ -164,6 +235,7 @@ impl Toml {
         for region in regions {
             self.line(format_args!("[[{under}.regions]]"));
             self.pair("name", quoted(&region.name));
+            self.amount("factor", region.factor);
             self.leaf(&region.leaf());
             self.contexts(&format!("{under}.regions"), &region.context);
             self.tiers(&format!("{under}.regions"), &region.tiers);
@@ -190,9 +262,14 @@ impl Toml {
     fn leaf(&mut self, leaf: &Leaf<'_>) {
         self.amounts("per_million", leaf.per_million);
         self.amounts("per_unit", leaf.per_unit);
-        if !leaf.rates.is_empty() {
-            let rates: Vec<String> = leaf.rates.iter().map(rate).collect();
-            self.pair("rates", format_args!("[\n  {},\n]", rates.join(",\n  ")));
+        self.list("rates", leaf.rates, rate);
+    }
+
+    /// A list of inline tables, one a line.
+    fn list<T>(&mut self, name: &str, items: &[T], one: fn(&T) -> String) {
+        if !items.is_empty() {
+            let items: Vec<String> = items.iter().map(one).collect();
+            self.pair(name, format_args!("[\n  {},\n]", items.join(",\n  ")));
         }
     }
 
@@ -220,6 +297,44 @@ fn rate(rate: &RateText) -> String {
         ("per_unit", rate.per_unit),
     ] {
         parts.extend(amount.map(|amount| format!("{field} = \"{amount}\"")));
+    }
+    format!("{{ {} }}", parts.join(", "))
+}
+
+fn other_price(other: &OtherPriceText) -> String {
+    let mut parts = vec![
+        format!("source = {}", quoted(&other.source)),
+        format!("meter = {}", quoted(&other.meter)),
+    ];
+    for (field, amount) in [
+        ("per_million", other.per_million),
+        ("per_unit", other.per_unit),
+    ] {
+        parts.extend(amount.map(|amount| format!("{field} = \"{amount}\"")));
+    }
+    format!("{{ {} }}", parts.join(", "))
+}
+
+fn allowance(allowance: &AllowanceText) -> String {
+    let per = serde_json::to_string(&allowance.per).unwrap_or_default();
+    format!(
+        "{{ name = {}, meter = {}, count = {}, per = {per} }}",
+        quoted(&allowance.name),
+        quoted(&allowance.meter),
+        allowance.count
+    )
+}
+
+fn when(when: &WeekHoursText) -> String {
+    let listed = |names: Vec<String>| format!("[{}]", names.join(", "));
+    let mut parts = Vec::new();
+    if !when.days.is_empty() {
+        let days = when.days.iter().map(|day| quoted(day.name())).collect();
+        parts.push(format!("days = {}", listed(days)));
+    }
+    if !when.times.is_empty() {
+        let times = when.times.iter().map(|time| quoted(time)).collect();
+        parts.push(format!("times = {}", listed(times)));
     }
     format!("{{ {} }}", parts.join(", "))
 }

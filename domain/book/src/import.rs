@@ -10,12 +10,14 @@ mod draft;
 mod genai_prices;
 mod litellm;
 mod merge;
+mod quarantine;
 mod report;
 
 pub use genai_prices::import as genai_prices;
 pub use litellm::import as litellm;
 pub use merge::{Merged, merge};
-pub use report::{Disagreement, LeftOut, Reason, Report};
+pub use quarantine::quarantine;
+pub use report::{Disagreement, LeftOut, Quarantined, Reason, Report};
 
 use crate::amount::{Amount, AmountError};
 use crate::text::BookText;

@@ -4,7 +4,10 @@
 //! Errors are collected, so that one run names everything that is wrong. It must not know the
 //! format of the text.
 
+mod failures;
+mod hours;
 mod models;
+mod overrides;
 mod routes;
 mod rules;
 mod sale;
@@ -17,6 +20,8 @@ use crate::error::BookError;
 use crate::text::{BookText, RoundingText};
 use farebox_pricing::book::{Book, Source};
 use farebox_pricing::money::Rounding;
+
+pub use overrides::Note;
 
 /// Output tokens that a quote assumes when neither request, model nor book bounds them.
 pub(crate) const MAX_OUTPUT_TOKENS_DEFAULT: u64 = 16_384;
@@ -46,8 +51,9 @@ impl<'d> Problems<'d> {
     }
 }
 
-/// The book that `text` means. Complete only when `problems` stays empty.
-pub(crate) fn lower(text: &BookText, problems: &mut Problems<'_>) -> Book {
+/// The book that `text` means, and what was changed in it by overrides. Complete only when
+/// `problems` stays empty.
+pub(crate) fn lower(text: &BookText, problems: &mut Problems<'_>) -> (Book, Vec<Note>) {
     let root = Path::Root;
     values::check_name(&text.name, &root.field("name"), problems);
     if text.as_of.len() != 10 || text.as_of.parse::<jiff::civil::Date>().is_err() {
@@ -58,10 +64,11 @@ pub(crate) fn lower(text: &BookText, problems: &mut Problems<'_>) -> Book {
         version: source.version.as_str().into(),
     });
     let mut models = models::lower(&text.models, problems);
+    let notes = overrides::apply(&text.overrides, &mut models, problems);
     routes::apply(text, &mut models, problems);
     let places = rules::places(text, problems);
     let own_key_cap = rules::own_key_cap(text, &places, problems);
-    Book {
+    let book = Book {
         name: text.name.as_str().into(),
         as_of: text.as_of.as_str().into(),
         sources: sources.collect(),
@@ -87,5 +94,8 @@ pub(crate) fn lower(text: &BookText, problems: &mut Problems<'_>) -> Book {
             .unwrap_or(MAX_OUTPUT_TOKENS_DEFAULT),
         loss_leader: text.loss_leader,
         sale: sale::lower(text, &places, problems).map(Box::new),
-    }
+        unknown_models: failures::unknown_models(text, problems),
+        failure_rules: failures::failure_rules(text, problems),
+    };
+    (book, notes)
 }

@@ -4,14 +4,23 @@
 //! They say nothing about meaning: [`crate::compile`] gives it. Prices of tokens are written per
 //! million, as providers print them.
 
+mod overrides;
 mod prices;
+mod rules;
 mod terms;
+mod times;
 
+pub use overrides::{OtherPriceText, OverrideText};
 pub use prices::{ContextText, ModelText, PeriodText, RateText, RegionText, TierText};
+pub use rules::{
+    EstimateText, FailureActionText, FailuresText, MeterFallbackText, UnknownModelsText,
+    UnknownRuleText,
+};
 pub use terms::{
     CapText, DefaultsText, DeploymentsText, FreeText, OwnKeysText, PerText, PriceText, RuleText,
     StepText, Terms, VolumeText, WhenText,
 };
+pub use times::{AllowanceText, DayText, HoursText, WeekHoursText};
 
 pub(crate) use prices::{Leaf, TierView};
 
@@ -82,6 +91,15 @@ pub struct BookText {
     /// answers. Every upstream is found by the public name too.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub routes: IndexMap<String, Vec<String>>,
+    /// What a call of a model costs that this book does not have. Absent: it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_models: Option<UnknownModelsText>,
+    /// What is charged for calls that did not end well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures: Option<FailuresText>,
+    /// Changes to the prices below, in this order: by a factor, or to an amount.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<OverrideText>,
     /// The models and what they cost at their provider.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<ModelText>,
@@ -107,17 +125,4 @@ pub struct SourceText {
     pub name: String,
     /// The source's own version.
     pub version: String,
-}
-
-/// "A model without a rate for `meter` uses `factor` × its rate of `base`."
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MeterFallbackText {
-    /// The meter without a rate.
-    pub meter: String,
-    /// The meter whose rate is used.
-    pub base: String,
-    /// What it is multiplied by. Default: 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub factor: Option<Amount>,
 }

@@ -149,3 +149,77 @@ fn nesting_has_an_end() {
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(100), "]".repeat(100));
     assert!(told(&deep, Format::Json).contains("too deep"));
 }
+
+/// One book with every way to go wrong that the rules beyond prices have; each error names the
+/// place and what was meant.
+#[test]
+fn rules_beyond_prices() {
+    let text = r#"name = "x"
+as_of = "2026-11-21"
+[unknown_models]
+rule = "cap"
+[failures]
+estimate = { bytes_per_token = 0, output_share = "1.5" }
+[[overrides]]
+reason = "none such"
+provider = "openai"
+model = "gpt-9*"
+factor = "0.9"
+[[overrides]]
+reason = "both"
+provider = "openai"
+factor = "0.9"
+per_unit = "1"
+[[overrides]]
+reason = "which meter"
+provider = "openai"
+per_million = "1"
+[[models]]
+provider = "openai"
+model = "a"
+aliases = ["b"]
+patterns = ["gpt"]
+context_inclusive = true
+context_marginal = true
+per_million = { input = "1" }
+allowances = [{ name = "x", meter = "serach", count = 1, per = "day" }]
+[[models.hours]]
+name = "night"
+utc_offset = "Europe/Berlin"
+when = [{ times = ["22:00-06:00"] }]
+factor = "0.5"
+[[models.hours]]
+name = "late"
+when = [{ times = ["22-6"] }]
+factor = "0.5"
+[[models]]
+provider = "openai"
+model = "b"
+aliases = ["c"]
+except = ["*-tts"]
+per_million = { input = "1" }
+[[models.hours]]
+name = "one"
+when = [{ times = ["22:00-06:00"] }]
+factor = "0.5"
+[[models.hours]]
+name = "two"
+when = [{ days = ["sat"] }]
+factor = "0.5"
+[[models]]
+provider = "openai"
+model = "c"
+aliases = ["a"]
+per_million = { input = "1" }
+[[models.periods]]
+valid_from = "2026-11-01"
+known_since = "2026-11-10"
+per_million = { input = "2" }
+[[models.periods]]
+valid_from = "2026-10-01"
+valid_to = "2026-12-01"
+known_since = "2026-11-10"
+per_million = { input = "3" }
+"#;
+    insta::assert_snapshot!(told(text, Format::Toml));
+}

@@ -4,9 +4,11 @@
 
 use farebox_book::amount::Amount;
 use farebox_book::text::{
-    BookText, CapText, ContextText, DefaultsText, DeploymentsText, FreeText, MeterFallbackText,
-    ModelText, OwnKeysText, PerText, PeriodText, PriceText, RateText, RegionText, RoundingText,
-    RuleText, SourceText, StepText, Terms, TierText, VolumeText, WhenText,
+    AllowanceText, BookText, CapText, ContextText, DayText, DefaultsText, DeploymentsText,
+    EstimateText, FailureActionText, FailuresText, FreeText, HoursText, MeterFallbackText,
+    ModelText, OtherPriceText, OwnKeysText, PerText, PeriodText, PriceText, RateText, RegionText,
+    RoundingText, RuleText, SourceText, StepText, Terms, TierText, UnknownModelsText,
+    UnknownRuleText, VolumeText, WeekHoursText, WhenText,
 };
 use farebox_book::{Format, compile, parse, to_json, to_toml};
 use indexmap::IndexMap;
@@ -100,12 +102,18 @@ fn tiers() -> impl Strategy<Value = Vec<TierText>> {
 }
 
 fn regions() -> impl Strategy<Value = Vec<RegionText>> {
-    btree_map(name(), (leaf(), contexts(), tiers()), 0..2).prop_map(|regions| {
+    btree_map(
+        prop_oneof![3 => name(), 1 => Just("*".to_owned())],
+        (leaf(), contexts(), tiers(), of(markup())),
+        0..2,
+    )
+    .prop_map(|regions| {
         let regions = regions.into_iter();
         regions
             .map(
-                |(name, ((per_million, per_unit, rates), context, tiers))| RegionText {
+                |(name, ((per_million, per_unit, rates), context, tiers, factor))| RegionText {
                     name,
+                    factor,
                     per_million,
                     per_unit,
                     rates,
@@ -117,25 +125,120 @@ fn regions() -> impl Strategy<Value = Vec<RegionText>> {
     })
 }
 
+fn hours() -> impl Strategy<Value = Vec<HoursText>> {
+    let prices = prop_oneof![
+        markup().prop_map(|factor| (Some(factor), IndexMap::new())),
+        amount().prop_map(|usd| (None, IndexMap::from([("input".to_owned(), usd)]))),
+    ];
+    of((name(), prices, of(Just("+05:30".to_owned())))).prop_map(|hours| {
+        let hours = hours.into_iter();
+        hours
+            .map(|(name, (factor, per_million), utc_offset)| HoursText {
+                name,
+                utc_offset,
+                when: vec![
+                    WeekHoursText {
+                        days: vec![DayText::Sat, DayText::Sun],
+                        times: Vec::new(),
+                    },
+                    WeekHoursText {
+                        days: Vec::new(),
+                        times: vec!["16:30-00:30".into(), "06:00-07:00".into()],
+                    },
+                ],
+                factor,
+                per_million,
+                ..HoursText::default()
+            })
+            .collect()
+    })
+}
+
+fn allowances() -> impl Strategy<Value = Vec<AllowanceText>> {
+    of((name(), 0_u64..5000, any::<bool>())).prop_map(|allowance| {
+        let allowance = allowance.into_iter();
+        allowance
+            .map(|(name, count, day)| AllowanceText {
+                name,
+                meter: "search".into(),
+                count,
+                per: if day { PerText::Day } else { PerText::Month },
+            })
+            .collect()
+    })
+}
+
+fn unknown_models() -> impl Strategy<Value = UnknownModelsText> {
+    let rule = |rule, usd, per_million| UnknownModelsText {
+        rule,
+        usd,
+        per_million,
+        per_unit: IndexMap::new(),
+        rates: Vec::new(),
+    };
+    prop_oneof![
+        Just(rule(UnknownRuleText::Refuse, None, IndexMap::new())),
+        Just(rule(UnknownRuleText::ProviderCost, None, IndexMap::new())),
+        amount().prop_map(move |usd| rule(UnknownRuleText::Cap, Some(usd), IndexMap::new())),
+        amount().prop_map(move |usd| {
+            let prices = IndexMap::from([("input".to_owned(), usd)]);
+            rule(UnknownRuleText::DefaultRate, None, prices)
+        }),
+    ]
+}
+
+fn failures() -> impl Strategy<Value = FailuresText> {
+    let action = || {
+        of(prop::sample::select(vec![
+            FailureActionText::Nothing,
+            FailureActionText::Estimate,
+            FailureActionText::Hold,
+            FailureActionText::Seen,
+        ]))
+    };
+    let actions = (action(), action(), action(), action(), action());
+    (actions, of(1_u64..10)).prop_map(|(actions, bytes_per_token)| FailuresText {
+        client_abort: actions.0,
+        upstream_error: actions.1,
+        no_usage: actions.2,
+        zero_usage: actions.3,
+        partial_stream: actions.4,
+        estimate: bytes_per_token.map(|bytes| EstimateText {
+            bytes_per_token: Some(bytes),
+            output_share: Some(Amount::parse("0.5").unwrap()),
+        }),
+    })
+}
+
 fn periods() -> impl Strategy<Value = Vec<PeriodText>> {
     btree_map(
         2025_u32..2035,
-        (leaf(), contexts(), tiers(), regions()),
+        (
+            leaf(),
+            contexts(),
+            tiers(),
+            regions(),
+            hours(),
+            allowances(),
+        ),
         0..3,
     )
     .prop_map(|periods| {
         let periods = periods.into_iter();
         periods
             .map(
-                |(year, ((per_million, per_unit, rates), context, tiers, regions))| PeriodText {
+                |(year, (leaf, context, tiers, regions, hours, allowances))| PeriodText {
                     valid_from: Some(format!("{year}-01-01")),
                     valid_to: None,
-                    per_million,
-                    per_unit,
-                    rates,
+                    known_since: (year % 3 == 0).then(|| format!("{year}-02-01")),
+                    per_million: leaf.0,
+                    per_unit: leaf.1,
+                    rates: leaf.2,
                     context,
                     tiers,
                     regions,
+                    hours,
+                    allowances,
                 },
             )
             .collect()
@@ -147,20 +250,21 @@ fn models() -> impl Strategy<Value = Vec<ModelText>> {
     let model = (
         names,
         of(1_u64..100_000),
-        any::<bool>(),
+        any::<(bool, bool)>(),
         leaf(),
         contexts(),
         tiers(),
         regions(),
         periods(),
+        (hours(), allowances(), of(amount())),
     );
     vec(model, 0..4).prop_map(|models| {
         let models = models.into_iter().enumerate();
         models
             .map(|(number, model)| {
-                let ((aliases, prefixes), max_output_tokens, context_inclusive, leaf, ..) = &model;
+                let ((aliases, prefixes), max_output_tokens, context, leaf, ..) = &model;
                 // Aliases of two models would be refused, so each model has its own.
-                let own = |names: &std::collections::BTreeSet<String>| {
+                let own = |names: &std::collections::BTreeSet<String>| -> Vec<String> {
                     names.iter().map(|name| format!("{number}{name}")).collect()
                 };
                 ModelText {
@@ -169,7 +273,17 @@ fn models() -> impl Strategy<Value = Vec<ModelText>> {
                     aliases: own(aliases),
                     prefixes: own(prefixes),
                     max_output_tokens: *max_output_tokens,
-                    context_inclusive: *context_inclusive,
+                    patterns: own(prefixes)
+                        .iter()
+                        .map(|name: &String| format!("*{name}#"))
+                        .collect(),
+                    except: if prefixes.is_empty() {
+                        Vec::new()
+                    } else {
+                        vec!["*-tts".into()]
+                    },
+                    context_inclusive: context.0,
+                    context_marginal: context.1 && !context.0,
                     per_million: leaf.0.clone(),
                     per_unit: leaf.1.clone(),
                     rates: leaf.2.clone(),
@@ -177,6 +291,19 @@ fn models() -> impl Strategy<Value = Vec<ModelText>> {
                     tiers: model.5.clone(),
                     regions: model.6.clone(),
                     periods: model.7.clone(),
+                    hours: model.8.0.clone(),
+                    allowances: model.8.1.clone(),
+                    other_prices: model
+                        .8
+                        .2
+                        .into_iter()
+                        .map(|usd| OtherPriceText {
+                            source: "another".into(),
+                            meter: "input".into(),
+                            per_million: Some(usd),
+                            per_unit: None,
+                        })
+                        .collect(),
                 }
             })
             .collect()
@@ -330,6 +457,8 @@ fn books() -> impl Strategy<Value = BookText> {
     let fallbacks = (
         of(vec(of(amount()), 0..2)),
         btree_map(name(), amount(), 0..2),
+        of(unknown_models()),
+        of(failures()),
     );
     let further = (
         vec(prices(), 0..2),
@@ -381,10 +510,14 @@ fn books() -> impl Strategy<Value = BookText> {
                         meter: "reasoning".into(),
                         base: "output".into(),
                         factor,
+                        name: factor.map(|_| "a rule".to_owned()),
                     })
                     .collect()
             }),
             tier_fallbacks: fallbacks.1.into_iter().collect(),
+            unknown_models: fallbacks.2,
+            failures: fallbacks.3,
+            overrides: Vec::new(),
             models,
         },
     )

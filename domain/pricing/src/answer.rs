@@ -47,8 +47,12 @@ pub struct RateReason {
     pub service_tier: Option<Box<str>>,
     /// The context tier: prompt tokens beyond which this rate holds.
     pub context_above: Option<u64>,
-    /// The declared fallback that supplied the rate: the meter or tier whose rate was used instead.
+    /// The declared rules that supplied the rate, joined by `/`: `provider:` with a related
+    /// provider, `tier:` with a tier fallback, the name of a meter fallback
+    /// (`reasoning_as_output`), `unknown_models`.
     pub fallback: Option<Box<str>>,
+    /// What else decided the rate, sorted by name: `allowance` (free units), `hours`, `region`.
+    pub conditions: Vec<crate::meter::Attribute>,
 }
 
 /// Why a line is there, with what a text for a person needs. The host renders the text.

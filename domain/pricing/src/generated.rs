@@ -17,7 +17,8 @@ pub mod terms;
 /// The time of every generated call.
 pub const NOW_MS: i64 = 1_700_000_000_000;
 const TIERS: [&str; 3] = ["batch", "flex", "priority"];
-const REGIONS: [&str; 2] = ["eu", "us"];
+const REGIONS: [&str; 3] = ["*", "eu", "us"];
+const SERVED_IN: [&str; 4] = ["ap", "eu", "global", "us"];
 
 /// The smallest book: one model of OpenAI with these rates, cost plus `markup` for everybody.
 pub fn small_book(rates: &[(Meter, &str)], markup: &str) -> Book {
@@ -40,17 +41,23 @@ pub fn small_book(rates: &[(Meter, &str)], markup: &str) -> Book {
             name: "m".into(),
             aliases: Vec::new(),
             prefixes: vec!["m-".into()],
+            patterns: Vec::new(),
+            except: Vec::new(),
             max_output_tokens: Some(1000),
             context_inclusive: false,
+            context_marginal: false,
             periods: vec![Period {
                 valid_from_ms: None,
                 valid_to_ms: None,
+                known_since_ms: None,
                 tables: vec![RateTable {
                     service_tier: None,
                     region: None,
                     context_above: None,
+                    hours: None,
                     rates,
                 }],
+                allowances: Vec::new(),
             }],
         }],
         meter_fallbacks: Vec::new(),
@@ -69,6 +76,8 @@ pub fn small_book(rates: &[(Meter, &str)], markup: &str) -> Book {
         max_output_tokens_default: 4096,
         loss_leader: false,
         sale: None,
+        unknown_models: UnknownModels::default(),
+        failure_rules: FailureRules::default(),
     }
 }
 
@@ -147,45 +156,94 @@ fn rates() -> impl Strategy<Value = Vec<Rate>> {
     })
 }
 
-type TableKey = (Option<Box<str>>, Option<Box<str>>, Option<u64>);
+type TableKey = (
+    Option<Box<str>>,
+    Option<Box<str>>,
+    Option<u64>,
+    Option<Box<Hours>>,
+);
+
+/// Two that do not overlap; the generated calls lie in the second.
+fn hours() -> impl Strategy<Value = Box<Hours>> {
+    let named = |name: &str, spans: &[(u16, u16)]| {
+        Box::new(Hours {
+            name: name.into(),
+            spans: spans.to_vec(),
+        })
+    };
+    select(vec![
+        named("early", &[(0, 300)]),
+        named("late", &[(300, 1000), (1020, 10_080)]),
+    ])
+}
 
 fn tables() -> impl Strategy<Value = Vec<RateTable>> {
     let key = (
         of(text(&TIERS)),
         of(text(&REGIONS)),
         of(select(vec![0_u64, 10, 500, 2000])),
+        weighted(0.3, hours()),
     );
     let more = prop::collection::btree_map(key, rates(), 0..6);
     (rates(), more).prop_map(|(standard, more)| {
         let mut tables: BTreeMap<TableKey, Vec<Rate>> = more;
-        tables.insert((None, None, None), standard);
+        tables.insert((None, None, None, None), standard);
         tables
             .into_iter()
-            .map(|((service_tier, region, context_above), rates)| RateTable {
-                service_tier,
-                region,
-                context_above,
-                rates,
-            })
+            .map(
+                |((service_tier, region, context_above, hours), rates)| RateTable {
+                    service_tier,
+                    region,
+                    context_above,
+                    hours,
+                    rates,
+                },
+            )
             .collect()
+    })
+}
+
+fn allowances() -> impl Strategy<Value = Vec<Allowance>> {
+    let one = (meter(), 0_u64..2000, any::<bool>());
+    let some = prop::collection::vec(one, 0..3).prop_map(|some| {
+        let mut allowances: Vec<Allowance> = some
+            .into_iter()
+            .map(|(meter, count, day)| Allowance {
+                name: "shared".into(),
+                meter,
+                count,
+                per: if day { Per::Day } else { Per::Month },
+            })
+            .collect();
+        allowances.sort_by(|a, b| a.meter.cmp(&b.meter));
+        allowances.dedup_by(|a, b| a.meter == b.meter);
+        allowances
+    });
+    prop_oneof![2 => Just(Vec::new()), 1 => some]
+}
+
+fn period() -> impl Strategy<Value = Period> {
+    (tables(), allowances()).prop_map(|(tables, allowances)| Period {
+        valid_from_ms: None,
+        valid_to_ms: None,
+        known_since_ms: None,
+        tables,
+        allowances,
     })
 }
 
 fn periods() -> impl Strategy<Value = Vec<Period>> {
     prop_oneof![
-        tables().prop_map(|tables| vec![Period {
-            valid_from_ms: None,
-            valid_to_ms: None,
-            tables,
-        }]),
-        (tables(), tables(), -1_i64..2).prop_map(|(before, after, shift)| {
+        period().prop_map(|only| vec![only]),
+        (period(), period(), -1_i64..2).prop_map(|(mut before, mut after, shift)| {
             let change = Some(NOW_MS + shift);
-            let period = |valid_from_ms, valid_to_ms, tables| Period {
-                valid_from_ms,
-                valid_to_ms,
-                tables,
-            };
-            vec![period(None, change, before), period(change, None, after)]
+            (before.valid_to_ms, after.valid_from_ms) = (change, change);
+            vec![before, after]
+        }),
+        // A correction: it holds over all the time, and is known from about now on.
+        (period(), period(), -1_i64..2).prop_map(|(first, mut correction, shift)| {
+            correction.known_since_ms = Some(NOW_MS + shift);
+            vec![first, correction]
         }),
     ]
 }
@@ -198,18 +256,24 @@ fn models() -> impl Strategy<Value = Vec<Model>> {
     let model = (
         periods(),
         of(0_u64..3000),
-        any::<bool>(),
+        select(vec![(false, false), (true, false), (false, true)]),
         prop::collection::btree_set("[a-c]{1,4}", 0..3),
         prop::collection::btree_set("[a-c]{1,3}", 0..3),
+        prop::collection::btree_set("[a-c#*]{1,4}", 0..3),
+        prop::collection::btree_set("[a-c*]{1,2}", 0..2),
     );
     prop::collection::btree_map(key, model, 1..6).prop_map(|models| {
-        // A provider's alias or prefix stands once: later models give way.
-        let mut taken: [BTreeSet<(Box<str>, Box<str>)>; 2] = Default::default();
+        // A provider's alias, prefix or pattern stands once: later models give way.
+        let mut taken: [BTreeSet<(Box<str>, Box<str>)>; 3] = Default::default();
         models
             .into_iter()
             .map(
-                |((provider, name), (periods, max, context_inclusive, aliases, prefixes))| {
-                    let [aliases, prefixes] = [(0, aliases), (1, prefixes)].map(|(kind, names)| {
+                |(
+                    (provider, name),
+                    (periods, max, context, aliases, prefixes, patterns, except),
+                )| {
+                    let sets = [(0, aliases), (1, prefixes), (2, patterns)];
+                    let [aliases, prefixes, patterns] = sets.map(|(kind, names)| {
                         let free =
                             |name: &Box<str>| taken[kind].insert((provider.clone(), name.clone()));
                         names.into_iter().map(Box::from).filter(free).collect()
@@ -219,8 +283,11 @@ fn models() -> impl Strategy<Value = Vec<Model>> {
                         name: name.into(),
                         aliases,
                         prefixes,
+                        patterns,
+                        except: except.into_iter().map(Box::from).collect(),
                         max_output_tokens: max,
-                        context_inclusive,
+                        context_inclusive: context.0,
+                        context_marginal: context.1,
                         periods,
                     }
                 },
@@ -310,6 +377,52 @@ fn charge_rules(
     })
 }
 
+fn unknown_models() -> impl Strategy<Value = UnknownModels> {
+    prop_oneof![
+        Just(UnknownModels::Refuse),
+        Just(UnknownModels::ProviderCost),
+        price().prop_map(|usd| UnknownModels::Cap { usd }),
+        periods().prop_map(|periods| UnknownModels::DefaultRate {
+            model: Box::new(Model {
+                provider: "*".into(),
+                name: "default-rate".into(),
+                aliases: Vec::new(),
+                prefixes: Vec::new(),
+                patterns: Vec::new(),
+                except: Vec::new(),
+                max_output_tokens: None,
+                context_inclusive: false,
+                context_marginal: false,
+                periods,
+            }),
+        }),
+    ]
+}
+
+fn failure_rules() -> impl Strategy<Value = FailureRules> {
+    let actions = prop::array::uniform5(select(FailureAction::ALL.to_vec()));
+    (actions, 1_u32..9, 0_i64..101).prop_map(|(actions, bytes_per_token, percent)| {
+        let [
+            client_abort,
+            upstream_error,
+            no_usage,
+            zero_usage,
+            partial_stream,
+        ] = actions;
+        FailureRules {
+            client_abort,
+            upstream_error,
+            no_usage,
+            zero_usage,
+            partial_stream,
+            estimate: Estimate {
+                bytes_per_token,
+                output_share: Decimal::new(percent, 2).normalize(),
+            },
+        }
+    })
+}
+
 /// A valid book.
 pub fn book() -> impl Strategy<Value = Book> {
     let cap = (factor(), factor()).prop_map(|(fixed_usd, share_of_market)| FeeCap {
@@ -321,11 +434,15 @@ pub fn book() -> impl Strategy<Value = Book> {
     (losses, cap).prop_flat_map(|((loss_leader, losses), cap)| {
         terms::sale(losses).prop_flat_map(move |sale| {
             let cap = cap.clone();
+            let name = of(text(&["rule", "other rule"]));
             let fallback =
-                (meter(), meter(), factor()).prop_map(|(meter, base, factor)| MeterFallback {
-                    meter,
-                    base,
-                    factor,
+                (meter(), meter(), factor(), name).prop_map(|(meter, base, factor, name)| {
+                    MeterFallback {
+                        meter,
+                        base,
+                        factor,
+                        name,
+                    }
                 });
             let minimum = (scope(), price()).prop_map(|(scope, usd)| Minimum {
                 name: "least".into(),
@@ -354,6 +471,7 @@ pub fn book() -> impl Strategy<Value = Book> {
                 prop::collection::vec(minimum, 0..3),
                 plans,
                 0_u64..5000,
+                (unknown_models(), failure_rules()),
             )
                 .prop_map(
                     move |(
@@ -364,6 +482,7 @@ pub fn book() -> impl Strategy<Value = Book> {
                         minimums,
                         plans,
                         max,
+                        (unknown_models, failure_rules),
                     )| Book {
                         name: "generated".into(),
                         as_of: "2026-11-21".into(),
@@ -382,6 +501,8 @@ pub fn book() -> impl Strategy<Value = Book> {
                         max_output_tokens_default: max,
                         loss_leader,
                         sale: sale.clone(),
+                        unknown_models,
+                        failure_rules,
                     },
                 )
         })
@@ -424,7 +545,7 @@ fn call() -> impl Strategy<Value = (UsageEvent, Facts)> {
         text(&PROVIDERS),
         of(prop_oneof![text(&NAMES), "[a-c]{1,5}".prop_map(Into::into)]),
         of(text(&["batch", "default", "flex", "priority", "scale"])),
-        of(text(&REGIONS)),
+        of(text(&SERVED_IN)),
         of(text(&["f", "g"])),
         pools,
         weighted(0.2, price()),
@@ -443,18 +564,27 @@ fn call() -> impl Strategy<Value = (UsageEvent, Facts)> {
                 }
             },
         );
+    let used = of(0_u64..3000);
     let facts = (
         any::<bool>(),
         weighted(0.8, Just(true)),
         of(text(&["free", "pro"])),
         of(text(&["acme", "globex"])),
         prop_oneof![Just(Vec::new()), terms::counts()],
+        used,
     )
-        .prop_map(|(hosted, managed, plan, org, other)| Facts {
-            plan,
-            org,
-            other,
-            ..Facts::new(deployment(hosted), key_source(managed.is_some()), NOW_MS)
+        .prop_map(|(hosted, managed, plan, org, mut other, used)| {
+            other.extend(used.map(|used| Attribute {
+                name: "used:shared".into(),
+                value: used.to_string().into(),
+            }));
+            let facts = Facts::new(deployment(hosted), key_source(managed.is_some()), NOW_MS);
+            Facts {
+                plan,
+                org,
+                other,
+                ..facts
+            }
         });
     (event, facts)
 }

@@ -11,6 +11,7 @@ pub mod canonical;
 pub mod card;
 pub mod event;
 pub mod exact;
+pub mod failure;
 #[cfg(test)]
 #[expect(
     clippy::arithmetic_side_effects,
@@ -21,6 +22,7 @@ mod generated;
 pub mod load;
 pub mod meter;
 pub mod money;
+pub mod pattern;
 pub mod provider;
 pub mod rating;
 pub mod terms;

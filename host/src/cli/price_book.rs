@@ -1,15 +1,16 @@
-//! `farebox price-book`: import, check and show price books.
+//! `farebox price-book`: import, check, compare and show price books.
 
+mod diff;
 mod import;
 mod margins;
+mod show;
 
 use super::failure::{self, Failure};
-use crate::wire::plain;
+use crate::clock::SystemClock;
+use crate::service::time::Clock;
 use clap::Subcommand;
-use farebox_book::check::Severity;
+use farebox_book::check::{Severity, stale};
 use farebox_book::{Compiled, Format, compile};
-use farebox_pricing::book::{Model, Period, RateTable};
-use farebox_pricing::provider;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -35,14 +36,17 @@ pub enum PriceBook {
         /// Warnings count as errors.
         #[arg(long)]
         strict: bool,
+        /// The day against which the book's age is told, or a time. Absent: now.
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+        /// How many days old prices may be.
+        #[arg(long, value_name = "DAYS", default_value_t = 90)]
+        stale_after: i64,
     },
-    /// Show a price book, or what one model costs.
-    Show {
-        /// The book, TOML or JSON by its file name.
-        file: PathBuf,
-        /// A model, as `provider/model`; absent: the book as a whole.
-        model: Option<String>,
-    },
+    /// Show what changes from one price book to another, in percent for every price.
+    Diff(diff::Diff),
+    /// Show a price book, or what one model costs and which rule its name meets.
+    Show(show::Show),
     Margins(margins::Margins),
     /// Print the JSON Schema of price books, for editors.
     Schema,
@@ -52,13 +56,15 @@ impl PriceBook {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
         match self {
             Self::Import(import) => import.run(out),
-            Self::Check { file, strict } => check(file, *strict, out),
-            Self::Show { file, model: None } => show(&load(file)?, out),
-            Self::Show {
+            Self::Check {
                 file,
-                model: Some(model),
-            } => show_model(&load(file)?, model, out),
+                strict,
+                at,
+                stale_after,
+            } => check(file, *strict, moment(at.as_deref())?, *stale_after, out),
+            Self::Diff(diff) => diff.run(out),
             Self::Margins(margins) => margins.run(out),
+            Self::Show(show) => show.run(out),
             Self::Schema => {
                 let schema = serde_json::to_string_pretty(&farebox_book::schema())
                     .map_err(std::io::Error::from)?;
@@ -84,7 +90,36 @@ pub fn load(file: &Path) -> Result<Compiled, Failure> {
     })
 }
 
-fn check(file: &Path, strict: bool, out: &mut dyn Write) -> Result<(), Failure> {
+/// A moment as people write it: `YYYY-MM-DD` (midnight UTC) or an RFC 3339 time, in milliseconds
+/// since the Unix epoch; absent: now.
+fn moment(text: Option<&str>) -> Result<i64, Failure> {
+    let Some(text) = text else {
+        return Ok(SystemClock::new().now_ms());
+    };
+    let day = || {
+        let day = text.parse::<jiff::civil::Date>().ok()?;
+        let day = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+        Some(day.timestamp())
+    };
+    let moment = if text.len() == 10 {
+        day()
+    } else {
+        text.parse().ok()
+    };
+    moment.map(jiff::Timestamp::as_millisecond).ok_or_else(|| {
+        Failure::Usage(format!(
+            "`{text}` is no date (2026-11-21) and no time (2026-11-21T09:30:00Z)"
+        ))
+    })
+}
+
+fn check(
+    file: &Path,
+    strict: bool,
+    at_ms: i64,
+    stale_after: i64,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     let compiled = load(file)?;
     let mut warnings = 0_u64;
     for finding in &compiled.findings {
@@ -95,10 +130,16 @@ fn check(file: &Path, strict: bool, out: &mut dyn Write) -> Result<(), Failure> 
         writeln!(out, "{word}: {finding}")?;
         warnings = warnings.saturating_add(1);
     }
+    for stale in stale(&compiled.book, at_ms, stale_after) {
+        writeln!(out, "warning: {stale}")?;
+        warnings = warnings.saturating_add(1);
+    }
+    let disputed = compiled.notes.iter().filter(|note| note.is_dispute);
     writeln!(
         out,
-        "{} models, {warnings} warnings",
-        compiled.book.models.len()
+        "{} models, {warnings} warnings, {} disputed prices",
+        compiled.book.models.len(),
+        disputed.count()
     )?;
     if strict && warnings > 0 {
         return Err(Failure::Found(format!(
@@ -106,114 +147,4 @@ fn check(file: &Path, strict: bool, out: &mut dyn Write) -> Result<(), Failure> 
         )));
     }
     Ok(())
-}
-
-fn show(compiled: &Compiled, out: &mut dyn Write) -> Result<(), Failure> {
-    let book = &compiled.book;
-    writeln!(out, "{} (as of {})", book.name, book.as_of)?;
-    writeln!(out, "digest     {}", hex::encode(compiled.digest))?;
-    writeln!(out, "canonical  {} bytes", compiled.canonical.len())?;
-    for source in &book.sources {
-        writeln!(out, "source     {} {}", source.name, source.version)?;
-    }
-    writeln!(out, "rounding   {}", book.rounding.name())?;
-    writeln!(out, "models     {}", book.models.len())?;
-    if !book.plans.is_empty() {
-        writeln!(out, "plans      {}", book.plans.join(", "))?;
-    }
-    for rule in &book.charge_rules {
-        writeln!(out, "rule       {}: {:?}", rule.name, rule.charge)?;
-    }
-    for minimum in &book.minimums {
-        writeln!(out, "minimum    {}: ${}", minimum.name, plain(minimum.usd))?;
-    }
-    Ok(())
-}
-
-fn show_model(compiled: &Compiled, model: &str, out: &mut dyn Write) -> Result<(), Failure> {
-    let (provider_id, name) = model.split_once('/').ok_or_else(|| {
-        Failure::Usage(format!(
-            "`{model}` is not a model: write provider/model, such as openai/gpt-4o"
-        ))
-    })?;
-    let provider_id = provider::normalise(provider_id)
-        .ok_or_else(|| Failure::Usage(format!("`{provider_id}` is not a provider id")))?;
-    let view = farebox_pricing::canonical::BookView::open(compiled.canonical.clone())
-        .map_err(|error| Failure::unavailable("cannot open the compiled book", error))?;
-    let found = view
-        .find(&provider_id, name)
-        .map_err(|error| Failure::unavailable("cannot read the compiled book", error))?
-        .ok_or_else(|| Failure::Found(format!("the book has no price for `{model}`")))?;
-    print_model(found, out)
-}
-
-fn print_model(model: &Model, out: &mut dyn Write) -> Result<(), Failure> {
-    writeln!(out, "{}/{}", model.provider, model.name)?;
-    for (label, names) in [("alias", &model.aliases), ("prefix", &model.prefixes)] {
-        for name in names {
-            writeln!(out, "  {label} {name}")?;
-        }
-    }
-    if let Some(tokens) = model.max_output_tokens {
-        writeln!(out, "  at most {tokens} output tokens")?;
-    }
-    for period in &model.periods {
-        print_period(period, out)?;
-    }
-    Ok(())
-}
-
-fn print_period(period: &Period, out: &mut dyn Write) -> Result<(), Failure> {
-    if period.valid_from_ms.is_some() || period.valid_to_ms.is_some() {
-        let from = period.valid_from_ms.map_or_else(|| "ever".to_owned(), day);
-        let to = period
-            .valid_to_ms
-            .map_or_else(|| "further notice".to_owned(), day);
-        writeln!(out, "  from {from} to {to}")?;
-    }
-    for table in &period.tables {
-        print_table(table, out)?;
-    }
-    Ok(())
-}
-
-fn print_table(table: &RateTable, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut conditions = vec![
-        table
-            .service_tier
-            .as_deref()
-            .unwrap_or("standard")
-            .to_owned(),
-    ];
-    conditions.extend(
-        table
-            .region
-            .as_deref()
-            .map(|region| format!("region {region}")),
-    );
-    conditions.extend(
-        table
-            .context_above
-            .map(|above| format!("context above {above}")),
-    );
-    writeln!(out, "  {}", conditions.join(", "))?;
-    for rate in &table.rates {
-        let attributes: Vec<_> = rate
-            .attributes
-            .iter()
-            .map(|a| format!(" {}={}", a.name, a.value))
-            .collect();
-        writeln!(
-            out,
-            "    {:<16} ${}{}",
-            rate.meter.name(),
-            plain(rate.usd),
-            attributes.concat()
-        )?;
-    }
-    Ok(())
-}
-
-fn day(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string())
 }

@@ -32,6 +32,7 @@ use farebox_pricing::answer::{Quote, Rating, Refusal};
 use farebox_pricing::canonical::{BookView, CanonicalError};
 use farebox_pricing::card::{FeatureFloor, RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
+use farebox_pricing::failure::{self, Outcome, Settlement};
 use farebox_pricing::load::{ConfigError, Description};
 use farebox_pricing::rating::{self, Count};
 use farebox_pricing::verify::{self, Violation};
@@ -334,6 +335,17 @@ impl PolicyEngine for Engine {
             .ok()
             .and_then(|release| rating::counts(&release.book, event, facts, price_usd).ok())
             .unwrap_or_default()
+    }
+
+    fn settle(
+        &self,
+        release: &ReleaseId,
+        outcome: Outcome,
+        event: &UsageEvent,
+        request: Option<failure::Request>,
+    ) -> Result<Settlement, PolicyError> {
+        let release = self.release(release)?;
+        failure::settle(&release.book, outcome, event, request).map_err(PolicyError::Refused)
     }
 
     fn rate_card(

@@ -11,6 +11,7 @@ pub mod budgets;
 pub mod calls;
 mod counts;
 pub mod data_queries;
+pub mod failures;
 pub mod grants;
 pub mod history;
 pub mod holds;

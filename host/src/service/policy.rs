@@ -7,6 +7,7 @@ use farebox_pricing::answer::{Line, Quote, Refusal};
 use farebox_pricing::book::Per;
 use farebox_pricing::card::{FeatureFloor, RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
+use farebox_pricing::failure::{self, Outcome, Settlement};
 use farebox_pricing::money::Rounding;
 use farebox_pricing::rating::Count;
 use rust_decimal::Decimal;
@@ -142,6 +143,18 @@ pub trait PolicyEngine: Send + Sync {
 
     /// The floors of features that the release's book names for a customer with these facts.
     fn feature_floors(&self, release: &ReleaseId, facts: &Facts) -> Vec<FeatureFloor>;
+
+    /// What the release's book does about a call that did not end well.
+    ///
+    /// # Errors
+    /// See [`PolicyError`].
+    fn settle(
+        &self,
+        release: &ReleaseId,
+        outcome: Outcome,
+        event: &UsageEvent,
+        request: Option<failure::Request>,
+    ) -> Result<Settlement, PolicyError>;
 
     /// A page of what a customer with these facts is shown. Not checked: nothing is charged by it.
     ///

@@ -29,8 +29,8 @@ pub enum SettleError {
     /// It has a price.
     #[error("usage `{0}` has a price already")]
     Priced(EventId),
-    /// It states nothing that was used: rated, it would be charged nothing.
-    #[error("usage `{0}` states nothing that was used: rate it or write it off by hand")]
+    /// It states nothing that was used, or a rule of the price book holds it.
+    #[error("usage `{0}` waits for a person: rate it or write it off by hand")]
     NeedsDecision(EventId),
     /// The policy still gives no price.
     #[error(transparent)]

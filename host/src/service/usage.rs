@@ -7,8 +7,9 @@
 
 use super::breaker::Question;
 use super::calls::{CallError, Labels, dimensions};
+use super::failures::{Ending, Fate, Understood, understand};
 use super::holds::HoldContext;
-use super::intake::{self, Intake, IntakeError, Report};
+use super::intake::{Intake, IntakeError, Report};
 use super::ledger::WriteFuture;
 use super::ledger::directory::OrgRecord;
 use super::ledger::failure::ReadError;
@@ -26,7 +27,7 @@ use farebox_ledger::refusal::{CaptureRefusal, RecordUnpricedRefusal, Refusal as 
 use farebox_pricing::answer::Refusal;
 use farebox_pricing::event::{Facts, KeySource, UsageEvent};
 use farebox_pricing::exact::ArithmeticError;
-use farebox_usage::{Finish, UsageError as AnswerError};
+use farebox_usage::Finish;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
@@ -49,6 +50,8 @@ pub struct Reported<'a> {
     pub audit: CallAudit,
     /// Who called.
     pub personal: Personal,
+    /// Whether the caller went away before the end of the answer.
+    pub aborted: bool,
 }
 
 /// Why usage is refused. Nothing of it is recorded; a hold stays as it is.
@@ -110,8 +113,8 @@ pub struct Prepared {
     last: bool,
     audit: CallAudit,
     personal: Personal,
-    /// Why it cannot have a price, known before any policy is asked.
-    reason: Option<&'static str>,
+    /// What becomes of it, known before any policy is asked.
+    fate: Fate,
     /// What the book counts of it, once it is rated.
     counts: Vec<Counted>,
 }
@@ -124,7 +127,7 @@ impl Prepared {
 
     /// Whether a policy is asked at all.
     pub(super) const fn is_ratable(&self) -> bool {
-        self.reason.is_none()
+        matches!(self.fate, Fate::Rate)
     }
 }
 
@@ -198,12 +201,21 @@ impl Service {
     ) -> Result<Prepared, UsageError> {
         let now_ms = self.clock.now_ms();
         let occurred_at_ms = self.time_of(reported.occurred_at_ms, now_ms)?;
-        let (intake, reason) = understand(&reported.report)?;
         let org = self.known_org(context.org)?;
         let held = reported
             .hold
             .map(|hold| self.held_context(context, hold))
             .transpose()?;
+        let release = held
+            .as_ref()
+            .map_or(self.settings.release, |held| held.context.release);
+        let ending = Ending {
+            aborted: reported.aborted,
+            status: reported.audit.status,
+        };
+        let understood = understand(&reported.report, ending, &*self.engine, &release)?;
+        let failure = understood.fact();
+        let Understood { intake, fate, .. } = understood;
         let key_source = match (held.as_ref(), reported.key_source) {
             (Some(held), Some(said)) if said != held.context.key_source => {
                 return Err(UsageError::KeySource(held.id));
@@ -220,20 +232,22 @@ impl Service {
         };
         let mut intake = intake;
         intake.event.feature = labels.feature.clone();
-        let facts = self.facts(&org, key_source, &labels, occurred_at_ms)?;
+        let mut facts = self.facts(&org, key_source, &labels, occurred_at_ms)?;
+        if let Some(failure) = failure {
+            let at = facts.other.partition_point(|fact| fact.name < failure.name);
+            facts.other.insert(at, failure);
+        }
         let mut audit = reported.audit;
         audit.response_id = intake.response_id.clone();
         Ok(Prepared {
             facts,
-            release: held
-                .as_ref()
-                .map_or(self.settings.release, |held| held.context.release),
+            release,
             dimensions: self.usage_dimensions(context, &org, &labels, held.as_ref()),
             hold: reported.hold,
             last: reported.last,
             audit,
             personal: reported.personal,
-            reason,
+            fate,
             counts: Vec::new(),
             intake,
         })
@@ -251,7 +265,15 @@ impl Service {
                 .pricing(prepared.release, prepared.facts.clone(), priced)
                 .map_err(|_| "out_of_range"),
             Some(Err(error)) => Err(unpriced_reason(&error)),
-            None => Err(prepared.reason.unwrap_or("unknown")),
+            None => match prepared.fate {
+                Fate::Nothing => {
+                    let commodity = &self.settings.commodity;
+                    let facts = prepared.facts.clone();
+                    Ok(Pricing::write_off(facts, commodity.id, commodity.peg))
+                }
+                Fate::Unpriced(reason) => Err(reason),
+                Fate::Rate => Err("unknown"),
+            },
         };
         let counts = match &pricing {
             Ok(_) => prepared.counts,
@@ -417,37 +439,6 @@ fn labels_of(dimensions: &Dimensions) -> Labels {
         user: dimensions.user.clone(),
         agent: dimensions.agent.clone(),
         feature: dimensions.feature.clone(),
-    }
-}
-
-/// Understands a report. An answer that is whole but states no usage is usage too: the call ran,
-/// so it is recorded, to be priced by a person.
-fn understand(report: &Report<'_>) -> Result<(Intake, Option<&'static str>), IntakeError> {
-    match intake::read(report) {
-        Ok(intake) => Ok((intake, None)),
-        Err(IntakeError::Usage(AnswerError::NoUsage { served })) => {
-            let provider = farebox_pricing::provider::normalise(report.provider)
-                .map_or_else(|| report.provider.into(), |id| id.as_ref().into());
-            let event = UsageEvent {
-                provider,
-                model_asked: report.model.map(Into::into),
-                model_served: served.model,
-                service_tier: served.service_tier,
-                region: served.region,
-                feature: report.feature.map(Into::into),
-                pools: Vec::new(),
-                provider_cost_usd: None,
-            };
-            let intake = Intake {
-                event,
-                response_id: served.response_id,
-                raw_usage: None,
-                unknown_fields: Vec::new(),
-                finish: Finish::Partial,
-            };
-            Ok((intake, Some("no_usage")))
-        }
-        Err(error) => Err(error),
     }
 }
 

@@ -13,6 +13,7 @@ use super::policy::ReleaseId;
 use super::settle::{SettleError, Settlement};
 use super::{Context, Service};
 use farebox_ledger::ids::{ChargeId, EventId, OrgId};
+use farebox_pricing::failure::Outcome;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -146,7 +147,12 @@ impl Service {
         event: EventId,
     ) -> Result<(ChargeId, Pricing), SettleError> {
         let usage = self.usage_event(context, event)?;
-        if usage.event.pools.is_empty() && usage.event.provider_cost_usd.is_none() {
+        let unpriced = usage.unpriced.as_ref();
+        let is_held = unpriced.is_some_and(|why| Outcome::from_name(&why.reason).is_some());
+        let states_nothing =
+            usage.event.pools.is_empty() && usage.event.provider_cost_usd.is_none();
+        // What the price book's rule for calls that ended badly holds waits for a person.
+        if is_held || states_nothing {
             return Err(SettleError::NeedsDecision(event));
         }
         let (charge, pricing, _) = self

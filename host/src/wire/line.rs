@@ -75,7 +75,8 @@ mod tests {
                 model: "gpt-4o-mini".into(),
                 service_tier: Some("flex".into()),
                 context_above: Some(200_000),
-                fallback: Some("input".into()),
+                fallback: Some("cache_read_as_input".into()),
+                ..RateReason::default()
             }),
         };
         insta::assert_json_snapshot!(LineJson::from(&line), @r#"
@@ -90,9 +91,9 @@ mod tests {
             "model": "gpt-4o-mini",
             "service_tier": "flex",
             "context_above": 200000,
-            "fallback": "input"
+            "fallback": "cache_read_as_input"
           },
-          "text": "1024 cache_read at $0.000000075 each (gpt-4o-mini, flex tier, context above 200000, rate of input)"
+          "text": "1024 cache_read at $0.000000075 each (gpt-4o-mini, flex tier, context above 200000, by cache_read_as_input)"
         }
         "#);
     }

@@ -2,6 +2,7 @@
 
 use super::plain;
 use farebox_pricing::answer::{Line, Reason};
+use farebox_pricing::meter::Attribute;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -20,9 +21,12 @@ pub enum ReasonJson {
         /// Prompt tokens beyond which this rate holds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         context_above: Option<u64>,
-        /// The declared fallback that supplied the rate.
+        /// The declared rules that supplied the rate, joined by `/`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fallback: Option<String>,
+        /// What else decided the rate: `allowance`, `hours`, `region`.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        conditions: BTreeMap<String, String>,
     },
     /// The provider vouched for what the call cost.
     ProviderCost,
@@ -62,6 +66,7 @@ impl From<&Reason> for ReasonJson {
                 service_tier: rate.service_tier.as_deref().map(str::to_owned),
                 context_above: rate.context_above,
                 fallback: rate.fallback.as_deref().map(str::to_owned),
+                conditions: by_name(&rate.conditions),
             },
             Reason::ProviderCost => Self::ProviderCost,
             Reason::Markup { rule } => Self::Markup {
@@ -77,13 +82,17 @@ impl From<&Reason> for ReasonJson {
             },
             Reason::Custom { code, parameters } => Self::Custom {
                 custom_code: code.to_string(),
-                parameters: parameters
-                    .iter()
-                    .map(|parameter| (parameter.name.to_string(), parameter.value.to_string()))
-                    .collect(),
+                parameters: by_name(parameters),
             },
         }
     }
+}
+
+fn by_name(attributes: &[Attribute]) -> BTreeMap<String, String> {
+    let pairs = attributes.iter();
+    pairs
+        .map(|one| (one.name.to_string(), one.value.to_string()))
+        .collect()
 }
 
 /// The sentence a person reads beside a line's amount.
@@ -101,7 +110,10 @@ pub(super) fn text(line: &Line) -> String {
                 text.push_str(&format!(", context above {above}"));
             }
             if let Some(fallback) = &rate.fallback {
-                text.push_str(&format!(", rate of {fallback}"));
+                text.push_str(&format!(", by {fallback}"));
+            }
+            for condition in &rate.conditions {
+                text.push_str(&format!(", {} {}", condition.name, condition.value));
             }
             text.push(')');
             text

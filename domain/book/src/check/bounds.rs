@@ -111,7 +111,41 @@ pub(super) fn table(table: &RateTable, siblings: &[RateTable], note: &mut Note<'
         }
     }
     ratios(table, note);
-    smaller_context(table, siblings, note);
+    if table.hours.is_none() {
+        smaller_context(table, siblings, note);
+        tier(table, siblings, note);
+    }
+}
+
+/// Batches and slow tiers are sold as cheaper than the standard one, fast tiers as dearer.
+fn tier(table: &RateTable, siblings: &[RateTable], note: &mut Note<'_>) {
+    let cheaper = match table.service_tier.as_deref() {
+        Some("batch" | "flex") => true,
+        Some("priority" | "fast") => false,
+        _ => return,
+    };
+    let standard = siblings.iter().find(|other| {
+        other.service_tier.is_none()
+            && other.region == table.region
+            && other.context_above == table.context_above
+            && other.hours.is_none()
+    });
+    let Some(standard) = standard else { return };
+    for meter in [Meter::Input, Meter::Output] {
+        let (Some(usd), Some(standard)) = (plain_rate(table, &meter), plain_rate(standard, &meter))
+        else {
+            continue;
+        };
+        if (cheaper && usd > standard) || (!cheaper && usd < standard) {
+            let meter = meter.name().into();
+            let contradicts = Oddity::TierContradicts {
+                meter,
+                usd,
+                standard,
+            };
+            note(Severity::Warning, contradicts);
+        }
+    }
 }
 
 const fn is_tokens(meter: &Meter) -> bool {
@@ -161,6 +195,7 @@ fn smaller_context(table: &RateTable, siblings: &[RateTable], note: &mut Note<'_
         .filter(|other| {
             other.service_tier == table.service_tier
                 && other.region == table.region
+                && other.hours.is_none()
                 && other.context_above < table.context_above
         })
         .max_by_key(|other| other.context_above);

@@ -96,6 +96,15 @@ impl Prices {
         }
     }
 
+    /// Adds the prices that `chosen` has for pools with this attribute.
+    pub(super) fn choose(&mut self, name: &str, value: &str, chosen: &Self) {
+        for (cell, rates) in &chosen.0 {
+            for (priced, amount) in rates {
+                self.set(cell.clone(), priced.clone().with(name, value), *amount);
+            }
+        }
+    }
+
     /// Where `other` is dearer, its price.
     pub(super) fn raise_to(&mut self, other: &Self) {
         for (cell, rates) in &other.0 {
@@ -201,6 +210,7 @@ impl Prices {
         let leaf = self.leaf(None, None);
         RegionText {
             name: name.to_owned(),
+            factor: None,
             per_million: leaf.per_million,
             per_unit: leaf.per_unit,
             rates: leaf.rates,

@@ -5,12 +5,14 @@
 
 mod clause;
 mod field;
+mod hours;
+mod regex;
 
 use super::dates::{boundaries, last_holding};
 use super::draft::{Per, Priced, Prices, shifted};
 use super::report::{Reason, Report};
 use super::{ImportError, Imported, amount, json};
-use crate::text::{BookText, ModelText, PeriodText, SourceText};
+use crate::text::{BookText, HoursText, ModelText, PeriodText, RegionText, SourceText};
 use clause::Names;
 use farebox_pricing::provider;
 use serde_json::{Map, Value};
@@ -86,12 +88,29 @@ fn read_provider(value: &Value, models: &mut Vec<ModelText>, report: &mut Report
         }
         text.aliases.sort_unstable();
         text.prefixes.sort_unstable();
+        text.patterns.sort_unstable();
         models.push(text);
     }
 }
 
 /// Prices that hold from a day on.
 type Dated = Vec<(Option<String>, Prices)>;
+
+/// What a variant of prices is for.
+enum Variant {
+    Tier(String),
+    Region(String),
+    /// An attribute of what is counted, and its value.
+    Choice(String, String),
+}
+
+/// All variants of a model.
+#[derive(Default)]
+struct Variants {
+    tiers: Vec<(String, Dated)>,
+    regions: Vec<(String, Dated)>,
+    choices: Vec<(String, String, Prices)>,
+}
 
 struct Reader<'a> {
     entry: &'a str,
@@ -108,12 +127,22 @@ impl Reader<'_> {
             self.left_out("id", Reason::BadName);
             return None;
         }
-        let (base, peak) = self.base(model.get("prices"));
-        let variants = self.variants(model.get("price_variants"));
+        let (mut base, hours) = self.base(model.get("prices"));
+        let Variants {
+            tiers: variants,
+            regions,
+            choices,
+        } = self.variants(model.get("price_variants"));
+        for (_, prices) in &mut base {
+            for (name, value, chosen) in &choices {
+                prices.choose(name, value, chosen);
+            }
+        }
         let starts = base.iter().map(|(start, _)| start);
         let starts = starts.chain(
             variants
                 .iter()
+                .chain(&regions)
                 .flat_map(|(_, dated)| dated.iter().map(|(start, _)| start)),
         );
         let open = base.iter().any(|(start, _)| start.is_none());
@@ -136,9 +165,10 @@ impl Reader<'_> {
                 periods.push((day, prices));
             }
         }
-        if let (Some(peak), Some((_, last))) = (peak, periods.last_mut()) {
-            last.raise_to(&peak);
-        }
+        let hours = match (hours, periods.last_mut()) {
+            (Some(hours), Some((_, last))) => self.hours(hours, last),
+            _ => Vec::new(),
+        };
         periods.retain(|(_, prices)| !prices.is_empty());
         if periods.is_empty() {
             self.left_out("prices", Reason::NoPrice);
@@ -155,12 +185,32 @@ impl Reader<'_> {
             context_inclusive: provider == "xai",
             ..ModelText::default()
         };
-        put_periods(&mut text, periods);
+        put_periods(&mut text, periods, &regions);
+        match text.periods.last_mut() {
+            Some(last) => last.hours = hours,
+            None => text.hours = hours,
+        }
         Some(text)
     }
 
+    /// Hours for the last prices, which become those of the dearest time of day.
+    fn hours(&mut self, daily: hours::Daily, last: &mut Prices) -> Vec<HoursText> {
+        let off_peak = daily.off_peak(last);
+        let Some(hours) = off_peak else {
+            self.left_out("prices.constraint", Reason::TimeOfDay);
+            for (_, prices) in &daily.peaks {
+                last.raise_to(prices);
+            }
+            return Vec::new();
+        };
+        for _ in &daily.peaks {
+            self.report.imported("prices.constraint");
+        }
+        vec![hours]
+    }
+
     /// The base prices by day, and those of the dearest time of day.
-    fn base(&mut self, value: Option<&Value>) -> (Dated, Option<Prices>) {
+    fn base(&mut self, value: Option<&Value>) -> (Dated, Option<hours::Daily>) {
         match value {
             Some(Value::Object(prices)) => (vec![(None, self.prices(prices))], None),
             Some(Value::Array(list)) => self.conditional(list),
@@ -168,9 +218,9 @@ impl Reader<'_> {
         }
     }
 
-    fn conditional(&mut self, list: &[Value]) -> (Dated, Option<Prices>) {
+    fn conditional(&mut self, list: &[Value]) -> (Dated, Option<hours::Daily>) {
         let mut dated = Dated::new();
-        let mut peak: Option<Prices> = None;
+        let mut daily = hours::Daily::default();
         for entry in list {
             let Some(Value::Object(prices)) = entry.get("prices") else {
                 self.left_out("prices", Reason::NoPrice);
@@ -180,13 +230,9 @@ impl Reader<'_> {
             let start = constraint
                 .and_then(|c| c.get("start_date"))
                 .and_then(Value::as_str);
-            if constraint.is_some_and(|constraint| constraint.get("start_time").is_some()) {
-                self.left_out("prices.constraint", Reason::TimeOfDay);
+            if let Some(constraint) = constraint.filter(|c| c.get("start_time").is_some()) {
                 let prices = self.prices(prices);
-                match &mut peak {
-                    Some(peak) => peak.raise_to(&prices),
-                    None => peak = Some(prices),
-                }
+                daily.peaks.push((hours::span(constraint), prices));
             } else if constraint.is_some_and(|c| !c.is_null()) && start.is_none() {
                 self.left_out("prices.constraint", Reason::UnknownField);
             } else {
@@ -194,14 +240,15 @@ impl Reader<'_> {
                 dated.push((start.map(ToOwned::to_owned), prices));
             }
         }
-        (dated, peak)
+        let daily = Some(daily).filter(|daily| !daily.peaks.is_empty());
+        (dated, daily)
     }
 
-    /// Variants by the service tier they are for.
-    fn variants(&mut self, value: Option<&Value>) -> Vec<(String, Dated)> {
-        let mut variants: Vec<(String, Dated)> = Vec::new();
+    /// Variants by what they are for.
+    fn variants(&mut self, value: Option<&Value>) -> Variants {
+        let mut found = Variants::default();
         for variant in value.and_then(Value::as_array).into_iter().flatten() {
-            let Some(tier) = self.tier(variant.get("when")) else {
+            let Some(of) = self.variant(variant.get("when")) else {
                 continue;
             };
             let Some(Value::Object(prices)) = variant.get("prices") else {
@@ -212,16 +259,29 @@ impl Reader<'_> {
             let start = constraint
                 .and_then(|c| c.get("start_date"))
                 .and_then(Value::as_str);
-            let dated = (start.map(ToOwned::to_owned), self.prices(prices));
+            let prices = self.prices(prices);
+            let (variants, tier) = match of {
+                Variant::Tier(name) => (&mut found.tiers, name),
+                Variant::Region(name) => (&mut found.regions, name),
+                Variant::Choice(name, value) => {
+                    found.choices.push((name, value, prices));
+                    continue;
+                }
+            };
+            let dated = (start.map(ToOwned::to_owned), prices);
             match variants.iter_mut().find(|(name, _)| *name == tier) {
                 Some((_, entries)) => entries.push(dated),
                 None => variants.push((tier, vec![dated])),
             }
         }
-        variants
+        // "The last that holds" reads dated prices in order; a source may list them otherwise.
+        for (_, dated) in found.tiers.iter_mut().chain(&mut found.regions) {
+            dated.sort_by(|(a, _), (b, _)| a.cmp(b));
+        }
+        found
     }
 
-    fn tier(&mut self, when: Option<&Value>) -> Option<String> {
+    fn variant(&mut self, when: Option<&Value>) -> Option<Variant> {
         let when = when.and_then(Value::as_object)?;
         let only = when.iter().next().filter(|_| when.len() == 1);
         let value = only.and_then(|(name, value)| Some((name.as_str(), value.as_str()?)));
@@ -230,7 +290,17 @@ impl Reader<'_> {
                 self.left_out("price_variants.service_tier", Reason::StandardTier);
                 None
             }
-            Some(("processing" | "service_tier" | "speed", tier)) => Some(tier.to_owned()),
+            Some(("processing" | "service_tier" | "speed", tier)) => {
+                Some(Variant::Tier(tier.to_owned()))
+            }
+            // `mistral/eu`: the part behind the provider is where the call is served.
+            Some(("route", route)) => {
+                let region = route.rsplit('/').next().unwrap_or(route);
+                Some(Variant::Region(region.to_owned()))
+            }
+            Some(("search_type", kind)) => {
+                Some(Variant::Choice("search_type".to_owned(), kind.to_owned()))
+            }
             _ => {
                 let names: Vec<&str> = when.keys().map(String::as_str).collect();
                 let field = format!("price_variants.{}", names.join("+"));
@@ -306,22 +376,31 @@ impl Reader<'_> {
 }
 
 /// One undated period stands at the model itself.
-fn put_periods(text: &mut ModelText, periods: Vec<(Option<String>, Prices)>) {
+fn put_periods(
+    text: &mut ModelText,
+    periods: Vec<(Option<String>, Prices)>,
+    regions: &[(String, Dated)],
+) {
     for (day, prices) in periods {
+        let regions: Vec<RegionText> = regions
+            .iter()
+            .filter_map(|(name, dated)| Some(last_holding(dated, day.as_ref())?.region(name)))
+            .collect();
         if day.is_none() {
             prices.put(text);
+            text.regions = regions;
             continue;
         }
         let leaf = prices.leaf(None, None);
         text.periods.push(PeriodText {
             valid_from: day,
-            valid_to: None,
             per_million: leaf.per_million,
             per_unit: leaf.per_unit,
             rates: leaf.rates,
             context: prices.contexts(None),
             tiers: prices.tiers(),
-            regions: Vec::new(),
+            regions,
+            ..PeriodText::default()
         });
     }
 }

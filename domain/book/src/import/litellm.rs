@@ -8,12 +8,13 @@ mod image;
 mod key;
 mod name;
 mod nested;
+mod times;
 
 use super::draft::{Per, Priced, Prices, shifted};
 use super::report::{Reason, Report};
 use super::{ImportError, Imported, amount, json};
 use crate::amount::Amount;
-use crate::text::{BookText, ModelText, RegionText, SourceText};
+use crate::text::{AllowanceText, BookText, HoursText, ModelText, RegionText, SourceText};
 use farebox_pricing::meter::Meter;
 use key::{Basis, CostKey};
 use rust_decimal::Decimal;
@@ -80,6 +81,8 @@ struct Draft {
     max_output_tokens: Option<u64>,
     prices: Prices,
     region_factors: Vec<(String, Amount)>,
+    hours: Vec<HoursText>,
+    allowances: Vec<AllowanceText>,
 }
 
 /// `us-east-1/anthropic.claude-v2` becomes the region `us-east-1` of `anthropic.claude-v2` where
@@ -108,6 +111,8 @@ fn assemble(models: BTreeMap<(String, String), Draft>) -> Vec<ModelText> {
         };
         draft.prices.put(&mut model);
         model.regions = regions.get(place).cloned().unwrap_or_default();
+        model.hours.clone_from(&draft.hours);
+        model.allowances.clone_from(&draft.allowances);
         for (region, factor) in &draft.region_factors {
             if !model.regions.iter().any(|known| known.name == *region) {
                 model
@@ -138,6 +143,8 @@ struct Reader<'a> {
     fast_factor: Option<Amount>,
     /// What a region costs, as a factor on every token.
     region_factors: Vec<(String, Amount)>,
+    hours: Vec<HoursText>,
+    allowances: Vec<AllowanceText>,
 }
 
 impl<'a> Reader<'a> {
@@ -148,6 +155,8 @@ impl<'a> Reader<'a> {
             prices: Prices::default(),
             fast_factor: None,
             region_factors: Vec::new(),
+            hours: Vec::new(),
+            allowances: Vec::new(),
         }
     }
 
@@ -192,6 +201,8 @@ impl<'a> Reader<'a> {
             max_output_tokens: max_output_tokens(fields),
             prices: self.prices,
             region_factors: self.region_factors,
+            hours: self.hours,
+            allowances: self.allowances,
         })
     }
 
@@ -201,6 +212,11 @@ impl<'a> Reader<'a> {
         }
         if let Some(region) = field.strip_prefix("regional_processing_uplift_multiplier_") {
             self.region_factor(field, region, value);
+            return;
+        }
+        if field == "regional_endpoint_uplift_multiplier" {
+            // Every endpoint but the global one has it.
+            self.region_factor(field, "*", value);
             return;
         }
         if let Some(reason) = key::known_without_place(field) {
@@ -279,6 +295,10 @@ fn meter_of(key: &CostKey, fields: &Map<String, Value>) -> Option<(Priced, i32)>
             Some((priced.with("modality", modality), 6))
         }
         Basis::Unit(meter) => unit(meter),
+        Basis::VideoInterval(interval) => {
+            let priced = Priced::new("input_video_second", Per::Unit)?;
+            Some((priced.with("interval", interval), 0))
+        }
         // Search engines and rerankers count searches, others whole calls.
         Basis::Query if matches!(mode, "search" | "rerank") => unit("search"),
         Basis::Query => unit("request"),

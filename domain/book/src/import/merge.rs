@@ -2,7 +2,7 @@
 
 use super::report::Disagreement;
 use crate::amount::Amount;
-use crate::text::{BookText, Leaf, ModelText, PeriodText};
+use crate::text::{BookText, Leaf, ModelText, OtherPriceText, PeriodText};
 use farebox_pricing::meter::Meter;
 use farebox_pricing::provider;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +37,8 @@ pub fn merge(primary: BookText, secondary: BookText) -> Merged {
         prices_added: 0,
         disagreements: Vec::new(),
     };
+    let source_name = secondary.sources.first();
+    let source_name = source_name.map_or_else(String::new, |source| source.name.clone());
     for source in secondary.sources {
         if !merged.book.sources.contains(&source) {
             merged.book.sources.push(source);
@@ -61,27 +63,25 @@ pub fn merge(primary: BookText, secondary: BookText) -> Merged {
                 };
                 let added = merger.add_names(&id, own, &model, at);
                 merged.names_added = merged.names_added.saturating_add(added);
-                if compare(
-                    &id,
-                    own,
-                    &model,
-                    &merged.book.as_of,
-                    &mut merged.disagreements,
-                ) {
+                let differing = compare(&id, own, &model, &merged.book.as_of);
+                if differing.is_empty() {
                     merged.agreeing = merged.agreeing.saturating_add(1);
                     take_history(own, model, &merged.book.as_of);
+                }
+                for (disagreement, per_million) in differing {
+                    own.other_prices
+                        .push(mark(&source_name, &disagreement, per_million));
+                    merged.disagreements.push(disagreement);
                 }
             }
             None => {
                 let at = merged.book.models.len();
                 merger.names.insert((id.clone(), model.model.clone()), at);
-                let (aliases, prefixes) = (
-                    std::mem::take(&mut model.aliases),
-                    std::mem::take(&mut model.prefixes),
-                );
                 let offered = ModelText {
-                    aliases,
-                    prefixes,
+                    aliases: std::mem::take(&mut model.aliases),
+                    prefixes: std::mem::take(&mut model.prefixes),
+                    patterns: std::mem::take(&mut model.patterns),
+                    except: std::mem::take(&mut model.except),
                     ..ModelText::default()
                 };
                 merger.add_names(&id, &mut model, &offered, at);
@@ -105,12 +105,14 @@ struct Merger {
     /// Names and aliases, by provider, with the place of their model.
     names: BTreeMap<(String, String), usize>,
     prefixes: BTreeSet<(String, String)>,
+    patterns: BTreeSet<(String, String)>,
 }
 
 impl Merger {
     fn of(book: &BookText) -> Self {
         let mut names = BTreeMap::new();
         let mut prefixes = BTreeSet::new();
+        let mut patterns = BTreeSet::new();
         for (at, model) in book.models.iter().enumerate() {
             let id = id_of(model);
             for alias in &model.aliases {
@@ -119,12 +121,19 @@ impl Merger {
             for prefix in &model.prefixes {
                 prefixes.insert((id.clone(), prefix.clone()));
             }
+            for pattern in &model.patterns {
+                patterns.insert((id.clone(), pattern.clone()));
+            }
         }
         // A name wins over an alias.
         for (at, model) in book.models.iter().enumerate() {
             names.insert((id_of(model), model.model.clone()), at);
         }
-        Self { names, prefixes }
+        Self {
+            names,
+            prefixes,
+            patterns,
+        }
     }
 
     /// Gives `model` the names of `offered` that mean nothing yet; returns how many.
@@ -150,46 +159,68 @@ impl Merger {
                 added = added.saturating_add(1);
             }
         }
+        for pattern in &offered.patterns {
+            // A pattern with exceptions of its own cannot be given to a model with others.
+            let fits = model.patterns.is_empty() || model.except == offered.except;
+            if fits && self.patterns.insert((id.to_owned(), pattern.clone())) {
+                model.patterns.push(pattern.clone());
+                model.except.clone_from(&offered.except);
+                added = added.saturating_add(1);
+            }
+        }
         model.aliases.sort_unstable();
         model.prefixes.sort_unstable();
+        model.patterns.sort_unstable();
         added
     }
 }
 
-/// Notes every price that both have on the day `as_of` and that differs; whether there was none.
+/// What stays in the book of a price that two sources do not agree on.
+fn mark(source: &str, disagreement: &Disagreement, per_million: bool) -> OtherPriceText {
+    let other = Amount::parse(&disagreement.other).ok();
+    OtherPriceText {
+        source: source.to_owned(),
+        meter: disagreement.meter.clone(),
+        per_million: other.filter(|_| per_million),
+        per_unit: other.filter(|_| !per_million),
+    }
+}
+
+/// Every price that both have on the day `as_of` and that differs, and whether it is one per
+/// million.
 fn compare(
     id: &str,
     primary: &ModelText,
     secondary: &ModelText,
     as_of: &str,
-    disagreements: &mut Vec<Disagreement>,
-) -> bool {
+) -> Vec<(Disagreement, bool)> {
     let (ours, theirs) = (in_force(primary, as_of), in_force(secondary, as_of));
-    let before = disagreements.len();
-    let pairs = ours
-        .per_million
-        .iter()
-        .map(|pair| (pair, theirs.per_million));
-    let pairs = pairs.chain(ours.per_unit.iter().map(|pair| (pair, theirs.per_unit)));
-    for ((meter, used), theirs) in pairs {
-        let other: Option<&Amount> = theirs.get(meter);
-        if let Some(other) = other.filter(|other| *other != used) {
-            disagreements.push(Disagreement {
-                provider: id.to_owned(),
-                model: primary.model.clone(),
-                meter: meter.clone(),
-                used: used.to_string(),
-                other: other.to_string(),
-            });
+    let mut differing = Vec::new();
+    for (per_million, ours, theirs) in [
+        (true, ours.per_million, theirs.per_million),
+        (false, ours.per_unit, theirs.per_unit),
+    ] {
+        for (meter, used) in ours {
+            let other: Option<&Amount> = theirs.get(meter);
+            if let Some(other) = other.filter(|other| *other != used) {
+                let disagreement = Disagreement {
+                    provider: id.to_owned(),
+                    model: primary.model.clone(),
+                    meter: meter.clone(),
+                    used: used.to_string(),
+                    other: other.to_string(),
+                };
+                differing.push((disagreement, per_million));
+            }
         }
     }
-    disagreements.len() == before
+    differing
 }
 
 /// Gives `own`, where every price that both have is the same, the standard prices of meters that
 /// only `other` has; returns how many.
 fn fill_meters(own: &mut ModelText, other: &ModelText, as_of: &str) -> u64 {
-    let agrees = compare("", own, other, as_of, &mut Vec::new());
+    let agrees = compare("", own, other, as_of).is_empty();
     if !agrees || !own.periods.is_empty() {
         return 0;
     }
@@ -259,18 +290,23 @@ fn take_history(own: &mut ModelText, other: ModelText, as_of: &str) {
         context,
         tiers,
         regions,
+        hours,
+        allowances,
         periods,
         ..
     } = other;
     let open = PeriodText {
         valid_from: None,
         valid_to: None,
+        known_since: None,
         per_million,
         per_unit,
         rates,
         context,
         tiers,
         regions,
+        hours,
+        allowances,
     };
     let mut past: Vec<PeriodText> = std::iter::once(open).chain(periods).collect();
     let holds = |period: &PeriodText| {
@@ -300,12 +336,15 @@ fn take_history(own: &mut ModelText, other: ModelText, as_of: &str) {
     let current = PeriodText {
         valid_from: since.valid_from,
         valid_to: None,
+        known_since: None,
         per_million: std::mem::take(&mut own.per_million),
         per_unit: std::mem::take(&mut own.per_unit),
         rates: std::mem::take(&mut own.rates),
         context: std::mem::take(&mut own.context),
         tiers: std::mem::take(&mut own.tiers),
         regions: std::mem::take(&mut own.regions),
+        hours: std::mem::take(&mut own.hours),
+        allowances: std::mem::take(&mut own.allowances),
     };
     let open = past.first().is_some_and(|first| first.valid_from.is_none());
     if open {
@@ -316,6 +355,8 @@ fn take_history(own: &mut ModelText, other: ModelText, as_of: &str) {
         own.context = first.context;
         own.tiers = first.tiers;
         own.regions = first.regions;
+        own.hours = first.hours;
+        own.allowances = first.allowances;
     }
     own.periods = past.into_iter().chain([current]).chain(future).collect();
 }
@@ -325,4 +366,5 @@ fn same_standard(a: &PeriodText, b: &PeriodText) -> bool {
         && a.per_unit == b.per_unit
         && a.rates == b.rates
         && a.context == b.context
+        && a.hours == b.hours
 }

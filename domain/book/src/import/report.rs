@@ -20,16 +20,10 @@ pub enum Reason {
     NameTaken,
     /// The name, alias or prefix belongs to an entry before it.
     AliasTaken,
-    /// Prices by time of day; the dearest hour's price holds all day.
+    /// Prices by time of day in a way our hours cannot say; the dearest hour's price holds all day.
     TimeOfDay,
-    /// A factor for a region or endpoint that the source does not tie to a region of an event.
-    RegionalFactor,
-    /// A free allowance per day or month: credits are the place for such.
-    FreeAllowance,
     /// A price in another unit than USD beside the USD price.
     OtherCurrency,
-    /// A price by length of the clip; the price of the shortest holds.
-    ByClipLength,
     /// Says how a price is counted, not what it is.
     NotAPrice,
     /// A choice of the caller that is not a service tier.
@@ -59,10 +53,7 @@ impl fmt::Display for Reason {
             Self::NameTaken => "an entry before it has the same name and other prices",
             Self::AliasTaken => "the name or prefix belongs to another model",
             Self::TimeOfDay => "prices by time of day: the dearest holds all day",
-            Self::RegionalFactor => "a regional factor without a region that events name",
-            Self::FreeAllowance => "a free allowance: give credits instead",
             Self::OtherCurrency => "not in USD; the USD price stands beside it",
-            Self::ByClipLength => "a price by length of the clip: the base price holds",
             Self::NotAPrice => "says how a price is counted, not what it is",
             Self::CallerChoice => "depends on a choice of the caller that is not a service tier",
             Self::Superseded => "another field prices the same",
@@ -98,6 +89,15 @@ pub struct Disagreement {
     pub used: String,
     /// The other source's price.
     pub other: String,
+}
+
+/// A model that keeps the prices in use, because new ones jump too far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantined {
+    /// `provider/model`, as it is accepted by.
+    pub name: String,
+    /// The prices that jump.
+    pub jumps: Vec<crate::diff::PriceChange>,
 }
 
 /// What an import read, imported and left out.

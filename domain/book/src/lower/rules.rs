@@ -411,6 +411,7 @@ pub(super) fn meter_fallbacks(text: &BookText, problems: &mut Problems<'_>) -> V
                 meter,
                 base,
                 factor: Decimal::ONE,
+                name: None,
             });
         return standard.collect();
     };
@@ -422,11 +423,15 @@ pub(super) fn meter_fallbacks(text: &BookText, problems: &mut Problems<'_>) -> V
         let base = any_meter(&fallback.base, &path.field("base"), problems);
         let factor = fallback.factor.unwrap_or(Amount::new(Decimal::ONE));
         let factor = positive(factor, &path.field("factor"), problems);
+        if let Some(name) = &fallback.name {
+            check_name(name, &path.field("name"), problems);
+        }
         if let (Some(meter), Some(base)) = (meter, base) {
             fallbacks.push(MeterFallback {
                 meter,
                 base,
                 factor,
+                name: fallback.name.as_deref().map(Into::into),
             });
         }
     }

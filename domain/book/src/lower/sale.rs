@@ -2,12 +2,12 @@
 
 use super::Problems;
 use super::rules::{Place, preflights};
-use super::values::{Per as PriceUnit, any_meter, check_name, meter, per_one, positive};
+use super::values::{PriceUnit, any_meter, check_name, meter, per_one, positive, window};
 use super::when::patterns;
 use crate::amount::Amount;
 use crate::document::Path;
 use crate::suggest::did_you_mean;
-use crate::text::{BookText, PerText, PriceText, StepText};
+use crate::text::{BookText, PriceText, StepText};
 use farebox_pricing::book::{
     Access, FreeQuota, Maximum, Per, Sale, Sheet, SheetEntry, Volume, VolumeStep,
 };
@@ -59,10 +59,7 @@ fn terms(place: &Place<'_>, path: &Path<'_>, sale: &mut Sale, problems: &mut Pro
         let Some(meter) = any_meter(&free.meter, &path.field("meter"), problems) else {
             continue;
         };
-        let per = match free.per {
-            PerText::Day => Per::Day,
-            PerText::Month => Per::Month,
-        };
+        let per = window(free.per);
         let name = format!("{}/free/{}", place.name, meter.name());
         if sale.free_quotas.iter().any(|other| *other.name == *name) {
             problems.note(

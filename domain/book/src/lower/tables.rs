@@ -5,12 +5,16 @@
 //! tier within a region: from the same tier anywhere, else from the region's standard cell). A
 //! context price that a tier or region does not have costs the standard price *there*, or its own
 //! price for small prompts if that is dearer: large prompts never become cheaper by an omission.
+//! Tables of hours are not completed: they stand over the standard table beside them, which is
+//! asked for what they lack.
 
-use super::Problems;
-use super::values::{Per, check_name, check_tier, meter, per_one};
+use super::values::{PriceUnit, check_name, check_tier, meter, per_one, positive};
+use super::{Problems, hours};
+use crate::amount::Amount;
 use crate::document::Path;
-use crate::text::{Leaf, ModelText, PeriodText, RegionText, TierText, TierView};
-use farebox_pricing::book::{Rate, RateTable};
+use crate::text::{HoursText, Leaf, ModelText, PeriodText, RegionText, TierText, TierView};
+use farebox_pricing::book::{Hours, Rate, RateTable};
+use farebox_pricing::exact;
 use farebox_pricing::meter::{Attribute, Meter};
 use rust_decimal::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +24,7 @@ pub(super) struct PeriodView<'a> {
     standard: TierView<'a>,
     tiers: &'a [TierText],
     regions: &'a [RegionText],
+    hours: &'a [HoursText],
 }
 
 impl<'a> PeriodView<'a> {
@@ -28,6 +33,7 @@ impl<'a> PeriodView<'a> {
             standard: text.view(),
             tiers: &text.tiers,
             regions: &text.regions,
+            hours: &text.hours,
         }
     }
 
@@ -36,6 +42,7 @@ impl<'a> PeriodView<'a> {
             standard: text.view(),
             tiers: &text.tiers,
             regions: &text.regions,
+            hours: &text.hours,
         }
     }
 
@@ -45,10 +52,11 @@ impl<'a> PeriodView<'a> {
             && self.standard.context.is_empty()
             && self.tiers.is_empty()
             && self.regions.is_empty()
+            && self.hours.is_empty()
     }
 }
 
-type Rates = BTreeMap<(Meter, Vec<Attribute>), Decimal>;
+pub(super) type Rates = BTreeMap<(Meter, Vec<Attribute>), Decimal>;
 /// By context size; absent: from zero.
 type Contexts = BTreeMap<Option<u64>, Rates>;
 
@@ -72,7 +80,15 @@ pub(super) fn lower(
         if !check_name(name, &place.field("name"), problems) {
             continue;
         }
-        let regional = overlay(&standard, &region.view(), &place, problems);
+        let factor = region.factor.map(|factor| {
+            let place = place.field("factor");
+            (positive(factor, &place, problems), place)
+        });
+        let under = match &factor {
+            Some((factor, place)) => times(&standard, *factor, place, problems),
+            None => standard.clone(),
+        };
+        let regional = overlay(&under, &region.view(), &place, problems);
         for (tier, contexts) in
             lower_tiers(&region.tiers, &regional, Some(&tiers), &place, problems)
         {
@@ -85,6 +101,7 @@ pub(super) fn lower(
             );
         }
     }
+    let hourly = hourly(view.hours, &standard, path, problems);
     cells.insert((None, None), standard);
     let tables = cells.into_iter().flat_map(|((tier, region), contexts)| {
         contexts
@@ -93,17 +110,124 @@ pub(super) fn lower(
                 service_tier: tier.map(Into::into),
                 region: region.map(Into::into),
                 context_above,
-                rates: rates
-                    .into_iter()
-                    .map(|((meter, attributes), usd)| Rate {
-                        meter,
-                        attributes,
-                        usd,
-                    })
-                    .collect(),
+                hours: None,
+                rates: in_order(rates),
             })
     });
-    tables.collect()
+    let mut tables: Vec<RateTable> = tables.chain(hourly).collect();
+    tables.sort_by(|a, b| key(a).cmp(&key(b)));
+    tables
+}
+
+fn key(table: &RateTable) -> impl Ord + '_ {
+    (
+        &table.service_tier,
+        &table.region,
+        table.context_above,
+        &table.hours,
+    )
+}
+
+/// Rates as a table holds them.
+pub(super) fn in_order(rates: Rates) -> Vec<Rate> {
+    let rates = rates.into_iter();
+    rates
+        .map(|((meter, attributes), usd)| Rate {
+            meter,
+            attributes,
+            usd,
+        })
+        .collect()
+}
+
+/// The tables of hours: a factor holds for every context size, prices for small prompts.
+fn hourly(
+    texts: &[HoursText],
+    standard: &Contexts,
+    path: &Path<'_>,
+    problems: &mut Problems<'_>,
+) -> Vec<RateTable> {
+    let list = path.field("hours");
+    let mut tables = Vec::new();
+    let mut before: Vec<Hours> = Vec::new();
+    for (number, text) in texts.iter().enumerate() {
+        let place = list.index(number);
+        let own = rates(&text.leaf(), &place, problems);
+        let Some(hours) = hours::lower(text, &place, problems) else {
+            continue;
+        };
+        let overlaps = |other: &&Hours| {
+            let mut spans = hours.spans.iter();
+            spans.any(|(from, to)| {
+                other
+                    .spans
+                    .iter()
+                    .any(|(start, end)| from < end && start < to)
+            })
+        };
+        if let Some(other) = before.iter().find(overlaps) {
+            let message = format!("overlaps with the hours `{}`", other.name);
+            problems.note(&place.field("when"), message);
+        }
+        before.push(hours.clone());
+        let cells = match text.factor {
+            Some(_) if !own.is_empty() => {
+                problems.note(&place, "hours have either `factor` or prices");
+                continue;
+            }
+            Some(factor) => {
+                let place = place.field("factor");
+                let factor = positive(factor, &place, problems);
+                times(standard, factor, &place, problems)
+            }
+            None if own.is_empty() => {
+                problems.note(&place, "hours have either `factor` or prices");
+                continue;
+            }
+            None => Contexts::from([(None, own)]),
+        };
+        tables.extend(cells.into_iter().map(|(context_above, rates)| RateTable {
+            service_tier: None,
+            region: None,
+            context_above,
+            hours: Some(Box::new(hours.clone())),
+            rates: in_order(rates),
+        }));
+    }
+    tables
+}
+
+/// Every price of a token times `factor`; all others as they are.
+fn times(
+    cells: &Contexts,
+    factor: Decimal,
+    path: &Path<'_>,
+    problems: &mut Problems<'_>,
+) -> Contexts {
+    let mut scaled = cells.clone();
+    let prices = scaled.values_mut().flat_map(BTreeMap::iter_mut);
+    for ((meter, _), usd) in prices.filter(|((meter, _), _)| is_tokens(meter)) {
+        match exact::mul(*usd, factor) {
+            Ok(product) => *usd = positive(Amount::new(product), path, problems),
+            Err(_) => {
+                let message = format!(
+                    "`{factor}` times the price of `{}` has too many digits",
+                    meter.name()
+                );
+                problems.note(path, message);
+            }
+        }
+    }
+    scaled
+}
+
+/// Whether a meter counts tokens of a model.
+pub(super) fn is_tokens(meter: &Meter) -> bool {
+    meter.is_prompt_tokens()
+        || matches!(
+            meter,
+            Meter::Output | Meter::Reasoning | Meter::OutputAudio | Meter::OutputImage
+        )
 }
 
 fn lower_tiers<'a>(
@@ -186,11 +310,11 @@ fn below(cells: &Contexts, above: u64) -> Rates {
     nearest.map(|(_, rates)| rates.clone()).unwrap_or_default()
 }
 
-fn rates(leaf: &Leaf<'_>, path: &Path<'_>, problems: &mut Problems<'_>) -> Rates {
+pub(super) fn rates(leaf: &Leaf<'_>, path: &Path<'_>, problems: &mut Problems<'_>) -> Rates {
     let mut rates = Rates::new();
     for (field, amounts, per) in [
-        ("per_million", leaf.per_million, Per::Million),
-        ("per_unit", leaf.per_unit, Per::Unit),
+        ("per_million", leaf.per_million, PriceUnit::Million),
+        ("per_unit", leaf.per_unit, PriceUnit::Unit),
     ] {
         let list = path.field(field);
         for (name, amount) in amounts {
@@ -207,8 +331,8 @@ fn rates(leaf: &Leaf<'_>, path: &Path<'_>, problems: &mut Problems<'_>) -> Rates
     for (number, rate) in leaf.rates.iter().enumerate() {
         let place = list.index(number);
         let (amount, per, field) = match (rate.per_million, rate.per_unit) {
-            (Some(amount), None) => (amount, Per::Million, "per_million"),
-            (None, Some(amount)) => (amount, Per::Unit, "per_unit"),
+            (Some(amount), None) => (amount, PriceUnit::Million, "per_million"),
+            (None, Some(amount)) => (amount, PriceUnit::Unit, "per_unit"),
             _ => {
                 problems.note(&place, "a rate has either `per_million` or `per_unit`");
                 continue;

@@ -4,6 +4,8 @@ use super::Problems;
 use crate::amount::Amount;
 use crate::document::Path;
 use crate::suggest::did_you_mean;
+use crate::text::PerText;
+use farebox_pricing::book::Per;
 use farebox_pricing::meter::Meter;
 use rust_decimal::Decimal;
 
@@ -13,6 +15,14 @@ const NAME_LEN_MAX: usize = 256;
 const SCALE_MAX: u32 = 24;
 /// The dearest unit that is believed to be meant: no amount in a book passes it.
 const AMOUNT_MAX: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
+
+/// The time that a book counts in.
+pub(super) const fn window(text: PerText) -> Per {
+    match text {
+        PerText::Day => Per::Day,
+        PerText::Month => Per::Month,
+    }
+}
 
 /// Whether a name can stand in a canonical book; a problem is noted when not.
 pub(super) fn check_name(name: &str, path: &Path<'_>, problems: &mut Problems<'_>) -> bool {
@@ -55,7 +65,7 @@ pub(super) fn positive(amount: Amount, path: &Path<'_>, problems: &mut Problems<
 
 /// How a meter's price is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Per {
+pub(super) enum PriceUnit {
     Million,
     Unit,
 }
@@ -64,7 +74,7 @@ pub(super) enum Per {
 /// million, is off by six digits and surely not meant.
 pub(super) fn meter(
     name: &str,
-    per: Per,
+    per: PriceUnit,
     path: &Path<'_>,
     problems: &mut Problems<'_>,
 ) -> Option<Meter> {
@@ -75,12 +85,12 @@ pub(super) fn meter(
         | Meter::ToolCall
         | Meter::Second
         | Meter::Page
-        | Meter::Image => Some(Per::Unit),
+        | Meter::Image => Some(PriceUnit::Unit),
         Meter::Character | Meter::Other(_) => None,
-        _ => Some(Per::Million),
+        _ => Some(PriceUnit::Million),
     };
     if wanted.is_some_and(|wanted| wanted != per) {
-        let field = if per == Per::Unit {
+        let field = if per == PriceUnit::Unit {
             "per_million"
         } else {
             "per_unit"
@@ -127,7 +137,7 @@ fn is_slip(name: &str, known: &str) -> bool {
 /// The exact price of one unit.
 pub(super) fn per_one(
     amount: Amount,
-    per: Per,
+    per: PriceUnit,
     path: &Path<'_>,
     problems: &mut Problems<'_>,
 ) -> Decimal {
@@ -135,8 +145,8 @@ pub(super) fn per_one(
         return positive(amount, path, problems);
     }
     let value = match per {
-        Per::Unit => Some(amount.get()),
-        Per::Million => divided_by_a_million(amount.get()),
+        PriceUnit::Unit => Some(amount.get()),
+        PriceUnit::Million => divided_by_a_million(amount.get()),
     };
     match value {
         Some(value) => positive(Amount::new(value), path, problems),

@@ -3,6 +3,7 @@
 //! Each level repeats the three price fields rather than flattening them, because serde cannot
 //! both flatten and refuse unknown fields; [`Leaf`] and [`TierView`] read all levels alike.
 
+use super::{AllowanceText, HoursText, OtherPriceText};
 use crate::amount::Amount;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -23,12 +24,24 @@ pub struct ModelText {
     /// longer prefix over a shorter one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prefixes: Vec<String>,
+    /// Patterns of names that mean it: `*` stands for any characters, `#` for one digit. A prefix
+    /// wins over them; of several, the one with the most fixed characters. `*` alone stands for
+    /// every model of the provider.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patterns: Vec<String>,
+    /// Patterns of names that `patterns` do not mean after all; upper and lower case are the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<String>,
     /// The most output tokens it can produce.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
     /// Whether a context price begins *at* its threshold. Default: strictly above it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub context_inclusive: bool,
+    /// Whether a context price holds only for the units of a meter beyond the threshold. Default:
+    /// for the whole request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub context_marginal: bool,
     /// USD per million, by meter: for tokens (`input`, `output`, `cache_read` …) and characters.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub per_million: IndexMap<String, Amount>,
@@ -47,9 +60,18 @@ pub struct ModelText {
     /// Prices by region.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<RegionText>,
+    /// Prices by hour of the week.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hours: Vec<HoursText>,
+    /// What the provider gives away per day or month.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowances: Vec<AllowanceText>,
     /// Prices from a date on. What stands at the model itself holds before the first of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub periods: Vec<PeriodText>,
+    /// Prices that other sources name for the same thing, as a mark: they are not used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_prices: Vec<OtherPriceText>,
 }
 
 /// The prices of a stretch of time.
@@ -62,6 +84,10 @@ pub struct PeriodText {
     /// The first moment after it. Absent: until the next period begins, or until further notice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_to: Option<String>,
+    /// When these prices became known, if that was late: they correct what stands for the same
+    /// time, for calls from this moment on. Earlier calls keep the price that was known then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_since: Option<String>,
     /// USD per million, by meter: for tokens (`input`, `output`, `cache_read` …) and characters.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub per_million: IndexMap<String, Amount>,
@@ -80,14 +106,23 @@ pub struct PeriodText {
     /// Prices by region.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<RegionText>,
+    /// Prices by hour of the week.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hours: Vec<HoursText>,
+    /// What the provider gives away per day or month.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowances: Vec<AllowanceText>,
 }
 
 /// Prices of one region.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegionText {
-    /// The region's name, as events give it.
+    /// The region's name, as events give it; `*` for every named region but `global`.
     pub name: String,
+    /// Factor on every price of a token that is not given here: `"1.1"` adds 10 %. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factor: Option<Amount>,
     /// USD per million, by meter: for tokens (`input`, `output`, `cache_read` …) and characters.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub per_million: IndexMap<String, Amount>,
@@ -207,5 +242,13 @@ macro_rules! view_of {
     )*};
 }
 
-leaf_of!(ModelText, PeriodText, RegionText, TierText, ContextText);
+leaf_of!(
+    ModelText,
+    PeriodText,
+    RegionText,
+    TierText,
+    ContextText,
+    HoursText
+);
+leaf_of!(super::UnknownModelsText);
 view_of!(ModelText, PeriodText, RegionText, TierText);

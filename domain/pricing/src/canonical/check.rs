@@ -4,7 +4,7 @@
 //! negative, rules that can match. An error names the place in the book.
 
 use super::check_terms::check_rules;
-use crate::book::{Book, Model, Period, Rate, RateTable};
+use crate::book::{Book, Hours, Model, Per, Period, Rate, RateTable, UnknownModels, WEEK_MINUTES};
 use crate::meter::{Attribute, Meter};
 use crate::provider;
 use rust_decimal::Decimal;
@@ -58,14 +58,26 @@ pub enum BrokenRule {
     /// Periods overlap, or one ends before it begins.
     #[error("periods must follow each other and not overlap")]
     PeriodsOverlap,
+    /// Hours are empty, out of order, or reach past the week.
+    #[error("hours must be spans of a week that follow each other and do not touch")]
+    BadHours,
+    /// Two tables of the same tier, region and context hold at the same time.
+    #[error("two tables hold in the same hours")]
+    HoursOverlap,
+    /// A marginal context has no inclusive threshold.
+    #[error("a marginal context begins beyond its threshold, never at it")]
+    MarginalInclusive,
+    /// An estimate needs at least one byte a token, and at most all of the output.
+    #[error("an estimate needs at least 1 byte a token and an output share of at most 1")]
+    BadEstimate,
     /// The first table of a period is not the standard one.
-    #[error("the first table must be the standard one: no tier, no region, no context")]
+    #[error("the first table must be the standard one: no tier, no region, no context, no hours")]
     NoStandardTable,
     /// `default`, `standard` and `auto` are not tiers of their own.
     #[error("`default`, `standard` and `auto` mean no service tier")]
     StandardTier,
-    /// Two models of a provider have the same alias or prefix.
-    #[error("another model of the provider has the same alias or prefix")]
+    /// Two models of a provider have the same alias, prefix or pattern.
+    #[error("another model of the provider has the same alias, prefix or pattern")]
     Ambiguous,
     /// A markup below 1 in a book that is not a declared loss-leader.
     #[error("a markup below 1 needs a declared loss-leader")]
@@ -98,12 +110,14 @@ pub(super) fn check(book: &Book) -> Result<(), EncodeError> {
     }
     let mut aliases = BTreeMap::new();
     let mut prefixes = BTreeMap::new();
+    let mut patterns = BTreeMap::new();
     for (number, model) in book.models.iter().enumerate() {
         let place = || format!("model `{}/{}`", model.provider, model.name);
         at(place, check_model(model))?;
         for (names, taken) in [
             (&model.aliases, &mut aliases),
             (&model.prefixes, &mut prefixes),
+            (&model.patterns, &mut patterns),
         ] {
             for name in names {
                 if taken.insert((&model.provider, name), number).is_some() {
@@ -112,15 +126,30 @@ pub(super) fn check(book: &Book) -> Result<(), EncodeError> {
                 }
             }
         }
-        for (p, period) in model.periods.iter().enumerate() {
-            at(|| format!("{}, period {p}", place()), check_period(period))?;
-            for (t, table) in period.tables.iter().enumerate() {
-                let place = || format!("{}, period {p}, table {t}", place());
-                at(place, check_table(table))?;
-                for rate in &table.rates {
-                    let place = || format!("{}, rate `{}`", place(), rate.meter.name());
-                    at(place, check_rate(rate))?;
-                }
+        check_prices(model, place)?;
+    }
+    if let UnknownModels::DefaultRate { model } = &book.unknown_models {
+        let place = || "unknown models".to_owned();
+        let named = !model.aliases.is_empty()
+            || !model.prefixes.is_empty()
+            || !model.patterns.is_empty()
+            || (&*model.provider, &*model.name) != ("*", "default-rate");
+        at(place, refuse(named, BrokenRule::NeverMatches))?;
+        at(place, check_times(model))?;
+        check_prices(model, place)?;
+    }
+    Ok(())
+}
+
+fn check_prices(model: &Model, place: impl Fn() -> String) -> Result<(), EncodeError> {
+    for (p, period) in model.periods.iter().enumerate() {
+        at(|| format!("{}, period {p}", place()), check_period(period))?;
+        for (t, table) in period.tables.iter().enumerate() {
+            let place = || format!("{}, period {p}, table {t}", place());
+            at(place, check_table(table))?;
+            for rate in &table.rates {
+                let place = || format!("{}, rate `{}`", place(), rate.meter.name());
+                at(place, check_rate(rate))?;
             }
         }
     }
@@ -137,7 +166,8 @@ fn check_terms(book: &Book) -> Result<(), EncodeError> {
     for fallback in &book.meter_fallbacks {
         let checked = meter(&fallback.meter)
             .and_then(|()| meter(&fallback.base))
-            .and_then(|()| amount(fallback.factor));
+            .and_then(|()| amount(fallback.factor))
+            .and_then(|()| fallback.name.as_deref().map_or(Ok(()), name));
         at(
             || format!("fallback of `{}`", fallback.meter.name()),
             checked,
@@ -159,26 +189,50 @@ fn check_terms(book: &Book) -> Result<(), EncodeError> {
         let checked = name(plan).and_then(|()| refuse(twice, BrokenRule::Duplicate));
         at(|| format!("plan `{plan}`"), checked)?;
     }
-    check_rules(book)
+    check_rules(book)?;
+    if let UnknownModels::Cap { usd } = &book.unknown_models {
+        at(|| "unknown models".into(), amount(*usd))?;
+    }
+    let estimate = &book.failure_rules.estimate;
+    let checked = amount(estimate.output_share).and_then(|()| {
+        let bad = estimate.bytes_per_token == 0 || estimate.output_share > Decimal::ONE;
+        refuse(bad, BrokenRule::BadEstimate)
+    });
+    at(|| "estimate".into(), checked)
 }
 
 fn check_model(model: &Model) -> Checked {
     provider_id(&model.provider)?;
     name(&model.name)?;
-    for names in [&model.aliases, &model.prefixes] {
+    for names in [
+        &model.aliases,
+        &model.prefixes,
+        &model.patterns,
+        &model.except,
+    ] {
         names.iter().try_for_each(|text| name(text))?;
         refuse(!strictly_sorted(names.iter()), BrokenRule::NotSorted)?;
     }
+    check_times(model)
+}
+
+fn check_times(model: &Model) -> Checked {
+    refuse(
+        model.context_inclusive && model.context_marginal,
+        BrokenRule::MarginalInclusive,
+    )?;
     refuse(model.periods.is_empty(), BrokenRule::Empty)?;
-    let mut periods = model.periods.iter().peekable();
-    while let Some(period) = periods.next() {
+    let order = model.periods.iter();
+    let order = order.map(|period| (period.valid_from_ms, period.known_since_ms));
+    refuse(!strictly_sorted(order), BrokenRule::PeriodsOverlap)?;
+    // The last period of each moment of knowledge, and its end.
+    let mut ends: BTreeMap<Option<i64>, Option<i64>> = BTreeMap::new();
+    for period in &model.periods {
         let (from, to) = (period.valid_from_ms, period.valid_to_ms);
         let backward = from.zip(to).is_some_and(|(from, to)| from >= to);
         // A period without an end can only be the last, one without a beginning only the first.
-        let overlaps = periods.peek().is_some_and(|next| {
-            to.zip(next.valid_from_ms)
-                .is_none_or(|(to, next_from)| next_from < to)
-        });
+        let before = ends.insert(period.known_since_ms, to);
+        let overlaps = before.is_some_and(|end| end.zip(from).is_none_or(|(end, from)| from < end));
         refuse(backward || overlaps, BrokenRule::PeriodsOverlap)?;
     }
     Ok(())
@@ -188,10 +242,47 @@ fn check_period(period: &Period) -> Checked {
     let keys = period
         .tables
         .iter()
-        .map(|t| (&t.service_tier, &t.region, t.context_above));
-    let standard = keys.clone().next() == Some((&None, &None, None));
+        .map(|t| (&t.service_tier, &t.region, t.context_above, &t.hours));
+    let standard = keys.clone().next() == Some((&None, &None, None, &None));
     refuse(!standard, BrokenRule::NoStandardTable)?;
-    refuse(!strictly_sorted(keys), BrokenRule::NotSorted)
+    refuse(!strictly_sorted(keys), BrokenRule::NotSorted)?;
+    for allowance in &period.allowances {
+        name(&allowance.name).and_then(|()| meter(&allowance.meter))?;
+        refuse(allowance.per == Per::Call, BrokenRule::NeverMatches)?;
+    }
+    let meters = period.allowances.iter().map(|allowance| &allowance.meter);
+    refuse(!strictly_sorted(meters), BrokenRule::NotSorted)?;
+    // Tables that differ only in their hours stand beside each other.
+    for (n, table) in period.tables.iter().enumerate() {
+        let Some(hours) = &table.hours else { continue };
+        let before = period.tables.iter().take(n);
+        let overlaps = before
+            .filter(|other| {
+                other.service_tier == table.service_tier
+                    && other.region == table.region
+                    && other.context_above == table.context_above
+            })
+            .filter_map(|other| other.hours.as_ref())
+            .any(|other| share_a_minute(hours, other));
+        refuse(overlaps, BrokenRule::HoursOverlap)?;
+    }
+    Ok(())
+}
+
+fn share_a_minute(a: &Hours, b: &Hours) -> bool {
+    let mut spans = a.spans.iter();
+    spans.any(|(from, to)| b.spans.iter().any(|(start, end)| from < end && start < to))
+}
+
+fn check_hours(hours: &Hours) -> Checked {
+    name(&hours.name)?;
+    let mut end: Option<u16> = None;
+    for (from, to) in &hours.spans {
+        let bad = from >= to || *to > WEEK_MINUTES || end.is_some_and(|end| *from <= end);
+        refuse(bad, BrokenRule::BadHours)?;
+        end = Some(*to);
+    }
+    refuse(hours.spans.is_empty(), BrokenRule::BadHours)
 }
 
 fn check_table(table: &RateTable) -> Checked {
@@ -200,6 +291,9 @@ fn check_table(table: &RateTable) -> Checked {
     }
     if let Some(region) = &table.region {
         name(region)?;
+    }
+    if let Some(hours) = &table.hours {
+        check_hours(hours)?;
     }
     let keys = table.rates.iter().map(|r| (&r.meter, &r.attributes));
     refuse(!strictly_sorted(keys), BrokenRule::NotSorted)

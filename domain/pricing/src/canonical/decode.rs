@@ -5,8 +5,9 @@
 
 use super::{CanonicalError, sale};
 use crate::book::{
-    Book, Charge, ChargeRule, FeeCap, MeterFallback, Minimum, Model, Period, Rate, RateTable,
-    Scope, Source, TierFallback,
+    Allowance, Book, Charge, ChargeRule, Estimate, FailureAction, FailureRules, FeeCap, Hours,
+    MeterFallback, Minimum, Model, Period, Rate, RateTable, Scope, Source, TierFallback,
+    UnknownModels,
 };
 use crate::event::{Deployment, KeySource};
 use crate::meter::{Attribute, Meter};
@@ -46,7 +47,7 @@ fn whole<T>(
 }
 
 fn read_terms(d: &mut Decoder<'_>) -> Read<Book> {
-    array(d, 13)?;
+    array(d, 15)?;
     Ok(Book {
         name: text(d)?,
         as_of: text(d)?,
@@ -60,11 +61,12 @@ fn read_terms(d: &mut Decoder<'_>) -> Read<Book> {
         rounding: Rounding::from_name(d.str()?).ok_or_else(|| malformed("rounding"))?,
         models: Vec::new(),
         meter_fallbacks: list(d, |d| {
-            array(d, 3)?;
+            array(d, 4)?;
             Ok(MeterFallback {
                 meter: meter(d)?,
                 base: meter(d)?,
                 factor: decimal(d)?,
+                name: option(d, text)?,
             })
         })?,
         tier_fallbacks: list(d, |d| {
@@ -102,6 +104,39 @@ fn read_terms(d: &mut Decoder<'_>) -> Read<Book> {
         max_output_tokens_default: d.u64()?,
         loss_leader: d.bool()?,
         sale: option(d, sale::read)?.map(Box::new),
+        unknown_models: unknown_models(d)?,
+        failure_rules: failure_rules(d)?,
+    })
+}
+
+fn unknown_models(d: &mut Decoder<'_>) -> Read<UnknownModels> {
+    let len = d.array()?;
+    match (len, d.u8()?) {
+        (Some(1), 0) => Ok(UnknownModels::Refuse),
+        (Some(1), 1) => Ok(UnknownModels::ProviderCost),
+        (Some(2), 2) => Ok(UnknownModels::Cap { usd: decimal(d)? }),
+        (Some(2), 3) => Ok(UnknownModels::DefaultRate {
+            model: Box::new(read_model("*", "default-rate", d)?),
+        }),
+        _ => Err(malformed("unknown models")),
+    }
+}
+
+fn failure_rules(d: &mut Decoder<'_>) -> Read<FailureRules> {
+    array(d, 7)?;
+    let action = |d: &mut Decoder<'_>| {
+        FailureAction::from_name(d.str()?).ok_or_else(|| malformed("failure action"))
+    };
+    Ok(FailureRules {
+        client_abort: action(d)?,
+        upstream_error: action(d)?,
+        no_usage: action(d)?,
+        zero_usage: action(d)?,
+        partial_stream: action(d)?,
+        estimate: Estimate {
+            bytes_per_token: d.u32()?,
+            output_share: decimal(d)?,
+        },
     })
 }
 
@@ -145,31 +180,58 @@ fn charge(d: &mut Decoder<'_>) -> Read<Charge> {
 }
 
 fn read_model(provider: &str, name: &str, d: &mut Decoder<'_>) -> Read<Model> {
-    array(d, 5)?;
+    array(d, 8)?;
     Ok(Model {
         provider: provider.into(),
         name: name.into(),
         aliases: list(d, text)?,
         prefixes: list(d, text)?,
+        patterns: list(d, text)?,
+        except: list(d, text)?,
         max_output_tokens: option(d, |d| d.u64())?,
         context_inclusive: d.bool()?,
+        context_marginal: d.bool()?,
         periods: list(d, |d| {
-            array(d, 3)?;
+            array(d, 5)?;
             Ok(Period {
                 valid_from_ms: option(d, |d| d.i64())?,
                 valid_to_ms: option(d, |d| d.i64())?,
+                known_since_ms: option(d, |d| d.i64())?,
                 tables: list(d, table)?,
+                allowances: list(d, allowance)?,
             })
         })?,
     })
 }
 
-fn table(d: &mut Decoder<'_>) -> Read<RateTable> {
+fn allowance(d: &mut Decoder<'_>) -> Read<Allowance> {
     array(d, 4)?;
+    Ok(Allowance {
+        name: text(d)?,
+        meter: meter(d)?,
+        count: d.u64()?,
+        per: sale::per(d)?,
+    })
+}
+
+fn hours(d: &mut Decoder<'_>) -> Read<Box<Hours>> {
+    array(d, 2)?;
+    Ok(Box::new(Hours {
+        name: text(d)?,
+        spans: list(d, |d| {
+            array(d, 2)?;
+            Ok((d.u16()?, d.u16()?))
+        })?,
+    }))
+}
+
+fn table(d: &mut Decoder<'_>) -> Read<RateTable> {
+    array(d, 5)?;
     Ok(RateTable {
         service_tier: option(d, text)?,
         region: option(d, text)?,
         context_above: option(d, |d| d.u64())?,
+        hours: option(d, hours)?,
         rates: list(d, |d| {
             array(d, 3)?;
             Ok(Rate {

@@ -6,12 +6,17 @@
 use super::check::{BrokenRule, EncodeError, check};
 use super::layout::{MAGIC, VERSION};
 use super::sale;
-use crate::book::{Book, Charge, Model, Period, Rate, RateTable, Scope};
+use crate::book::{
+    Allowance, Book, Charge, FailureRules, Hours, Model, Period, Rate, RateTable, Scope,
+    UnknownModels,
+};
 use crate::event::{Deployment, KeySource};
 use crate::meter::{Attribute, Meter};
+use crate::pattern;
 use minicbor::Encoder;
 use minicbor::data::Tag;
 use rust_decimal::Decimal;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
@@ -44,6 +49,8 @@ fn sections(book: &Book) -> Option<Vec<u8>> {
     let (mut model_table, mut entries) = (Vec::new(), Vec::new());
     // A name that is also another model's alias means the model of that name, so names come first.
     let (mut names, mut prefixes) = (BTreeMap::new(), BTreeMap::new());
+    // In the order in which they are tried.
+    let mut patterns = BTreeMap::new();
     for (number, model) in (0_u32..).zip(&book.models) {
         let (start, len) = key(&model.provider, &model.name)?;
         names.insert((&*model.provider, &*model.name), (start, len, number));
@@ -66,6 +73,11 @@ fn sections(book: &Book) -> Option<Vec<u8>> {
             let (start, len) = key(&model.provider, prefix)?;
             prefixes.insert((&model.provider, prefix), (start, len, number));
         }
+        for text in &model.patterns {
+            let (start, len) = key(&model.provider, text)?;
+            let order = (&model.provider, Reverse(pattern::fixed(text)), text);
+            patterns.insert(order, (start, len, number));
+        }
     }
     let terms = bytes(|e| write_terms(e, book))?;
 
@@ -76,6 +88,7 @@ fn sections(book: &Book) -> Option<Vec<u8>> {
         book.models.len(),
         names.len(),
         prefixes.len(),
+        patterns.len(),
         keys.len(),
         entries.len(),
     ] {
@@ -83,7 +96,9 @@ fn sections(book: &Book) -> Option<Vec<u8>> {
     }
     out.extend_from_slice(&terms);
     out.extend_from_slice(&model_table);
-    for (start, len, number) in names.into_values().chain(prefixes.into_values()) {
+    let prefixes = prefixes.into_values();
+    let indexes = names.into_values().chain(prefixes);
+    for (start, len, number) in indexes.chain(patterns.into_values()) {
         words(&mut out, &[start, len, number]);
     }
     out.extend_from_slice(&keys);
@@ -107,17 +122,19 @@ fn bytes(write: impl FnOnce(&mut Cbor) -> Written) -> Option<Vec<u8>> {
 }
 
 fn write_terms(e: &mut Cbor, book: &Book) -> Written {
-    e.array(13)?.str(&book.name)?.str(&book.as_of)?;
+    e.array(15)?.str(&book.name)?.str(&book.as_of)?;
     list(e, &book.sources, |e, source| {
         e.array(2)?.str(&source.name)?.str(&source.version)?;
         Ok(())
     })?;
     e.str(book.rounding.name())?;
     list(e, &book.meter_fallbacks, |e, fallback| {
-        e.array(3)?;
+        e.array(4)?;
         write_meter(e, &fallback.meter)?;
         write_meter(e, &fallback.base)?;
-        write_decimal(e, fallback.factor)
+        write_decimal(e, fallback.factor)?;
+        e.encode(fallback.name.as_deref())?;
+        Ok(())
     })?;
     list(e, &book.tier_fallbacks, |e, fallback| {
         e.array(2)?.str(&fallback.service_tier)?;
@@ -142,12 +159,49 @@ fn write_terms(e: &mut Cbor, book: &Book) -> Written {
     e.u64(book.max_output_tokens_default)?
         .bool(book.loss_leader)?;
     match &book.sale {
-        Some(sale) => sale::write(e, sale),
+        Some(sale) => sale::write(e, sale)?,
         None => {
             e.null()?;
-            Ok(())
         }
     }
+    write_unknown(e, &book.unknown_models)?;
+    write_failures(e, &book.failure_rules)
+}
+
+fn write_unknown(e: &mut Cbor, rule: &UnknownModels) -> Written {
+    match rule {
+        UnknownModels::Refuse => {
+            e.array(1)?.u8(0)?;
+            Ok(())
+        }
+        UnknownModels::ProviderCost => {
+            e.array(1)?.u8(1)?;
+            Ok(())
+        }
+        UnknownModels::Cap { usd } => {
+            e.array(2)?.u8(2)?;
+            write_decimal(e, *usd)
+        }
+        UnknownModels::DefaultRate { model } => {
+            e.array(2)?.u8(3)?;
+            write_model(e, model)
+        }
+    }
+}
+
+fn write_failures(e: &mut Cbor, rules: &FailureRules) -> Written {
+    e.array(7)?;
+    for action in [
+        rules.client_abort,
+        rules.upstream_error,
+        rules.no_usage,
+        rules.zero_usage,
+        rules.partial_stream,
+    ] {
+        e.str(action.name())?;
+    }
+    e.u32(rules.estimate.bytes_per_token)?;
+    write_decimal(e, rules.estimate.output_share)
 }
 
 pub(super) fn write_scope(e: &mut Cbor, scope: &Scope) -> Written {
@@ -201,27 +255,53 @@ fn write_charge(e: &mut Cbor, charge: &Charge) -> Written {
 }
 
 fn write_model(e: &mut Cbor, model: &Model) -> Written {
-    e.array(5)?;
+    e.array(8)?;
     list(e, &model.aliases, write_text)?;
     list(e, &model.prefixes, write_text)?;
+    list(e, &model.patterns, write_text)?;
+    list(e, &model.except, write_text)?;
     e.encode(model.max_output_tokens)?
-        .bool(model.context_inclusive)?;
+        .bool(model.context_inclusive)?
+        .bool(model.context_marginal)?;
     list(e, &model.periods, write_period)
 }
 
 fn write_period(e: &mut Cbor, period: &Period) -> Written {
-    e.array(3)?
+    e.array(5)?
         .encode(period.valid_from_ms)?
-        .encode(period.valid_to_ms)?;
-    list(e, &period.tables, write_table)
+        .encode(period.valid_to_ms)?
+        .encode(period.known_since_ms)?;
+    list(e, &period.tables, write_table)?;
+    list(e, &period.allowances, write_allowance)
+}
+
+fn write_allowance(e: &mut Cbor, allowance: &Allowance) -> Written {
+    e.array(4)?.str(&allowance.name)?;
+    write_meter(e, &allowance.meter)?;
+    e.u64(allowance.count)?;
+    sale::write_per(e, allowance.per)
 }
 
 fn write_table(e: &mut Cbor, table: &RateTable) -> Written {
-    e.array(4)?
+    e.array(5)?
         .encode(table.service_tier.as_deref())?
         .encode(table.region.as_deref())?
         .encode(table.context_above)?;
+    match &table.hours {
+        Some(hours) => write_hours(e, hours)?,
+        None => {
+            e.null()?;
+        }
+    }
     list(e, &table.rates, write_rate)
+}
+
+fn write_hours(e: &mut Cbor, hours: &Hours) -> Written {
+    e.array(2)?.str(&hours.name)?;
+    list(e, &hours.spans, |e, (from, to)| {
+        e.array(2)?.u16(*from)?.u16(*to)?;
+        Ok(())
+    })
 }
 
 fn write_rate(e: &mut Cbor, rate: &Rate) -> Written {

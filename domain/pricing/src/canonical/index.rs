@@ -120,6 +120,21 @@ impl<'b> Index<'b> {
         Ok(None)
     }
 
+    /// The records of `provider`, with their names, in order.
+    pub fn all_of(
+        &self,
+        provider: &'b str,
+    ) -> Result<impl Iterator<Item = Result<(u32, &'b [u8]), CanonicalError>>, CanonicalError> {
+        let first = self.rank(provider, b"", false)?;
+        let index = *self;
+        let names = (first..self.count).map_while(move |record| {
+            let key = index.key(record);
+            let name = key.map(|key| name_of(key, provider.as_bytes()));
+            name.transpose().map(|name| Ok((record, name?)))
+        });
+        Ok(names)
+    }
+
     pub const fn out_of_bounds(&self, record: u32) -> CanonicalError {
         CanonicalError::OutOfBounds {
             section: self.section,

@@ -10,8 +10,8 @@ use std::ops::Range;
 pub const MAGIC: [u8; 6] = *b"FBBOOK";
 /// The format version, bytes 6 and 7.
 pub const VERSION: u16 = 1;
-/// Magic, version and six sizes.
-pub(super) const HEADER_LEN: usize = 32;
+/// Magic, version and seven sizes.
+pub(super) const HEADER_LEN: usize = 36;
 /// Key offset, key length, entry offset, entry length.
 pub(super) const MODEL_RECORD_LEN: usize = 16;
 /// Key offset, key length, model number.
@@ -27,6 +27,8 @@ pub(super) struct Layout {
     pub names: Range<usize>,
     pub prefix_count: u32,
     pub prefixes: Range<usize>,
+    pub pattern_count: u32,
+    pub patterns: Range<usize>,
     pub keys: Range<usize>,
     pub entries: Range<usize>,
 }
@@ -43,11 +45,12 @@ impl Layout {
         if version != VERSION {
             return Err(CanonicalError::UnsupportedVersion(version));
         }
-        let (model_count, name_count, prefix_count) = (size(12)?, size(16)?, size(20)?);
+        let (model_count, name_count) = (size(12)?, size(16)?);
+        let (prefix_count, pattern_count) = (size(20)?, size(24)?);
         let mut end = HEADER_LEN as u64;
         let mut section = |count: u32, record_len: usize| {
             let start = end;
-            // At most 2^32 records of 16 bytes in each of six sections: far below 2^64.
+            // At most 2^32 records of 16 bytes in each of seven sections: far below 2^64.
             end = end.saturating_add(u64::from(count).saturating_mul(record_len as u64));
             (start, end)
         };
@@ -56,8 +59,9 @@ impl Layout {
             section(model_count, MODEL_RECORD_LEN),
             section(name_count, INDEX_RECORD_LEN),
             section(prefix_count, INDEX_RECORD_LEN),
-            section(size(24)?, 1),
+            section(pattern_count, INDEX_RECORD_LEN),
             section(size(28)?, 1),
+            section(size(32)?, 1),
         ];
         if end != bytes.len() as u64 {
             return Err(CanonicalError::WrongLength {
@@ -66,7 +70,7 @@ impl Layout {
             });
         }
         // Every bound is at most `bytes.len()`, so it fits.
-        let [terms, models, names, prefixes, keys, entries] =
+        let [terms, models, names, prefixes, patterns, keys, entries] =
             ranges.map(|(start, end)| start as usize..end as usize);
         Ok(Self {
             terms,
@@ -76,6 +80,8 @@ impl Layout {
             names,
             prefix_count,
             prefixes,
+            pattern_count,
+            patterns,
             keys,
             entries,
         })

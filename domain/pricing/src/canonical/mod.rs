@@ -5,7 +5,7 @@
 //! format is described for other languages in `docs/canonical-book.md`. It must not know how
 //! people write books, nor what a price means.
 //!
-//! A lookup tries the exact name, then an alias, then the longest prefix.
+//! A lookup tries the exact name, then an alias, then the longest prefix, then patterns.
 
 mod check;
 mod check_terms;

@@ -180,7 +180,7 @@ fn pattern(d: &mut Decoder<'_>) -> Read<ModelPattern> {
     })
 }
 
-fn write_per(e: &mut Cbor, per: Per) -> Written {
+pub(super) fn write_per(e: &mut Cbor, per: Per) -> Written {
     e.str(match per {
         Per::Call => "call",
         Per::Day => "day",
@@ -189,7 +189,7 @@ fn write_per(e: &mut Cbor, per: Per) -> Written {
     Ok(())
 }
 
-fn per(d: &mut Decoder<'_>) -> Read<Per> {
+pub(super) fn per(d: &mut Decoder<'_>) -> Read<Per> {
     match d.str()? {
         "call" => Ok(Per::Call),
         "day" => Ok(Per::Day),

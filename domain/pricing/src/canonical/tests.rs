@@ -3,9 +3,11 @@
 use super::*;
 use crate::generated::{book, small_book, view};
 use crate::meter::Meter;
+use crate::pattern;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use rust_decimal::Decimal;
+use std::cmp::Reverse;
 
 proptest! {
     #[test]
@@ -29,7 +31,13 @@ proptest! {
                 .filter(|(p, _)| name.starts_with(&***p))
                 .max_by_key(|(p, _)| p.len())
                 .map(|(_, m)| m);
-            let expected = exact.or_else(alias).or_else(prefix);
+            let pattern = || of_provider()
+                .flat_map(|m| m.patterns.iter().map(move |p| (p, m)))
+                .filter(|(p, _)| pattern::matches(p, &name))
+                .filter(|(_, m)| !m.except.iter().any(|p| pattern::matches_any_case(p, &name)))
+                .min_by_key(|(p, _)| (Reverse(pattern::fixed(p)), (*p).clone()))
+                .map(|(_, m)| m);
+            let expected = exact.or_else(alias).or_else(prefix).or_else(pattern);
             prop_assert_eq!(view.find(provider, &name).unwrap(), expected);
         }
     }
@@ -112,10 +120,24 @@ fn what_is_not_canonical_is_said_to_be_so() {
     assert_eq!(view.check_all(), Err(CanonicalError::NotCanonical));
 }
 
+/// Two tables that hold in these hours.
+fn hourly(first: &[(u16, u16)], second: &[(u16, u16)]) -> [crate::book::RateTable; 2] {
+    [("a", first), ("b", second)].map(|(name, spans)| crate::book::RateTable {
+        service_tier: None,
+        region: None,
+        context_above: None,
+        hours: Some(Box::new(crate::book::Hours {
+            name: name.into(),
+            spans: spans.to_vec(),
+        })),
+        rates: Vec::new(),
+    })
+}
+
 #[test]
 fn each_rule_is_checked_and_its_place_named() {
     type Break = fn(&mut crate::book::Book);
-    let cases: [(Break, &str); 14] = [
+    let cases: [(Break, &str); 20] = [
         (|b| b.name = "".into(), "name: a name must have"),
         (|b| b.as_of = "21.11.2026".into(), "as_of: a date must be"),
         (
@@ -148,6 +170,49 @@ fn each_rule_is_checked_and_its_place_named() {
                 b.models[0].periods.push(period);
             },
             "model `openai/m`: periods must follow each other",
+        ),
+        (
+            |b| {
+                b.models[0].periods[0]
+                    .tables
+                    .extend(hourly(&[(0, 60)], &[(59, 90)]))
+            },
+            "model `openai/m`, period 0: two tables hold in the same hours",
+        ),
+        (
+            |b| {
+                b.models[0].periods[0]
+                    .tables
+                    .extend(hourly(&[(0, 60)], &[(60, 60)]))
+            },
+            "model `openai/m`, period 0, table 2: hours must be spans of a week",
+        ),
+        (
+            |b| {
+                b.models[0].periods[0]
+                    .tables
+                    .extend(hourly(&[(0, 60)], &[(60, 10_081)]))
+            },
+            "model `openai/m`, period 0, table 2: hours must be spans of a week",
+        ),
+        (
+            |b| {
+                b.models[0].context_marginal = true;
+                b.models[0].context_inclusive = true;
+            },
+            "model `openai/m`: a marginal context begins beyond its threshold",
+        ),
+        (
+            |b| b.failure_rules.estimate.bytes_per_token = 0,
+            "estimate: an estimate needs at least 1 byte a token",
+        ),
+        (
+            |b| {
+                b.unknown_models = crate::book::UnknownModels::DefaultRate {
+                    model: Box::new(b.models[0].clone()),
+                }
+            },
+            "unknown models: the rule can never match",
         ),
         (
             |b| {

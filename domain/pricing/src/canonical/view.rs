@@ -4,6 +4,7 @@ use super::index::{Index, name_of};
 use super::layout::{Layout, MODEL_RECORD_LEN};
 use super::{CanonicalError, decode, encode};
 use crate::book::{Book, Model};
+use crate::pattern;
 use std::sync::OnceLock;
 
 /// A power of two: a slot is a few bits of a hash.
@@ -70,7 +71,7 @@ impl BookView {
     }
 
     /// The model of `provider` (canonical id) that `name` means: by exact name, else by alias,
-    /// else by the longest prefix.
+    /// else by the longest prefix, else by the pattern with the most fixed characters.
     ///
     /// # Errors
     /// When the bytes that must be read are malformed; never for an admitted book.
@@ -100,10 +101,31 @@ impl BookView {
             return names.word(record, 2).map(Some);
         }
         let prefixes = self.prefixes();
-        prefixes
-            .longest_prefix(provider, name)?
-            .map(|record| prefixes.word(record, 2))
-            .transpose()
+        match prefixes.longest_prefix(provider, name)? {
+            Some(record) => prefixes.word(record, 2).map(Some),
+            None => self.number_by_pattern(provider, name),
+        }
+    }
+
+    /// The model of the first pattern that matches: they stand in order of precedence.
+    fn number_by_pattern(&self, provider: &str, name: &str) -> Result<Option<u32>, CanonicalError> {
+        let patterns = self.patterns();
+        if patterns.count == 0 {
+            return Ok(None);
+        }
+        for found in patterns.all_of(provider)? {
+            let (record, text) = found?;
+            let matches = std::str::from_utf8(text).is_ok_and(|text| pattern::matches(text, name));
+            if !matches {
+                continue;
+            }
+            let number = patterns.word(record, 2)?;
+            let mut except = self.model(number)?.except.iter();
+            if !except.any(|text| pattern::matches_any_case(text, name)) {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
     }
 
     /// Keeps a name in the first of its slots that is empty, if any is.
@@ -232,6 +254,13 @@ impl BookView {
         let keys = self.section(&layout.keys);
         let records = self.section(&layout.prefixes);
         Index::of_keys("prefix index", records, layout.prefix_count, keys)
+    }
+
+    fn patterns(&self) -> Index<'_> {
+        let layout = &self.layout;
+        let keys = self.section(&layout.keys);
+        let records = self.section(&layout.patterns);
+        Index::of_keys("pattern index", records, layout.pattern_count, keys)
     }
 
     /// Whether model number `number` belongs to `provider` and its name begins with `prefix`.

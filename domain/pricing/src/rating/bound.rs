@@ -1,13 +1,13 @@
 //! The dearest a unit can be, over everything that a quote request leaves open.
 //!
-//! A bound is over *tables*: whichever tier, region or context tier turns out, the rate comes from
+//! A bound is over *tables*: whichever tier, region, hours or context tier turn out, the rate comes from
 //! one of the tables that the request can reach, so the dearest rate among those is enough.
 
-use super::lookup::{PriceList, special_tier};
+use super::lookup::{PriceList, is_in, special_tier};
 use super::out_of_range;
 use super::sheet::SheetPrices;
 use crate::answer::Refusal;
-use crate::book::{MeterFallback, Rate, RateTable};
+use crate::book::{MeterFallback, Rate, RateTable, TierFallback};
 use crate::event::QuoteRequest;
 use crate::exact;
 use crate::meter::{Attribute, Meter};
@@ -18,30 +18,30 @@ use rust_decimal::Decimal;
 pub(super) struct UnitPrice<'b> {
     pub usd: Decimal,
     pub table: &'b RateTable,
-    /// The meter whose rate was used instead.
-    pub base: Option<&'b Meter>,
-    /// Whether the standard rates were used for another tier.
-    pub standard_tier: bool,
+    /// What supplied the rate of another meter.
+    pub meter: Option<&'b MeterFallback>,
+    /// What supplied the standard rate for another tier.
+    pub tier: Option<&'b TierFallback>,
 }
 
 /// What of a request decides which tables can be reached.
-pub(super) struct Reach<'r> {
+pub(super) struct Reach<'r, 'b> {
     /// `None`: any tier may be served. `Some(None)`: only the standard one.
     service_tier: Option<Option<&'r str>>,
     /// `None`: any region.
     region: Option<&'r str>,
     /// At most this many prompt tokens.
     prompt_tokens: Decimal,
-    /// The largest factor on standard rates of a tier without tables of its own; at least 1.
-    tier_factor: Decimal,
+    /// The tier without tables of its own that makes standard rates dearest, if any does.
+    tier: Option<&'b TierFallback>,
     /// What list prices become.
     prices: SheetPrices<'r>,
 }
 
-impl<'r> Reach<'r> {
+impl<'r, 'b> Reach<'r, 'b> {
     pub fn of(
         request: &'r QuoteRequest,
-        list: &PriceList<'_>,
+        list: &PriceList<'b>,
         prices: SheetPrices<'r>,
         prompt_tokens: Decimal,
     ) -> Self {
@@ -57,14 +57,16 @@ impl<'r> Reach<'r> {
             service_tier,
             region: request.region.as_deref(),
             prompt_tokens,
-            tier_factor: factors.fold(Decimal::ONE, |most, f| most.max(f.factor)),
+            tier: factors
+                .filter(|fallback| fallback.factor > Decimal::ONE)
+                .max_by_key(|fallback| fallback.factor),
             prices,
         }
     }
 
     /// The dearest price of one unit of `meter`, whatever attributes it has beyond the declared
     /// ones. `None`: no event can have a price for it.
-    pub fn dearest<'b>(
+    pub fn dearest(
         &self,
         list: &PriceList<'b>,
         meter: &Meter,
@@ -90,29 +92,24 @@ impl<'r> Reach<'r> {
     }
 
     /// The dearest fee per call, where the model has one.
-    pub fn request_fee<'b>(&self, list: &PriceList<'b>) -> Result<Option<UnitPrice<'b>>, Refusal> {
+    pub fn request_fee(&self, list: &PriceList<'b>) -> Result<Option<UnitPrice<'b>>, Refusal> {
         self.dearest_direct(list, &Meter::Request, &[], None)
     }
 
-    fn dearest_direct<'b>(
+    fn dearest_direct(
         &self,
         list: &PriceList<'b>,
         meter: &Meter,
         declared: &[Attribute],
         fallback: Option<&'b MeterFallback>,
     ) -> Result<Option<UnitPrice<'b>>, Refusal> {
-        let base = fallback.map(|fallback| &fallback.base);
         let factor = fallback.map_or(Decimal::ONE, |fallback| fallback.factor);
         let mut dearest = None;
         for table in list.period.tables.iter().filter(|t| self.reaches(list, t)) {
             // Only standard rates stand in for a tier without tables.
-            let standard = table.service_tier.is_none();
-            let tier_factor = if standard {
-                self.tier_factor
-            } else {
-                Decimal::ONE
-            };
-            let rated = base.unwrap_or(meter);
+            let tier = self.tier.filter(|_| table.service_tier.is_none());
+            let tier_factor = tier.map_or(Decimal::ONE, |tier| tier.factor);
+            let rated = fallback.map_or(meter, |fallback| &fallback.base);
             let rates = table.rates.iter().filter(|rate| rate.meter == *rated);
             for rate in rates.filter(|rate| fits(rate, declared)) {
                 let usd = exact::mul(rate.usd, factor)
@@ -122,8 +119,8 @@ impl<'r> Reach<'r> {
                 let price = UnitPrice {
                     usd,
                     table,
-                    base,
-                    standard_tier: standard && tier_factor != Decimal::ONE,
+                    meter: fallback,
+                    tier,
                 };
                 dearest = dearer(dearest, Some(price));
             }
@@ -135,10 +132,12 @@ impl<'r> Reach<'r> {
         let tier = table.service_tier.as_deref();
         let region = table.region.as_deref();
         (tier.is_none() || self.service_tier.is_none_or(|asked| asked == tier))
-            && (region.is_none() || self.region.is_none_or(|known| Some(known) == region))
-            && table
-                .context_above
-                .is_none_or(|above| list.passes(self.prompt_tokens, above))
+            && region.is_none_or(|region| self.region.is_none() || is_in(self.region, region))
+            // Of a marginal context, any meter may pass any threshold. Hours do not narrow the
+            // reach: the call may run at any time after the quote.
+            && table.context_above.is_none_or(|above| {
+                list.model.context_marginal || list.passes(self.prompt_tokens, above)
+            })
     }
 }
 

@@ -6,7 +6,7 @@ use super::rate::{base_prices, factor};
 use super::scope::Call;
 use super::sheet::SheetPrices;
 use crate::answer::Refusal;
-use crate::book::{Minimum, Model};
+use crate::book::{Minimum, Model, Rate};
 use crate::canonical::BookView;
 use crate::card::{
     FeatureFloor, PAGE_MAX, RateCardEntry, RateCardPage, RateCardRate, RateCardRequest,
@@ -134,10 +134,23 @@ fn rates(book: &BookView, model: &Model, facts: &Facts) -> Result<Vec<RateCardRa
         KeySource::Managed => base_prices(&call, rule),
         KeySource::Own => SheetPrices::LIST,
     };
-    let period = model.periods.iter().find(|period| period.holds_at(at_ms));
+    let period = model.period_at(at_ms, at_ms);
     let mut rates = Vec::new();
-    for table in period.into_iter().flat_map(|period| &period.tables) {
+    let tables = || period.into_iter().flat_map(|period| &period.tables);
+    for table in tables().filter(|table| table.hours.is_none()) {
+        // A card is of the moment: what holds in these hours stands in for what holds at others.
+        let now = tables().find(|other| {
+            let hours = other.hours.as_ref();
+            hours.is_some_and(|hours| hours.hold_at(at_ms))
+                && other.service_tier == table.service_tier
+                && other.region == table.region
+                && other.context_above == table.context_above
+        });
         for rate in &table.rates {
+            let same =
+                |other: &&Rate| other.meter == rate.meter && other.attributes == rate.attributes;
+            let now = now.and_then(|now| now.rates.iter().find(same));
+            let rate = now.unwrap_or(rate);
             let unit_price = prices.unit_price(&rate.meter, rate.usd, None);
             rates.push(RateCardRate {
                 meter: rate.meter.clone(),

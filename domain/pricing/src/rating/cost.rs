@@ -1,16 +1,19 @@
 //! What a call costs at the provider: the one pass over the pools, for [`super::rate`] and for
 //! the host's floor alike.
 
-use super::lookup::{Conditions, FoundRate, PriceList};
+use super::lookup::{Conditions, FoundRate, PriceList, Prices};
 use super::out_of_range;
 use super::scope::Call;
 use super::sheet::SheetPrices;
-use crate::answer::{Refusal, is_in_range};
+use crate::answer::{RateReason, Refusal, is_in_range};
+use crate::book::UnknownModels;
 use crate::canonical::BookView;
 use crate::event::{Facts, KeySource, UsageEvent};
 use crate::exact;
-use crate::meter::Meter;
+use crate::meter::{Attribute, Meter};
 use rust_decimal::Decimal;
+
+mod parts;
 
 /// What a call costs the operator, and what it would cost at list price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,15 +57,21 @@ pub fn cost(book: &BookView, event: &UsageEvent, facts: &Facts) -> Result<Cost, 
         },
         (KeySource::Managed, None) => {
             let costs = SheetPrices::costs(&Call::of_event(book, event, facts));
-            let list = price_list(book, event, facts)?;
-            let usd = price_usage(&list, event, costs, |_| {})?;
+            let (provider_cost_usd, market_usd) = match prices_of(book, event, facts)? {
+                Prices::Cap(usd) => (usd, Some(usd)),
+                Prices::List(list) => {
+                    let usd = price_usage(&list, event, costs, facts, |_| {})?;
+                    let market = if costs.is_list() {
+                        Some(usd)
+                    } else {
+                        price_usage(&list, event, SheetPrices::LIST, facts, |_| {}).ok()
+                    };
+                    (usd, market)
+                }
+            };
             Cost {
-                provider_cost_usd: usd,
-                market_usd: if costs.is_list() {
-                    Some(usd)
-                } else {
-                    price_usage(&list, event, SheetPrices::LIST, |_| {}).ok()
-                },
+                provider_cost_usd,
+                market_usd,
                 basis: CostBasis::Book,
             }
         }
@@ -80,16 +89,36 @@ pub(super) fn market(
 }
 
 fn list_price(book: &BookView, event: &UsageEvent, facts: &Facts) -> Result<Decimal, Refusal> {
-    let list = price_list(book, event, facts)?;
-    price_usage(&list, event, SheetPrices::LIST, |_| {})
+    match prices_of(book, event, facts)? {
+        Prices::List(list) => price_usage(&list, event, SheetPrices::LIST, facts, |_| {}),
+        Prices::Cap(usd) => Ok(usd),
+    }
 }
 
-pub(super) fn price_list<'b>(
+pub(super) fn prices_of<'b>(
     book: &'b BookView,
     event: &UsageEvent,
     facts: &Facts,
-) -> Result<PriceList<'b>, Refusal> {
-    PriceList::find(book, &event.provider, event.model(), facts.occurred_at_ms)
+) -> Result<Prices<'b>, Refusal> {
+    Prices::find(book, &event.provider, event.model(), facts)
+}
+
+/// Refuses a vouched cost that is above the book's cap for models it does not have.
+pub(super) fn within_cap(
+    book: &BookView,
+    event: &UsageEvent,
+    facts: &Facts,
+    vouched: Decimal,
+) -> Result<(), Refusal> {
+    if !matches!(book.terms().unknown_models, UnknownModels::Cap { .. }) {
+        return Ok(());
+    }
+    match prices_of(book, event, facts) {
+        Ok(Prices::Cap(usd)) if vouched > usd => Err(out_of_range(
+            "vouched cost: above the cap for unknown models",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A vouched cost, when it is one: at least zero, and in range.
@@ -110,19 +139,41 @@ pub(super) struct PricedPool<'c, 'b> {
     pub amount_usd: Decimal,
     pub conditions: &'c Conditions<'c>,
     pub found: FoundRate<'b>,
+    /// The allowance that makes these units free.
+    pub allowance: Option<&'b str>,
 }
 
-/// SheetPrices every pool at the provider's rates as `prices` has them, hands each to `each`, and
+impl PricedPool<'_, '_> {
+    /// Why these units have this price.
+    pub fn reason(&self, list: &PriceList<'_>) -> RateReason {
+        let mut reason = self.conditions.reason(list, &self.found);
+        if let Some(allowance) = self.allowance {
+            let free = Attribute {
+                name: "allowance".into(),
+                value: allowance.into(),
+            };
+            reason.conditions.insert(0, free);
+        }
+        reason
+    }
+}
+
+/// Prices every pool at the provider's rates as `prices` has them, hands each to `each`, and
 /// returns the exact sum.
 ///
-/// A pool of zero needs no rate and is passed over. A rate for `request` is a fee per call, due
+/// A pool of zero needs no rate and is passed over. A pool is priced in parts where some of its
+/// units are free or a marginal context divides it. A rate for `request` is a fee per call, due
 /// once unless the event counts its requests itself. An event without any pool is one request.
 pub(super) fn price_usage<'b>(
     list: &PriceList<'b>,
     event: &UsageEvent,
     prices: SheetPrices<'_>,
+    facts: &Facts,
     mut each: impl FnMut(PricedPool<'_, 'b>),
 ) -> Result<Decimal, Refusal> {
+    if list.model.context_marginal || !list.period.allowances.is_empty() {
+        return parts::price_usage(list, event, prices, facts, &mut each);
+    }
     let conditions = &Conditions::of(event, list)?;
     let mut price = |meter: &Meter, quantity: Decimal, found: FoundRate<'b>| {
         let list_usd = conditions.unit_price(&found)?;
@@ -135,6 +186,7 @@ pub(super) fn price_usage<'b>(
             amount_usd,
             conditions,
             found,
+            allowance: None,
         });
         Ok(amount_usd)
     };
@@ -147,9 +199,7 @@ pub(super) fn price_usage<'b>(
         if quantity.is_zero() {
             continue;
         }
-        if quantity.scale() != 0 && meter.is_whole() {
-            return Err(out_of_range(format!("fraction of `{}`", meter.name())));
-        }
+        must_be_whole(meter, quantity)?;
         let Some(found) = conditions.rate_for(list, meter, &pool.attributes) else {
             return Err(list.not_priced(meter));
         };
@@ -174,6 +224,14 @@ pub(super) fn price_usage<'b>(
         return Err(out_of_range("provider cost"));
     }
     Ok(total)
+}
+
+#[inline]
+fn must_be_whole(meter: &Meter, quantity: Decimal) -> Result<(), Refusal> {
+    if quantity.scale() != 0 && meter.is_whole() {
+        return Err(out_of_range(format!("fraction of `{}`", meter.name())));
+    }
+    Ok(())
 }
 
 #[cold]

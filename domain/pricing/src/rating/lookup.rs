@@ -2,9 +2,11 @@
 
 use super::out_of_range;
 use crate::answer::{RateReason, Refusal};
-use crate::book::{Book, MeterFallback, Model, Period, Rate, RateTable};
+use crate::book::{
+    Book, MeterFallback, Model, Period, REGIONAL, Rate, RateTable, TierFallback, UnknownModels,
+};
 use crate::canonical::{BookView, CanonicalError};
-use crate::event::UsageEvent;
+use crate::event::{Facts, UsageEvent};
 use crate::exact::{self, ArithmeticError};
 use crate::meter::{Attribute, Meter};
 use crate::provider;
@@ -19,6 +21,51 @@ pub(super) struct PriceList<'b> {
     pub period: &'b Period,
     /// Whether the model stands under a related provider.
     pub related: bool,
+    /// Whether the book does not have the model, and the prices are those of its rule for that.
+    pub unknown: bool,
+    /// When the call ran, milliseconds since the Unix epoch.
+    pub at_ms: i64,
+}
+
+/// What a call is priced by.
+pub(super) enum Prices<'b> {
+    /// The rates of a model.
+    List(PriceList<'b>),
+    /// One amount for the whole call, in USD: the book does not have the model.
+    Cap(Decimal),
+}
+
+impl<'b> Prices<'b> {
+    /// What prices `model`: the book's model, or what the book says about unknown ones.
+    pub fn find(
+        book: &'b BookView,
+        provider: &str,
+        model: Option<&str>,
+        facts: &Facts,
+    ) -> Result<Self, Refusal> {
+        match PriceList::find(book, provider, model, facts) {
+            Ok(list) => Ok(Self::List(list)),
+            Err(refusal @ Refusal::UnknownModel { .. }) if model.is_some() => {
+                Self::of_unknown(book.terms(), facts, refusal)
+            }
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    #[cold]
+    fn of_unknown(terms: &'b Book, facts: &Facts, refusal: Refusal) -> Result<Self, Refusal> {
+        match &terms.unknown_models {
+            UnknownModels::Refuse | UnknownModels::ProviderCost => Err(refusal),
+            UnknownModels::Cap { usd } => Ok(Self::Cap(*usd)),
+            UnknownModels::DefaultRate { model } => {
+                let list = PriceList::of(terms, model, facts)?;
+                Ok(Self::List(PriceList {
+                    unknown: true,
+                    ..list
+                }))
+            }
+        }
+    }
 }
 
 impl<'b> PriceList<'b> {
@@ -27,7 +74,7 @@ impl<'b> PriceList<'b> {
         book: &'b BookView,
         provider: &str,
         model: Option<&str>,
-        at_ms: i64,
+        facts: &Facts,
     ) -> Result<Self, Refusal> {
         let unknown = || Refusal::UnknownModel {
             provider: provider.into(),
@@ -35,12 +82,27 @@ impl<'b> PriceList<'b> {
         };
         let name = model.ok_or_else(unknown)?;
         let model = find_model(book, provider, name)?.ok_or_else(unknown)?;
-        let period = model.periods.iter().find(|period| period.holds_at(at_ms));
         Ok(Self {
-            terms: book.terms(),
+            related: *model.provider != *provider,
+            ..Self::of(book.terms(), model, facts)?
+        })
+    }
+
+    /// The prices of `model` at the time of the call.
+    fn of(terms: &'b Book, model: &'b Model, facts: &Facts) -> Result<Self, Refusal> {
+        let at_ms = facts.occurred_at_ms;
+        let period = match model.periods.as_slice() {
+            // Nothing to choose: most models have one period.
+            [only] => Some(only).filter(|only| only.holds_at(at_ms)),
+            _ => model.period_at(at_ms, known_at(facts)),
+        };
+        Ok(Self {
+            terms,
             model,
             period: period.ok_or_else(|| not_priced(model, "the time of the call"))?,
-            related: *model.provider != *provider,
+            related: false,
+            unknown: false,
+            at_ms,
         })
     }
 
@@ -50,19 +112,18 @@ impl<'b> PriceList<'b> {
         tables.any(|table| table.service_tier.as_deref() == Some(service_tier))
     }
 
-    /// The declared factor for a service tier without tables of its own.
-    pub fn tier_factor(&self, service_tier: &str) -> Option<Decimal> {
+    /// What the book declares for a service tier without tables of its own.
+    fn tier_fallback(&self, service_tier: &str) -> Option<&'b TierFallback> {
         let mut declared = self.terms.tier_fallbacks.iter();
-        declared
-            .find(|fallback| &*fallback.service_tier == service_tier)
-            .map(|fallback| fallback.factor)
+        declared.find(|fallback| &*fallback.service_tier == service_tier)
     }
 
-    /// Whether `prompt_tokens` pass the context tier that begins beyond `above`.
+    /// Whether `prompt_tokens` pass the context tier that begins beyond `above`. At a model whose
+    /// context is marginal, they are the units before the one that is priced.
     pub fn passes(&self, prompt_tokens: Decimal, above: u64) -> bool {
         match exact::cmp(prompt_tokens, Decimal::from(above)) {
             Ordering::Greater => true,
-            Ordering::Equal => self.model.context_inclusive,
+            Ordering::Equal => self.model.context_inclusive || self.model.context_marginal,
             Ordering::Less => false,
         }
     }
@@ -85,38 +146,65 @@ impl<'b> PriceList<'b> {
         Ok(passed)
     }
 
+    /// Where the units of one meter change their price, at a model whose context is marginal.
+    pub fn context_steps(&self) -> Vec<u64> {
+        let tables = self.period.tables.iter();
+        let mut steps: Vec<u64> = tables.filter_map(|table| table.context_above).collect();
+        steps.sort_unstable();
+        steps.dedup();
+        steps
+    }
+
     /// Why a line has its price.
     #[inline]
     pub fn reason(
         &self,
         table: &RateTable,
-        standard_tier: bool,
-        base: Option<&Meter>,
+        tier: Option<&TierFallback>,
+        meter: Option<&MeterFallback>,
     ) -> RateReason {
-        let is_direct = !self.related && !standard_tier && base.is_none();
+        let plain = !self.related && !self.unknown && tier.is_none() && meter.is_none();
         RateReason {
             model: self.model.name.clone(),
             service_tier: table.service_tier.clone(),
             context_above: table.context_above,
-            fallback: if is_direct {
-                None
+            fallback: (!plain).then(|| self.rules(tier, meter)),
+            conditions: if table.region.is_none() && table.hours.is_none() {
+                Vec::new()
             } else {
-                Some(self.fallback(standard_tier, base))
+                conditions(table)
             },
         }
     }
 
-    /// Names, in this order and joined by `/`, the related provider, the tier and the meter whose
-    /// rate was used instead.
+    /// The names of the rules that supplied a rate.
     #[cold]
-    fn fallback(&self, standard_tier: bool, base: Option<&Meter>) -> Box<str> {
-        let parts = [
-            self.related.then_some(&*self.model.provider),
-            standard_tier.then_some("standard"),
-            base.map(Meter::name),
-        ];
-        let parts = parts.into_iter().flatten().collect::<Vec<_>>();
-        parts.join("/").into()
+    fn rules(&self, tier: Option<&TierFallback>, meter: Option<&MeterFallback>) -> Box<str> {
+        let mut rules = String::new();
+        let mut add = |parts: [&str; 3]| {
+            if !rules.is_empty() {
+                rules.push('/');
+            }
+            for part in parts {
+                rules.push_str(part);
+            }
+        };
+        if self.unknown {
+            add(["unknown_models", "", ""]);
+        }
+        if self.related {
+            add(["provider:", &self.model.provider, ""]);
+        }
+        if let Some(tier) = tier {
+            add(["tier:", &tier.service_tier, ""]);
+        }
+        if let Some(fallback) = meter {
+            match &fallback.name {
+                Some(name) => add([name, "", ""]),
+                None => add([fallback.meter.name(), "_as_", fallback.base.name()]),
+            }
+        }
+        rules.into()
     }
 
     #[cold]
@@ -135,6 +223,29 @@ pub(super) fn find_model<'b>(
         Some(model) => Ok(Some(model)),
         None => find_related(book, provider, name),
     }
+}
+
+/// As of when prices are to be known: the fact `known_at` in milliseconds since the Unix epoch,
+/// else the time of the call.
+fn known_at(facts: &Facts) -> i64 {
+    let mut other = facts.other.iter();
+    let stated = other.find(|fact| &*fact.name == "known_at");
+    stated
+        .and_then(|fact| fact.value.parse().ok())
+        .unwrap_or(facts.occurred_at_ms)
+}
+
+#[cold]
+fn conditions(table: &RateTable) -> Vec<Attribute> {
+    let hours = table.hours.as_ref().map(|hours| ("hours", &hours.name));
+    let region = table.region.as_ref().map(|region| ("region", region));
+    let conditions = hours.into_iter().chain(region);
+    conditions
+        .map(|(name, value)| Attribute {
+            name: name.into(),
+            value: value.clone(),
+        })
+        .collect()
 }
 
 #[cold]
@@ -156,31 +267,50 @@ fn find_related<'b>(
 pub(super) struct Conditions<'e> {
     /// `None`: standard, or a tier that is priced by a factor on standard.
     service_tier: Option<&'e str>,
-    /// Factor of a tier without tables of its own.
-    tier_factor: Option<Decimal>,
+    /// What is declared for a tier without tables of its own.
+    tier_fallback: Option<&'e TierFallback>,
     region: Option<&'e str>,
     /// The highest context tier that is passed.
     context_passed: Option<u64>,
+    /// When the call ran, milliseconds since the Unix epoch.
+    at_ms: i64,
 }
 
 impl<'e> Conditions<'e> {
-    pub fn of(event: &'e UsageEvent, list: &PriceList<'_>) -> Result<Self, Refusal> {
+    pub fn of(event: &'e UsageEvent, list: &PriceList<'e>) -> Result<Self, Refusal> {
         let served = event.service_tier.as_deref().and_then(special_tier);
-        let (service_tier, tier_factor) = match served {
+        let (service_tier, tier_fallback) = match served {
             Some(tier) if !list.has_tier(tier) => {
-                let factor = list
-                    .tier_factor(tier)
+                let fallback = list
+                    .tier_fallback(tier)
                     .ok_or_else(|| not_priced(list.model, &format!("service tier {tier}")))?;
-                (None, Some(factor))
+                (None, Some(fallback))
             }
             tier => (tier, None),
         };
         Ok(Self {
             service_tier,
-            tier_factor,
+            tier_fallback,
             region: event.region.as_deref(),
-            context_passed: list.context_passed(event)?,
+            at_ms: list.at_ms,
+            context_passed: if list.model.context_marginal {
+                Some(0)
+            } else {
+                list.context_passed(event)?
+            },
         })
+    }
+
+    /// The same with this many units of the meter before the one that is priced.
+    pub fn beyond(&self, units: Decimal) -> Self {
+        Self {
+            service_tier: self.service_tier,
+            tier_fallback: self.tier_fallback,
+            region: self.region,
+            // A threshold is whole, so a part of a unit passes none.
+            context_passed: u64::try_from(units.trunc()).ok(),
+            at_ms: self.at_ms,
+        }
     }
 
     /// The rate for a pool, or `None` when the book has none.
@@ -214,8 +344,8 @@ impl<'e> Conditions<'e> {
         if let Some(fallback) = found.fallback {
             usd = exact::mul(usd, fallback.factor)?;
         }
-        if let Some(factor) = self.tier_factor {
-            usd = exact::mul(usd, factor)?;
+        if let Some(tier) = self.tier_fallback {
+            usd = exact::mul(usd, tier.factor)?;
         }
         Ok(usd)
     }
@@ -223,8 +353,7 @@ impl<'e> Conditions<'e> {
     /// Why a line has this rate.
     #[inline]
     pub fn reason(&self, list: &PriceList<'_>, found: &FoundRate<'_>) -> RateReason {
-        let base = found.fallback.map(|fallback| &fallback.base);
-        list.reason(found.table, self.tier_factor.is_some(), base)
+        list.reason(found.table, self.tier_fallback, found.fallback)
     }
 
     /// The rate that a table has for the meter itself.
@@ -249,8 +378,12 @@ impl<'e> Conditions<'e> {
         let tier = table.service_tier.as_deref();
         let region = table.region.as_deref();
         (tier.is_none() || tier == self.service_tier)
-            && (region.is_none() || region == self.region)
+            && region.is_none_or(|region| is_in(self.region, region))
             && (table.context_above.is_none() || table.context_above <= self.context_passed)
+            && table
+                .hours
+                .as_ref()
+                .is_none_or(|hours| hours.hold_at(self.at_ms))
     }
 }
 
@@ -273,6 +406,12 @@ fn best_rate<'b>(table: &'b RateTable, meter: &Meter, pool: &[Attribute]) -> Opt
         }
     }
     best
+}
+
+/// Whether a call from region `actual` has the prices of `region`.
+pub(super) fn is_in(actual: Option<&str>, region: &str) -> bool {
+    actual == Some(region)
+        || (region == REGIONAL && actual.is_some_and(|named| !matches!(named, "" | "global")))
 }
 
 /// The tier, unless the word means the standard one.

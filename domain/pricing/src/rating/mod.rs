@@ -6,17 +6,23 @@
 //! exact decimals in USD, and a digit that would be lost is a refusal.
 //!
 //! # Which rate holds for a pool
-//! Of the period that is valid at the time of the event, the tables that hold are those whose
-//! service tier is the served one or absent, whose region is the event's or absent, and whose
-//! context tier is passed or absent. They are asked from the most specific on: first the tables of
-//! the served tier, then the standard ones; within these first those of the region, then those of
-//! any; within these the highest context tier that is passed, down to none. A table answers with
-//! the rate whose attributes are all among the pool's; the one with the most wins. When no table
-//! answers, the book's meter fallbacks are tried in order, each by the same search for its base.
-//! A tier without any table of its own costs its declared factor times the standard rates, and is
-//! refused when none is declared.
+//! Of the periods that are valid at the time of the event, the one that was known last by then
+//! holds ([`crate::book::Model::period_at`]). Of its tables, those hold whose service tier is the
+//! served one or absent, whose region is the event's or absent, whose context tier is passed or
+//! absent, and in whose hours the event lies, if they have any. They are asked from the most
+//! specific on: first the tables of the served tier, then the standard ones; within these first
+//! those of the region, then those of any named region, then those of all; within these the
+//! highest context tier that is passed, down to none; within these first those of the hours. A
+//! table answers with the rate whose attributes are all among the pool's; the one with the most
+//! wins. When no table answers, the book's meter fallbacks are tried in order, each by the same
+//! search for its base. A tier without any table of its own costs its declared factor times the
+//! standard rates, and is refused when none is declared.
 //!
-//! The context tier is decided by the sum of all prompt tokens, for the whole request.
+//! The context tier is decided by the sum of all prompt tokens, for the whole request; at a model
+//! whose context is marginal, by the units of each meter, for those beyond the threshold.
+//!
+//! A model that the book does not have costs what the book says about such
+//! ([`crate::book::UnknownModels`]).
 //!
 //! # What a call pays
 //! The first charge rule that matches says at which prices the pools stand on the bill (what the
@@ -58,6 +64,6 @@ pub const COST_FLOOR: &str = "cost";
 pub const OWN_KEY_CAP: &str = "own_keys/cap";
 
 /// Refuses because `what` is out of range or would lose digits.
-fn out_of_range(what: impl Into<Box<str>>) -> Refusal {
+pub(crate) fn out_of_range(what: impl Into<Box<str>>) -> Refusal {
     Refusal::OutOfRange { what: what.into() }
 }

@@ -8,14 +8,14 @@
 use super::bound::{Reach, UnitPrice, dearer};
 use super::charge::Bill;
 use super::cost::vouched;
-use super::lookup::PriceList;
+use super::lookup::{PriceList, Prices};
 use super::out_of_range;
-use super::rate::base_prices;
+use super::rate::{add_cap, base_prices};
 use super::sale::Tally;
 use super::scope::Call;
 use super::sheet::SheetPrices;
 use crate::answer::{LineKind, Quote, Reason, Refusal};
-use crate::book::{Charge, ChargeRule};
+use crate::book::{Charge, ChargeRule, UnknownModels};
 use crate::canonical::BookView;
 use crate::event::{Facts, KeySource, QuoteRequest};
 use crate::exact;
@@ -166,6 +166,8 @@ pub fn largest_max_output(
 struct WorstCase {
     bill: Bill,
     max_output_tokens: Option<u64>,
+    /// Whether it is the book's cap for unknown models.
+    is_cap: bool,
 }
 
 /// The dearer of what the book bounds and what the caller declares for a vouched cost: either may
@@ -182,9 +184,18 @@ fn worst_case(
     };
     let max_output_tokens = match listed {
         Ok(listed) if usd <= listed.bill.total_usd => return Ok(listed),
+        // The cap bounds a vouched cost too.
+        Ok(listed) if listed.is_cap => return Ok(listed),
         Ok(listed) => listed.max_output_tokens,
         // A bound too large to compute is not a small one.
         Err(refusal @ (Refusal::OutOfRange { .. } | Refusal::NotAllowed { .. })) => {
+            return Err(refusal);
+        }
+        // Before the call, a cost that is only promised does not make an unknown model known.
+        Err(refusal @ Refusal::UnknownModel { .. })
+            if request.model.is_some()
+                && call.book.terms().unknown_models == UnknownModels::Refuse =>
+        {
             return Err(refusal);
         }
         Err(Refusal::UnknownModel { .. } | Refusal::NotPriced { .. }) => None,
@@ -194,6 +205,7 @@ fn worst_case(
     Ok(WorstCase {
         bill,
         max_output_tokens,
+        is_cap: false,
     })
 }
 
@@ -202,8 +214,18 @@ fn worst_listed(
     request: &QuoteRequest,
     prices: SheetPrices<'_>,
 ) -> Result<WorstCase, Refusal> {
-    let at_ms = call.facts.occurred_at_ms;
-    let list = PriceList::find(call.book, call.provider, call.model, at_ms)?;
+    let list = match Prices::find(call.book, call.provider, call.model, call.facts)? {
+        Prices::List(list) => list,
+        Prices::Cap(usd) => {
+            let mut bill = Bill::with_capacity(3);
+            add_cap(&mut bill, call.model, usd)?;
+            return Ok(WorstCase {
+                bill: bill.finish()?,
+                max_output_tokens: request.max_output_tokens,
+                is_cap: true,
+            });
+        }
+    };
     let body_bytes = Decimal::from(request.body_bytes);
     let text = exact::add(body_bytes, declared(request, |m| TEXT.contains(m))?);
     let text = text.map_err(|_| out_of_range("prompt tokens"))?;
@@ -254,13 +276,14 @@ fn worst_listed(
     Ok(WorstCase {
         bill,
         max_output_tokens,
+        is_cap: false,
     })
 }
 
 /// A line for a declared pool, unless text or output has counted it.
 fn add_declared(
     bill: &mut Bill,
-    reach: &Reach<'_>,
+    reach: &Reach<'_, '_>,
     list: &PriceList<'_>,
     pool: &Pool,
 ) -> Result<(), Refusal> {
@@ -295,12 +318,12 @@ fn add(
     quantity: Decimal,
     price: &UnitPrice<'_>,
 ) -> Result<(), Refusal> {
-    let reason = Reason::Rate(list.reason(price.table, price.standard_tier, price.base));
+    let reason = Reason::Rate(list.reason(price.table, price.tier, price.meter));
     bill.add(LineKind::Usage, Some(meter), quantity, price.usd, reason)
 }
 
 fn dearest_of<'b, 'm>(
-    reach: &Reach<'_>,
+    reach: &Reach<'_, 'b>,
     list: &PriceList<'b>,
     meters: &'m [Meter],
 ) -> Result<Option<(&'m Meter, UnitPrice<'b>)>, Refusal> {

@@ -1,15 +1,17 @@
 //! The price of one event, line by line.
 
 use super::charge::Bill;
-use super::cost::{market, price_list, price_usage, vouched};
+use super::cost::{market, price_usage, prices_of, vouched, within_cap};
+use super::lookup::Prices;
 use super::sale::Tally;
 use super::scope::Call;
 use super::sheet::SheetPrices;
-use crate::answer::{Line, LineKind, Rating, Reason, Refusal};
+use crate::answer::{Line, LineKind, RateReason, Rating, Reason, Refusal};
 use crate::book::{Charge, ChargeRule, Per, Sale};
 use crate::canonical::BookView;
 use crate::event::{Facts, KeySource, UsageEvent};
 use crate::exact;
+use crate::meter::Meter;
 use rust_decimal::Decimal;
 
 /// The price of one event under a book.
@@ -147,6 +149,7 @@ impl Bill {
         match (facts.key_source, vouched) {
             (KeySource::Own, _) => Ok(Decimal::ZERO),
             (KeySource::Managed, Some(usd)) => {
+                within_cap(call.book, event, facts, usd)?;
                 if !is_listed || self.add_usage(call, event, rule).is_err() {
                     *self = Self::with_capacity(3);
                     self.add_provider_cost(usd)?;
@@ -172,15 +175,18 @@ impl Bill {
         rule: &ChargeRule,
     ) -> Result<(), Refusal> {
         let prices = base_prices(call, rule);
-        let list = price_list(call.book, event, call.facts)?;
-        self.total_usd = price_usage(&list, event, prices, |pool| {
+        let list = match prices_of(call.book, event, call.facts)? {
+            Prices::List(list) => list,
+            Prices::Cap(usd) => return add_cap(self, event.model(), usd),
+        };
+        self.total_usd = price_usage(&list, event, prices, call.facts, |pool| {
             self.lines.push(Line {
                 kind: LineKind::Usage,
                 meter: Some(pool.meter.clone()),
                 quantity: pool.quantity,
                 unit_price_usd: pool.unit_price_usd,
                 amount_usd: pool.amount_usd,
-                reason: Reason::Rate(pool.conditions.reason(&list, &pool.found)),
+                reason: Reason::Rate(pool.reason(&list)),
             });
         })?;
         Ok(())
@@ -223,4 +229,15 @@ pub(super) const fn factor(rule: &ChargeRule) -> Decimal {
         } => share_of_market,
         Charge::Free | Charge::NotAllowed => Decimal::ZERO,
     }
+}
+
+/// The one line of a call of an unknown model: what the book says that it costs.
+pub(super) fn add_cap(bill: &mut Bill, model: Option<&str>, usd: Decimal) -> Result<(), Refusal> {
+    let reason = Reason::Rate(RateReason {
+        model: model.unwrap_or_default().into(),
+        fallback: Some("unknown_models".into()),
+        ..RateReason::default()
+    });
+    let meter = Some(&Meter::Request);
+    bill.add(LineKind::Usage, meter, Decimal::ONE, usd, reason)
 }

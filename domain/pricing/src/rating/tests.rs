@@ -149,6 +149,7 @@ fn context_tiers_hold_for_the_whole_request_on_the_right_side_of_the_threshold()
             meter: Meter::CacheRead,
             base: Meter::Input,
             factor: Decimal::ONE,
+            name: None,
         }];
         let event = event(&[
             (Meter::Input, prompt),
@@ -171,6 +172,7 @@ fn a_service_tier_is_its_tables_else_its_factor_else_refused() {
         service_tier: Some("priority".into()),
         region: None,
         context_above: None,
+        hours: None,
         rates: vec![crate::book::Rate {
             meter: Meter::Input,
             attributes: Vec::new(),
@@ -259,7 +261,7 @@ fn a_related_provider_supplies_the_model_and_is_named() {
     let crate::answer::Reason::Rate(reason) = &rating.lines[0].reason else {
         panic!("{:?}", rating.lines[0]);
     };
-    assert_eq!(reason.fallback.as_deref(), Some("openai"));
+    assert_eq!(reason.fallback.as_deref(), Some("provider:openai"));
 }
 
 #[test]

@@ -4,8 +4,10 @@ use crate::cli::failure::{self, Failure};
 use crate::clock::SystemClock;
 use crate::service::time::Clock;
 use clap::{Args, ValueEnum};
-use farebox_book::import::{self, Disagreement, ImportError, Imported};
+use farebox_book::import::{self, Disagreement, ImportError, Imported, Quarantined};
+use farebox_book::text::BookText;
 use farebox_book::{Format, compile, parse, to_json, to_toml};
+use rust_decimal::Decimal;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +31,20 @@ pub struct Import {
     /// The day the prices were current, YYYY-MM-DD. Absent: today (UTC).
     #[arg(long, value_name = "DAY")]
     as_of: Option<String>,
+    /// The book in use: a model of which a price jumps too far from it keeps its old prices.
+    #[arg(long, value_name = "BOOK")]
+    against: Option<PathBuf>,
+    /// With `--against`: how far a price may jump, in percent, up or down.
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value = "50",
+        requires = "against"
+    )]
+    max_change: Decimal,
+    /// With `--against`: a model whose new prices are accepted, as `provider/model`; `*`: all.
+    #[arg(long, value_name = "MODEL", requires = "against")]
+    accept: Vec<String>,
     /// List every entry that was not imported as it stands, not only how many.
     #[arg(long)]
     all: bool,
@@ -85,6 +101,16 @@ impl Import {
                 merged.book
             }
         };
+        let (book, held) = match &self.against {
+            None => (book, Vec::new()),
+            Some(against) => self.hold_back(book, against)?,
+        };
+        for Quarantined { name, jumps } in &held {
+            writeln!(out, "held back: {name} keeps its prices")?;
+            for jump in jumps {
+                writeln!(out, "  {jump}")?;
+            }
+        }
         let name = self.output.to_string_lossy();
         let text = match Format::of_file_name(&name) {
             Format::Toml => to_toml(&book, &[]),
@@ -104,7 +130,28 @@ impl Import {
             out,
             "wrote {name}: {models} models, {findings} warnings (`farebox price-book check`)"
         )?;
+        if !held.is_empty() {
+            return Err(Failure::Found(format!(
+                "{} models keep their old prices: look at them, and accept them by --accept",
+                held.len()
+            )));
+        }
         Ok(())
+    }
+
+    fn hold_back(
+        &self,
+        book: BookText,
+        against: &Path,
+    ) -> Result<(BookText, Vec<Quarantined>), Failure> {
+        let old = self.parse_book(against)?;
+        let accepted = self.accept.iter().cloned().collect();
+        let now_ms = SystemClock::new().now_ms();
+        let held = import::quarantine(book, &old, self.max_change, &accepted, now_ms);
+        held.map_err(|errors| {
+            let listed: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            Failure::Found(format!("a book would be refused:\n{}", listed.join("\n")))
+        })
     }
 
     fn read(&self) -> Result<Imported, Failure> {
@@ -123,7 +170,7 @@ impl Import {
         })
     }
 
-    fn parse_book(&self, path: &Path) -> Result<farebox_book::text::BookText, Failure> {
+    fn parse_book(&self, path: &Path) -> Result<BookText, Failure> {
         let text = failure::read_text(path)?;
         let name = path.to_string_lossy();
         parse(&text, Format::of_file_name(&name)).map_err(|errors| {

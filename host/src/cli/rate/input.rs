@@ -1,12 +1,15 @@
 //! One line of `farebox rate`'s input. Fields it does not know are passed over, because recorded
 //! lines carry notes of their own (`source`); the HTTP API refuses them.
 
+use crate::service::failures::Ending;
 use crate::service::intake::{self, Intake, IntakeError, Report};
 use crate::wire::{AmountText, PoolsText};
+use farebox_pricing::meter::Attribute;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// A call as it was recorded, in any of three forms.
 #[derive(Debug, Deserialize)]
@@ -33,6 +36,11 @@ struct Recorded<'a> {
     feature: Option<Cow<'a, str>>,
     #[serde(borrow)]
     occurred_at: Option<Cow<'a, str>>,
+    #[serde(default)]
+    facts: BTreeMap<String, String>,
+    status: Option<u16>,
+    #[serde(default)]
+    aborted: bool,
 }
 
 /// A line, understood.
@@ -42,6 +50,8 @@ pub struct Call {
     pub intake: Intake,
     /// When, in milliseconds since the Unix epoch; absent: now.
     pub occurred_at_ms: Option<i64>,
+    /// Further facts, as a host would vouch for them: `used:NAME` of an allowance, `known_at`.
+    pub facts: Vec<Attribute>,
 }
 
 /// Why a line cannot be priced at all.
@@ -69,34 +79,81 @@ pub enum LineError {
 /// # Errors
 /// See [`LineError`].
 pub fn read(line: &[u8]) -> Result<Call, LineError> {
-    // A list would be taken for the fields in their order.
-    if !line.trim_ascii_start().starts_with(b"{") {
-        return Err(LineError::Malformed {
-            reason: "expected a JSON object".to_owned(),
-        });
-    }
-    let recorded: Recorded<'_> =
-        serde_json::from_slice(line).map_err(|error| LineError::Malformed {
-            reason: error.to_string(),
-        })?;
-    let intake = intake::read(&Report {
-        provider: &recorded.provider,
-        api: recorded.api.as_deref(),
-        model: recorded.model.as_deref(),
-        request: recorded.request.map(|request| request.get().as_bytes()),
-        response: recorded.response.map(|response| response.get().as_bytes()),
-        sse: recorded.sse.as_deref().map(str::as_bytes),
-        usage: recorded.usage.as_ref().map(|usage| usage.iter().collect()),
-        provider_cost_usd: recorded.provider_cost_usd.as_ref().map(AmountText::as_str),
-        service_tier: recorded.service_tier.as_deref(),
-        region: recorded.region.as_deref(),
-        feature: recorded.feature.as_deref(),
-    })?;
-    let occurred_at_ms = recorded.occurred_at.as_deref().map(time).transpose()?;
+    let line = Line::parse(line)?;
+    let intake = line.with_report(intake::read)?;
     Ok(Call {
         intake,
-        occurred_at_ms,
+        occurred_at_ms: line.occurred_at_ms()?,
+        facts: line.facts(),
     })
+}
+
+/// A line as it is written.
+#[derive(Debug)]
+pub struct Line<'a>(Recorded<'a>);
+
+impl<'a> Line<'a> {
+    /// Reads the fields of one line.
+    ///
+    /// # Errors
+    /// `Malformed`.
+    pub fn parse(line: &'a [u8]) -> Result<Self, LineError> {
+        // A list would be taken for the fields in their order.
+        if !line.trim_ascii_start().starts_with(b"{") {
+            return Err(LineError::Malformed {
+                reason: "expected a JSON object".to_owned(),
+            });
+        }
+        let recorded = serde_json::from_slice(line);
+        recorded.map(Self).map_err(|error| LineError::Malformed {
+            reason: error.to_string(),
+        })
+    }
+
+    /// Hands the report of the call to `read`.
+    pub fn with_report<T>(&self, read: impl FnOnce(&Report<'_>) -> T) -> T {
+        let recorded = &self.0;
+        read(&Report {
+            provider: &recorded.provider,
+            api: recorded.api.as_deref(),
+            model: recorded.model.as_deref(),
+            request: recorded.request.map(|request| request.get().as_bytes()),
+            response: recorded.response.map(|response| response.get().as_bytes()),
+            sse: recorded.sse.as_deref().map(str::as_bytes),
+            usage: recorded.usage.as_ref().map(|usage| usage.iter().collect()),
+            provider_cost_usd: recorded.provider_cost_usd.as_ref().map(AmountText::as_str),
+            service_tier: recorded.service_tier.as_deref(),
+            region: recorded.region.as_deref(),
+            feature: recorded.feature.as_deref(),
+        })
+    }
+
+    /// When the call ran, in milliseconds since the Unix epoch; absent: now.
+    ///
+    /// # Errors
+    /// `Time`.
+    pub fn occurred_at_ms(&self) -> Result<Option<i64>, LineError> {
+        self.0.occurred_at.as_deref().map(time).transpose()
+    }
+
+    /// Further facts, as a host would vouch for them.
+    pub fn facts(&self) -> Vec<Attribute> {
+        let facts = self.0.facts.iter();
+        facts
+            .map(|(name, value)| Attribute {
+                name: name.as_str().into(),
+                value: value.as_str().into(),
+            })
+            .collect()
+    }
+
+    /// How the call ended, as far as the line says so apart from the answer.
+    pub const fn ending(&self) -> Ending {
+        Ending {
+            aborted: self.0.aborted,
+            status: self.0.status,
+        }
+    }
 }
 
 fn time(text: &str) -> Result<i64, LineError> {

@@ -1,14 +1,20 @@
 //! `farebox rate`: price recorded calls offline, through the same engine and checks as the server.
 
+mod explain;
 pub mod input;
 pub mod output;
 
 use super::failure::{self, Failure};
 use super::price_book;
 use crate::app::offline::Offline;
+use crate::app::shipped;
 use crate::config::{self, DeploymentOption};
+use crate::service::failures::{Fate, Understood, understand};
 use clap::{Args, ValueEnum};
+use explain::Explain;
+use farebox_pricing::book::Book;
 use farebox_pricing::event::{Deployment, Facts, KeySource};
+use farebox_pricing::meter::Attribute;
 use farebox_pricing::money::Peg;
 use output::{ErrorLine, PricedLine};
 use rust_decimal::Decimal;
@@ -23,7 +29,9 @@ use std::path::{Path, PathBuf};
 ///   {"provider","model","usage":{POOL: NUMBER,…},"service_tier"?,"feature"?,"occurred_at"?}
 ///   {"provider","api","status"?,"request":{…},"response":{…}}  (or "sse": "…")
 ///   {"provider","feature","provider_cost_usd"}
-/// and comes out as
+/// each perhaps with "facts":{NAME: TEXT,…} (used:NAME: units of a free allowance so far;
+/// known_at: milliseconds, to price by what was known then), "aborted":true (the caller went
+/// away) or "status" (the provider's; an error from 400 on), and comes out as
 ///   {"provider_cost_usd","market_usd","price_usd","credits","lines":[…]}
 /// or, when it has no price, as {"error":{"type","detail"}}. Amounts are decimal strings.
 ///
@@ -49,6 +57,10 @@ pub struct Rate {
     /// What one credit is worth, in USD.
     #[arg(long, value_name = "USD", default_value = "0.10")]
     credit_usd: Decimal,
+    /// Say beside each answer how the call ended, which rule of the book that meets, and which
+    /// rule of names found its model.
+    #[arg(long)]
+    explain: bool,
     /// The calls; `-` or nothing: standard input.
     file: Option<PathBuf>,
 }
@@ -67,7 +79,8 @@ impl Rate {
         let peg = Peg::new(self.credit_usd).ok_or_else(|| {
             Failure::Usage(format!("`--credit-usd {}` is not a peg: above 0, at most 1000000, at most nine decimal places", self.credit_usd))
         })?;
-        let offline = self.open()?;
+        let (offline, book) = self.open()?;
+        let book = book.filter(|_| self.explain);
         let mut input = self.input()?;
         let mut line = Vec::new();
         loop {
@@ -77,24 +90,29 @@ impl Rate {
             }
             let trimmed = line.trim_ascii();
             if !trimmed.is_empty() {
-                write_line(out, &self.answer(&offline, peg, trimmed))?;
+                write_line(out, &self.answer(&offline, peg, book.as_ref(), trimmed))?;
             }
         }
     }
 
-    fn open(&self) -> Result<Offline, Failure> {
+    fn open(&self) -> Result<(Offline, Option<Book>), Failure> {
         let book = self
             .price_book
             .as_deref()
             .map(price_book::load)
             .transpose()?;
         let component = self.policy.as_deref().map(failure::read).transpose()?;
-        Offline::open(
-            component,
-            book.map(|compiled| compiled.canonical),
-            config::user_cache_dir(),
-        )
-        .map_err(|error| Failure::unavailable("cannot load the policy", error))
+        let (canonical, plain) = match book {
+            Some(compiled) => (Some(compiled.canonical), Some(compiled.book)),
+            None if self.explain => match shipped::default_book() {
+                Ok(compiled) => (Some(compiled.canonical), Some(compiled.book)),
+                Err(_) => (None, None),
+            },
+            None => (None, None),
+        };
+        let offline = Offline::open(component, canonical, config::user_cache_dir())
+            .map_err(|error| Failure::unavailable("cannot load the policy", error))?;
+        Ok((offline, plain))
     }
 
     fn input(&self) -> Result<Box<dyn BufRead>, Failure> {
@@ -110,35 +128,79 @@ impl Rate {
         }
     }
 
-    fn answer(&self, offline: &Offline, peg: Peg, line: &[u8]) -> Answer {
-        let call = match input::read(line) {
+    fn answer(&self, offline: &Offline, peg: Peg, book: Option<&Book>, line: &[u8]) -> Answer {
+        let call = input::Line::parse(line).and_then(|line| {
+            let (engine, release) = (offline.engine(), offline.release());
+            let understood =
+                line.with_report(|report| understand(report, line.ending(), engine, &release))?;
+            Ok((understood, line.occurred_at_ms()?, line.facts()))
+        });
+        let (understood, occurred_at_ms, other) = match call {
             Ok(call) => call,
-            Err(error) => return Answer::Error(ErrorLine::from(&error)),
+            Err(error) => return Answer::from(ErrorLine::from(&error)),
         };
+        let explain = book.map(|book| Explain::new(book, &understood));
+        let answer = self.rated(offline, peg, &understood, occurred_at_ms, other);
+        Answer { answer, explain }
+    }
+
+    fn rated(
+        &self,
+        offline: &Offline,
+        peg: Peg,
+        understood: &Understood,
+        occurred_at_ms: Option<i64>,
+        other: Vec<Attribute>,
+    ) -> Rated {
         let key_source = match self.key_source {
             KeySourceOption::Managed => KeySource::Managed,
             KeySourceOption::Own => KeySource::Own,
         };
-        let occurred_at_ms = call.occurred_at_ms.unwrap_or_else(|| offline.now_ms());
+        let occurred_at_ms = occurred_at_ms.unwrap_or_else(|| offline.now_ms());
         let mut facts = Facts::new(
             Deployment::from(self.deployment),
             key_source,
             occurred_at_ms,
         );
         facts.plan.clone_from(&self.plan);
-        match offline.rate(&call.intake.event, &facts) {
+        facts.other = other;
+        match (understood.fate, understood.outcome) {
+            (Fate::Rate, _) => {}
+            (Fate::Nothing, _) => return Rated::Priced(PricedLine::nothing()),
+            (Fate::Unpriced(reason), outcome) => {
+                return Rated::Error(ErrorLine::held(reason, outcome));
+            }
+        }
+        match offline.rate(&understood.intake.event, &facts) {
             Ok(priced) => match PricedLine::new(&priced, peg) {
-                Ok(line) => Answer::Priced(line),
-                Err(error) => Answer::Error(ErrorLine::out_of_range(error)),
+                Ok(line) => Rated::Priced(line),
+                Err(error) => Rated::Error(ErrorLine::out_of_range(error)),
             },
-            Err(error) => Answer::Error(ErrorLine::from(&error)),
+            Err(error) => Rated::Error(ErrorLine::from(&error)),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    answer: Rated,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Explain>,
+}
+
+impl From<ErrorLine> for Answer {
+    fn from(error: ErrorLine) -> Self {
+        Self {
+            answer: Rated::Error(error),
+            explain: None,
         }
     }
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Answer {
+enum Rated {
     Priced(PricedLine),
     Error(ErrorLine),
 }

@@ -7,7 +7,9 @@ use crate::service::policy::{PolicyError, Priced};
 use crate::wire::{LineJson, plain};
 use farebox_pricing::answer::Refusal;
 use farebox_pricing::exact::ArithmeticError;
+use farebox_pricing::failure::Outcome;
 use farebox_pricing::money::Peg;
+use farebox_usage::UsageError;
 use serde::Serialize;
 use std::error::Error;
 
@@ -40,6 +42,18 @@ impl PricedLine {
             lines: priced.lines.iter().map(LineJson::from).collect(),
         })
     }
+
+    /// The line for a call that the book's rule for failures charges nothing.
+    pub fn nothing() -> Self {
+        let zero = || "0".to_owned();
+        Self {
+            provider_cost_usd: zero(),
+            market_usd: None,
+            price_usd: zero(),
+            credits: zero(),
+            lines: Vec::new(),
+        }
+    }
 }
 
 /// Why there is no price.
@@ -62,6 +76,28 @@ impl ErrorLine {
             error: Problem {
                 kind,
                 detail: chain(error),
+            },
+        }
+    }
+
+    /// The call waits for a person, by the book's rule for calls that do not end well.
+    pub fn held(reason: &str, outcome: Option<Outcome>) -> Self {
+        match outcome {
+            // As everywhere: the answer is whole and says nothing.
+            Some(Outcome::NoUsage) => {
+                let served = Box::default();
+                Self::from(&LineError::Intake(IntakeError::Usage(
+                    UsageError::NoUsage { served },
+                )))
+            }
+            outcome => Self {
+                error: Problem {
+                    kind: "held".to_owned(),
+                    detail: format!(
+                        "held by the price book's rule for `{}`",
+                        outcome.map_or(reason, |outcome| outcome.name())
+                    ),
+                },
             },
         }
     }

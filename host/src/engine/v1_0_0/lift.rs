@@ -99,6 +99,7 @@ fn reason(reason: wit::Reason, model: Option<&Arc<str>>) -> Result<Reason, Malfo
             service_tier: rate.service_tier.map(Into::into),
             context_above: rate.context_above,
             fallback: rate.fallback.map(Into::into),
+            conditions: attributes(rate.conditions)?,
         }),
         wit::Reason::ProviderCost => Reason::ProviderCost,
         wit::Reason::Markup(rule) => Reason::Markup { rule: rule.into() },

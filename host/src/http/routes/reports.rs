@@ -114,8 +114,11 @@ pub struct UsageBody {
     /// What was known of the request: `{model, stream, max_output, service_tier, body_bytes}`.
     #[schema(value_type = Option<Object>)]
     request: Option<Box<RawValue>>,
-    /// The provider's HTTP status.
+    /// The provider's HTTP status. From 400 on, the price book's rule for errors holds.
     status: Option<u16>,
+    /// Whether the caller went away before the end of the answer: the price book's rule for that
+    /// holds.
+    aborted: Option<bool>,
     /// The provider's JSON answer. Only its usage object, ids, model and tier are kept.
     #[schema(value_type = Option<Object>)]
     response: Option<Box<RawValue>>,
@@ -211,6 +214,7 @@ impl UsageBody {
             labels,
             audit,
             personal,
+            aborted: self.aborted.unwrap_or(false),
         })
     }
 }

@@ -208,11 +208,16 @@ impl Cbor for Reason {
     fn put(&self, out: &mut Out) {
         match self {
             Self::Rate(rate) => {
-                out.uint(0);
+                // Most rates have no further condition, and most rows are of rates.
+                let plain = rate.conditions.is_empty();
+                out.uint(if plain { 0 } else { 8 });
                 out.put(&rate.model)
                     .put(&rate.service_tier)
                     .put(&rate.context_above)
                     .put(&rate.fallback);
+                if !plain {
+                    out.list(&rate.conditions);
+                }
             }
             Self::ProviderCost => out.uint(1),
             Self::Markup { rule } => {
@@ -238,11 +243,12 @@ impl Cbor for Reason {
 
     fn get(input: &mut In<'_>) -> Result<Self, Error> {
         Ok(match input.uint()? {
-            0 => Self::Rate(RateReason {
+            kind @ (0 | 8) => Self::Rate(RateReason {
                 model: input.get()?,
                 service_tier: input.get()?,
                 context_above: input.get()?,
                 fallback: input.get()?,
+                conditions: if kind == 8 { input.list()? } else { Vec::new() },
             }),
             1 => Self::ProviderCost,
             2 => Self::Markup { rule: input.get()? },

@@ -1,20 +1,27 @@
-//! Clauses that match model names, as far as names, aliases and prefixes can say them.
+//! Clauses that match model names, as aliases, prefixes and patterns.
 //!
 //! A clause is represented only where that is faithful: `equals` is an alias, `starts_with` a
-//! prefix, `or` both, and a date behind a name (`^name-\d{8}$`) the prefix `name-2`, as every date
-//! begins with the digit 2. `contains`, `ends_with`, `and` and other expressions are not: a prefix
-//! that matches more would price models that it does not mean.
+//! prefix, `contains` and `ends_with` patterns, `or` all of them, and a date behind a name
+//! (`^name-\d{8}$`) the prefix `name-2`, as every date begins with the digit 2. Of expressions,
+//! those that [`super::regex`] can spell out; `and` only for "begins with this and is no speech
+//! model". What is left is told: a pattern that matches more would price models that it does not
+//! mean.
 
+use super::regex;
 use crate::import::report::Reason;
 use crate::text::ModelText;
 use serde_json::Value;
 use std::collections::BTreeSet;
+
+/// "Has no part `tts`, in any case": what some `and` clauses except.
+const NO_SPEECH: &str = "^(?!.*-[tT][tT][sS](?:$|-))";
 
 /// What a provider's names already mean.
 #[derive(Default)]
 pub(super) struct Names {
     names: BTreeSet<String>,
     prefixes: BTreeSet<String>,
+    patterns: BTreeSet<String>,
 }
 
 impl Names {
@@ -23,7 +30,7 @@ impl Names {
         self.names.insert(name.to_owned())
     }
 
-    /// Gives `text` the aliases and prefixes of `clause` that are still free.
+    /// Gives `text` the names of `clause` that are still free.
     pub(super) fn take(
         &mut self,
         clause: &Value,
@@ -31,29 +38,31 @@ impl Names {
         left_out: &mut impl FnMut(&str, Reason),
     ) {
         let word = |kind: &str| clause.get(kind).and_then(Value::as_str);
-        let dated = word("regex").and_then(dated);
         if let Some(parts) = clause.get("or_").and_then(Value::as_array) {
             for part in parts {
                 self.take(part, text, left_out);
             }
         } else if let Some(name) = word("equals") {
-            if name == text.model || text.aliases.iter().any(|alias| alias == name) {
-                return;
+            self.alias(name, text, left_out);
+        } else if let Some(prefix) = word("starts_with") {
+            self.prefix(prefix, text, left_out);
+        } else if let Some(prefix) = word("regex").and_then(dated) {
+            self.prefix(&prefix, text, left_out);
+        } else if let Some(part) = word("contains").filter(|part| is_plain(part)) {
+            self.pattern(format!("*{part}*"), "match.contains", text, left_out);
+        } else if let Some(end) = word("ends_with").filter(|end| is_plain(end)) {
+            self.pattern(format!("*{end}"), "match.ends_with", text, left_out);
+        } else if let Some(names) = word("regex").and_then(regex::spelled_out) {
+            for name in names {
+                if name.contains(['*', '#']) {
+                    self.pattern(name, "match.regex", text, left_out);
+                } else {
+                    self.alias(&name, text, left_out);
+                }
             }
-            if self.names.insert(name.to_owned()) {
-                text.aliases.push(name.to_owned());
-            } else {
-                left_out("match.equals", Reason::AliasTaken);
-            }
-        } else if let Some(prefix) = word("starts_with").map(ToOwned::to_owned).or(dated) {
-            if text.prefixes.contains(&prefix) {
-                return;
-            }
-            if self.prefixes.insert(prefix.clone()) {
-                text.prefixes.push(prefix);
-            } else {
-                left_out("match.starts_with", Reason::AliasTaken);
-            }
+        } else if let Some(prefix) = begins_without_speech(clause) {
+            self.pattern(format!("{prefix}*"), "match.and_", text, left_out);
+            text.except = vec!["*-tts".to_owned(), "*-tts-*".to_owned()];
         } else {
             let kinds = ["contains", "ends_with", "regex", "and_"];
             let kind = kinds.into_iter().find(|kind| clause.get(kind).is_some());
@@ -63,6 +72,76 @@ impl Names {
             );
         }
     }
+
+    fn alias(&mut self, name: &str, text: &mut ModelText, left_out: &mut impl FnMut(&str, Reason)) {
+        if name == text.model || text.aliases.iter().any(|alias| alias == name) {
+            return;
+        }
+        if self.names.insert(name.to_owned()) {
+            text.aliases.push(name.to_owned());
+        } else {
+            left_out("match.equals", Reason::AliasTaken);
+        }
+    }
+
+    fn prefix(
+        &mut self,
+        prefix: &str,
+        text: &mut ModelText,
+        left_out: &mut impl FnMut(&str, Reason),
+    ) {
+        if text.prefixes.iter().any(|known| known == prefix) {
+            return;
+        }
+        if self.prefixes.insert(prefix.to_owned()) {
+            text.prefixes.push(prefix.to_owned());
+        } else {
+            left_out("match.starts_with", Reason::AliasTaken);
+        }
+    }
+
+    fn pattern(
+        &mut self,
+        pattern: String,
+        field: &str,
+        text: &mut ModelText,
+        left_out: &mut impl FnMut(&str, Reason),
+    ) {
+        if text.patterns.contains(&pattern) {
+            return;
+        }
+        if self.patterns.insert(pattern.clone()) {
+            text.patterns.push(pattern);
+        } else {
+            left_out(field, Reason::AliasTaken);
+        }
+    }
+}
+
+/// Whether a text has no character that a pattern reads otherwise.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['*', '#'])
+}
+
+/// The beginning of names that are no speech models, where that is what the clause says.
+fn begins_without_speech(clause: &Value) -> Option<&str> {
+    let parts = clause.get("and_").and_then(Value::as_array)?;
+    let [a, b] = parts.as_slice() else {
+        return None;
+    };
+    let word =
+        |part: &'_ Value, kind: &str| part.get(kind).and_then(Value::as_str) == Some(NO_SPEECH);
+    let begins = if word(b, "regex") {
+        a
+    } else if word(a, "regex") {
+        b
+    } else {
+        return None;
+    };
+    begins
+        .get("starts_with")
+        .and_then(Value::as_str)
+        .filter(|prefix| is_plain(prefix))
 }
 
 /// `^gpt-5\.4-\d{4}-\d{2}-\d{2}$` → `gpt-5.4-2`.
@@ -118,7 +197,8 @@ mod tests {
         let clause = json!({"or_": [
             {"equals": "m"}, {"equals": "m-latest"}, {"equals": "other"},
             {"starts_with": "m-20"}, {"regex": "^m-\\d{8}$"},
-            {"contains": "m"}, {"ends_with": "m"}, {"and_": []}, {"regex": "^m.*"}
+            {"contains": "m"}, {"ends_with": "m"}, {"and_": []}, {"regex": "^m.+"},
+            {"regex": "^m-\\d"}, {"and_": [{"starts_with": "n"}, {"regex": NO_SPEECH}]}
         ]});
         let mut left_out = Vec::new();
         names.take(&clause, &mut text, &mut |what, _| {
@@ -126,15 +206,8 @@ mod tests {
         });
         assert_eq!(text.aliases, ["m-latest"]);
         assert_eq!(text.prefixes, ["m-20", "m-2"]);
-        assert_eq!(
-            left_out,
-            [
-                "match.equals",
-                "match.contains",
-                "match.ends_with",
-                "match.and_",
-                "match.regex"
-            ]
-        );
+        assert_eq!(text.patterns, ["*m*", "*m", "m-#*", "n*"]);
+        assert_eq!(text.except, ["*-tts", "*-tts-*"]);
+        assert_eq!(left_out, ["match.equals", "match.and_", "match.regex"]);
     }
 }

@@ -20,6 +20,8 @@ pub(super) enum Basis<'k> {
     InputSecond,
     /// A second of output, perhaps at a resolution.
     OutputSecond(Option<&'k str>),
+    /// A second of video looked at in intervals, as the field names them.
+    VideoInterval(&'k str),
     /// An image given.
     InputImage,
     /// An image made, perhaps of a size.
@@ -174,6 +176,11 @@ fn variant<'k>(basis: Basis<'k>, rest: &'k str) -> (Basis<'k>, &'k str) {
     match (basis, value) {
         (Basis::OutputSecond(None), Some(value)) => (Basis::OutputSecond(Some(value)), ""),
         (Basis::OutputImage(None), Some(value)) => (Basis::OutputImage(Some(value)), ""),
+        // `_above_15s_interval` of a second of video is how closely it is looked at.
+        (Basis::Unit("input_video_second"), _) if rest.ends_with("s_interval") => {
+            let interval = rest.strip_prefix('_').unwrap_or(rest);
+            (Basis::VideoInterval(interval), "")
+        }
         _ => (basis, rest),
     }
 }
@@ -189,11 +196,7 @@ pub(super) fn bears_on_cost(field: &str) -> bool {
 pub(super) fn known_without_place(field: &str) -> Option<Reason> {
     match field {
         "input_dbu_cost_per_token" | "output_dbu_cost_per_token" => Some(Reason::OtherCurrency),
-        "off_peak_pricing" => Some(Reason::TimeOfDay),
-        "regional_endpoint_uplift_multiplier" => Some(Reason::RegionalFactor),
-        "search_free_requests" => Some(Reason::FreeAllowance),
         "web_search_billing_unit" => Some(Reason::NotAPrice),
-        field if field.ends_with("s_interval") => Some(Reason::ByClipLength),
         _ => None,
     }
 }
@@ -339,7 +342,6 @@ mod tests {
             "input_cost_per_token_turbo",
             "input_cost_per_token_above_200k",
             "input_cost_per_token_flex_above_200k_tokens",
-            "input_cost_per_video_per_second_above_15s_interval",
             "input_cost_per_unicorn",
         ] {
             assert_eq!(parsed(field), None, "{field}");

@@ -26,6 +26,8 @@ impl Reader<'_> {
                 }
             }
             ("tiered_pricing", Value::Array(tiers)) => self.tiered(field, tiers),
+            ("off_peak_pricing", Value::Object(prices)) => self.off_peak(field, prices),
+            ("search_free_requests", Value::Object(free)) => self.free_searches(field, free),
             ("provider_specific_entry", Value::Object(entry)) => {
                 // Factors (`us`: 1.1, `fast`: 2) stand among settings of the client library.
                 for (name, value) in entry.iter().filter(|(_, value)| value.is_number()) {

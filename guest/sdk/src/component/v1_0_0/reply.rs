@@ -128,11 +128,13 @@ fn reason(reason: Reason, model_of_answer: Option<&str>) -> wit::Reason {
             service_tier,
             context_above,
             fallback,
+            conditions,
         }) => wit::Reason::Rate(wit::RateReason {
             model: differs(&model, model_of_answer).then(|| (*model).to_owned()),
             service_tier: text(service_tier),
             context_above,
             fallback: text(fallback),
+            conditions: attributes(conditions),
         }),
         Reason::ProviderCost => wit::Reason::ProviderCost,
         Reason::Markup { rule } => wit::Reason::Markup(rule.into()),

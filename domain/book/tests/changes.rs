@@ -1,0 +1,198 @@
+//! What changes between books, what an import holds back, what two sources do not agree on, and
+//! what is old.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where it breaks"
+)]
+
+use farebox_book::check::stale;
+use farebox_book::diff::diff;
+use farebox_book::import::{merge, quarantine};
+use farebox_book::text::BookText;
+use farebox_book::{Compiled, Format, compile, parse, to_toml};
+use rust_decimal::Decimal;
+use std::collections::BTreeSet;
+
+/// 2026-11-21T00:00:00Z.
+const NOW_MS: i64 = 1_795_219_200_000;
+const HEAD: &str = "name = \"x\"\nas_of = \"2026-11-21\"\n";
+
+fn text(models: &str) -> BookText {
+    parse(&format!("{HEAD}{models}"), Format::Toml).unwrap()
+}
+
+fn compiled(models: &str) -> Compiled {
+    compile(&format!("{HEAD}{models}"), Format::Toml).unwrap_or_else(|errors| panic!("{errors:?}"))
+}
+
+fn model(name: &str, prices: &str) -> String {
+    format!("[[models]]\nprovider = \"openai\"\nmodel = \"{name}\"\n{prices}\n")
+}
+
+#[test]
+fn every_price_that_differs_is_told_in_percent() {
+    let before = model("gone", "per_million = { input = \"1\" }")
+        + &model("same", "per_million = { input = \"1.50\" }")
+        + &model(
+            "m",
+            "per_million = { input = \"1.25\", output = \"10\", reasoning = \"0\" }
+             [[models.tiers]]
+             name = \"flex\"
+             per_million = { input = \"0.6\" }
+             [[models.periods]]
+             valid_from = \"2027-01-01\"
+             per_million = { input = \"9\" }",
+        );
+    let after = model("new", "per_million = { input = \"1\" }")
+        + &model("same", "per_million = { input = \"1.5\" }")
+        + &model(
+            "m",
+            "per_million = { input = \"1\", output = \"10\", reasoning = \"10\", cache_read = \"0.1\" }
+             [[models.tiers]]
+             name = \"flex\"
+             per_million = { input = \"0.7\" }",
+        );
+    let found = diff(&compiled(&before).book, &compiled(&after).book, NOW_MS);
+    assert_eq!(&*found.added[0].1, "new");
+    assert_eq!(&*found.removed[0].1, "gone");
+    assert_eq!(
+        found.changed.len(),
+        1,
+        "what is written otherwise is the same"
+    );
+    let shown: Vec<String> = found.changed[0]
+        .prices
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "`input`: $0.00000125 → $0.000001 (-20 %)",
+            "`cache_read`: nothing → $0.0000001",
+            "`reasoning`: $0 → $0.00001",
+            // What the flex tier does not price costs the standard price.
+            "flex tier, `input`: $0.0000006 → $0.0000007 (+16.67 %)",
+            "flex tier, `cache_read`: nothing → $0.0000001",
+            "flex tier, `reasoning`: $0 → $0.00001",
+        ]
+    );
+}
+
+#[test]
+fn a_jump_beyond_the_bound_is_held_back_until_it_is_accepted() {
+    let old = model("up", "per_million = { input = \"1\" }")
+        + &model("down", "per_million = { input = \"1\" }")
+        + &model("calm", "per_million = { input = \"1\" }");
+    let new = model(
+        "up",
+        "aliases = [\"up-2\"]\nper_million = { input = \"1.51\" }",
+    ) + &model("down", "per_million = { input = \"0.49\" }")
+        + &model("calm", "per_million = { input = \"1.50\" }")
+        + &model("new", "per_million = { input = \"100\" }");
+    let hold = |accepted: &[&str]| {
+        let accepted: BTreeSet<String> = accepted.iter().map(|name| (*name).to_owned()).collect();
+        let bound = Decimal::from(50);
+        let (book, held) = quarantine(text(&new), &text(&old), bound, &accepted, NOW_MS).unwrap();
+        let held: Vec<String> = held.into_iter().map(|held| held.name).collect();
+        (to_toml(&book, &[]), held)
+    };
+    let (book, held) = hold(&[]);
+    assert_eq!(held, ["openai/down", "openai/up"]);
+    // Old prices, new names; what is within the bound, and what is new, is taken.
+    assert!(
+        book.contains("aliases = [\"up-2\"]\nper_million = { input = \"1\" }"),
+        "{book}"
+    );
+    assert!(
+        book.contains("1.5\"") && book.contains("100") && !book.contains("0.49"),
+        "{book}"
+    );
+    let (book, held) = hold(&["openai/up"]);
+    assert_eq!(held, ["openai/down"]);
+    assert!(book.contains("1.51"), "{book}");
+    assert_eq!(hold(&["*"]).1, [""; 0]);
+}
+
+#[test]
+fn a_price_that_sources_do_not_agree_on_stays_marked() {
+    let first = model(
+        "m",
+        "per_million = { input = \"1\", output = \"5\" }\nper_unit = { search = \"0.01\" }",
+    );
+    let second = model(
+        "m",
+        "per_million = { input = \"1\", output = \"6\" }\nper_unit = { search = \"0.02\" }",
+    );
+    let mut second = text(&second);
+    second.sources = parse(
+        &format!("{HEAD}[[sources]]\nname = \"other\"\nversion = \"1\"\n"),
+        Format::Toml,
+    )
+    .unwrap()
+    .sources;
+    let merged = merge(text(&first), second).book;
+    let written = to_toml(&merged, &[]);
+    let compiled = compile(&written, Format::Toml).unwrap();
+    let notes: Vec<&str> = compiled.notes.iter().map(|note| &*note.text).collect();
+    assert_eq!(
+        notes,
+        [
+            "disputed: other has `output` at 6 per million",
+            "disputed: other has `search` at 0.02",
+        ]
+    );
+    assert!(compiled.notes.iter().all(|note| note.is_dispute));
+    // The mark is no price: the book is the same without it.
+    assert_eq!(compiled.digest, {
+        let mut plain = merged;
+        plain.models[0].other_prices.clear();
+        compile(&to_toml(&plain, &[]), Format::Toml).unwrap().digest
+    });
+}
+
+#[test]
+fn overrides_are_told_with_the_models_that_they_change() {
+    let change = "[[overrides]]\nreason = \"contract 7\"\nprovider = \"openai\"\nmodel = \"m*\"\n\
+                  valid_from = \"2026-12-01\"\nfactor = \"0.9\"\n";
+    let models = model("m1", "per_million = { input = \"1\" }")
+        + &model("n", "per_million = { input = \"1\" }");
+    let compiled = compiled(&format!("{change}{models}"));
+    let notes: Vec<String> = compiled
+        .notes
+        .iter()
+        .map(|note| format!("{}/{}: {}", note.provider, note.model, note.text))
+        .collect();
+    assert_eq!(
+        notes,
+        ["openai/m1: override: every price × 0.9 from 2026-12-01 on (contract 7)"]
+    );
+}
+
+#[test]
+fn what_is_old_is_told() {
+    let ended = model(
+        "ended",
+        "[[models.periods]]\nvalid_from = \"2025-01-01\"\nvalid_to = \"2026-11-21\"\n\
+         per_million = { input = \"1\" }",
+    );
+    let to_come = model(
+        "to-come",
+        "[[models.periods]]\nvalid_from = \"2027-01-01\"\nper_million = { input = \"1\" }",
+    );
+    let book = compiled(&(ended + &to_come)).book;
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    let told = |at_ms| -> Vec<String> {
+        let found = stale(&book, at_ms, 90);
+        found.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(told(NOW_MS - 1), [""; 0]);
+    let ended = "model `openai/ended`: its last price has ended";
+    assert_eq!(told(NOW_MS), [ended]);
+    assert_eq!(told(NOW_MS + 91 * DAY_MS - 1), [ended]);
+    assert_eq!(
+        told(NOW_MS + 91 * DAY_MS),
+        ["the prices are of 2026-11-21, 91 days ago", ended]
+    );
+}

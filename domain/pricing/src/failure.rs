@@ -1,0 +1,240 @@
+//! What is charged for a call that did not end well, by the rules of its book.
+//!
+//! The host says how the call ended; the book says what follows. Pure, so that a preview and the
+//! settlement are one decision. It must not know streams, HTTP or holds.
+
+use crate::answer::Refusal;
+use crate::book::{Estimate, FailureAction, FailureRules};
+use crate::canonical::BookView;
+use crate::event::UsageEvent;
+use crate::exact;
+use crate::meter::{Meter, Pool, Quantity};
+use rust_decimal::{Decimal, RoundingStrategy};
+
+/// How a call ended that did not end well. In order of precedence: of several, the first counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The caller went away before the end of the answer.
+    ClientAbort,
+    /// The provider answered with an error, perhaps after a part of the answer.
+    UpstreamError,
+    /// The answer is whole and does not say what was used.
+    NoUsage,
+    /// The stream ended before its last usage.
+    PartialStream,
+    /// The answer says that nothing was used.
+    ZeroUsage,
+}
+
+impl Outcome {
+    /// Every outcome, in order of precedence.
+    pub const ALL: [Self; 5] = [
+        Self::ClientAbort,
+        Self::UpstreamError,
+        Self::NoUsage,
+        Self::PartialStream,
+        Self::ZeroUsage,
+    ];
+
+    /// The outcome with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+
+    /// The word for it in books.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClientAbort => "client_abort",
+            Self::UpstreamError => "upstream_error",
+            Self::NoUsage => "no_usage",
+            Self::PartialStream => "partial_stream",
+            Self::ZeroUsage => "zero_usage",
+        }
+    }
+}
+
+impl FailureRules {
+    /// What is done about a call that ended so.
+    pub const fn action(&self, outcome: Outcome) -> FailureAction {
+        match outcome {
+            Outcome::ClientAbort => self.client_abort,
+            Outcome::UpstreamError => self.upstream_error,
+            Outcome::NoUsage => self.no_usage,
+            Outcome::PartialStream => self.partial_stream,
+            Outcome::ZeroUsage => self.zero_usage,
+        }
+    }
+}
+
+/// What an estimate needs of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Bytes of its body.
+    pub body_bytes: u64,
+    /// Its own limit on output tokens, reasoning included.
+    pub max_output_tokens: Option<u64>,
+}
+
+/// What becomes of a call that did not end well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// What was seen is rated.
+    Seen,
+    /// It is charged nothing.
+    Nothing,
+    /// It has no price, and keeps its hold.
+    Hold,
+    /// These pools are rated: what was seen, and estimates of the rest.
+    Estimated(Vec<Pool>),
+}
+
+/// What `book` does about `event`, of which `outcome` is known. An estimate needs the request:
+/// without it the call is held.
+///
+/// # Errors
+/// A quantity is out of range.
+pub fn settle(
+    book: &BookView,
+    outcome: Outcome,
+    event: &UsageEvent,
+    request: Option<Request>,
+) -> Result<Settlement, Refusal> {
+    let rules = &book.terms().failure_rules;
+    Ok(match (rules.action(outcome), request) {
+        (FailureAction::Nothing, _) => Settlement::Nothing,
+        (FailureAction::Hold, _) | (FailureAction::Estimate, None) => Settlement::Hold,
+        (FailureAction::Seen, _) => Settlement::Seen,
+        (FailureAction::Estimate, Some(request)) => {
+            let max = match request.max_output_tokens {
+                Some(max) => max,
+                None => max_output_tokens(book, event),
+            };
+            Settlement::Estimated(estimated(&rules.estimate, event, request.body_bytes, max)?)
+        }
+    })
+}
+
+fn max_output_tokens(book: &BookView, event: &UsageEvent) -> u64 {
+    let name = event.model();
+    let model = name.and_then(|name| book.find(&event.provider, name).ok().flatten());
+    model
+        .and_then(|model| model.max_output_tokens)
+        .unwrap_or(book.terms().max_output_tokens_default)
+}
+
+/// The pools that were seen, with prompt tokens where none were stated and output tokens up to the
+/// estimate. What was stated is never made less.
+fn estimated(
+    rules: &Estimate,
+    event: &UsageEvent,
+    body_bytes: u64,
+    max_output_tokens: u64,
+) -> Result<Vec<Pool>, Refusal> {
+    let out_of_range = || super::rating::out_of_range("estimate");
+    let mut pools = event.pools.clone();
+    let seen = |of: &dyn Fn(&Meter) -> bool| {
+        let pools = event.pools.iter().filter(|pool| of(&pool.meter));
+        exact::sum(pools.map(|pool| pool.quantity.get())).map_err(|_| out_of_range())
+    };
+    if seen(&Meter::is_prompt_tokens)?.is_zero() {
+        let tokens = body_bytes.div_ceil(u64::from(rules.bytes_per_token.max(1)));
+        add(&mut pools, Meter::Input, Decimal::from(tokens))?;
+    }
+    let most = exact::mul(Decimal::from(max_output_tokens), rules.output_share);
+    let most = most.map_err(|_| out_of_range())?;
+    let most = most.round_dp_with_strategy(0, RoundingStrategy::AwayFromZero);
+    let output = seen(&|meter| matches!(meter, Meter::Output | Meter::Reasoning))?;
+    if most > output {
+        let missing = exact::sub(most, output).map_err(|_| out_of_range())?;
+        add(&mut pools, Meter::Output, missing)?;
+    }
+    Ok(pools)
+}
+
+/// Adds to the plain pool of `meter`, or makes one in canonical order.
+fn add(pools: &mut Vec<Pool>, meter: Meter, more: Decimal) -> Result<(), Refusal> {
+    let out_of_range = || super::rating::out_of_range("estimate");
+    if more.is_zero() {
+        return Ok(());
+    }
+    let mut plain = pools.iter_mut();
+    match plain.find(|pool| pool.meter == meter && pool.attributes.is_empty()) {
+        Some(pool) => {
+            let sum = exact::add(pool.quantity.get(), more).map_err(|_| out_of_range())?;
+            pool.quantity = Quantity::of(&meter, sum).map_err(|_| out_of_range())?;
+        }
+        None => {
+            let quantity = Quantity::of(&meter, more).map_err(|_| out_of_range())?;
+            pools.push(Pool::new(meter, quantity));
+            pools.sort_by(|a, b| (&a.meter, &a.attributes).cmp(&(&b.meter, &b.attributes)));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generated::{event, small_book, view};
+
+    fn settled(action: FailureAction, pools: &[(Meter, u32)], known: bool) -> Settlement {
+        let mut book = small_book(&[(Meter::Input, "0.01")], "1");
+        book.failure_rules.client_abort = action;
+        book.failure_rules.estimate = Estimate {
+            bytes_per_token: 3,
+            output_share: Decimal::new(5, 1),
+        };
+        let request = known.then_some(Request {
+            body_bytes: 100,
+            max_output_tokens: None,
+        });
+        settle(&view(&book), Outcome::ClientAbort, &event(pools), request).unwrap()
+    }
+
+    fn shown(settlement: Settlement) -> Vec<String> {
+        let Settlement::Estimated(pools) = settlement else {
+            panic!("{settlement:?}");
+        };
+        let pools = pools.iter();
+        pools
+            .map(|pool| format!("{} {}", pool.meter.name(), pool.quantity.get()))
+            .collect()
+    }
+
+    #[test]
+    fn the_book_decides() {
+        let seen = [(Meter::Input, 7)];
+        assert_eq!(
+            settled(FailureAction::Nothing, &seen, true),
+            Settlement::Nothing
+        );
+        assert_eq!(settled(FailureAction::Hold, &seen, true), Settlement::Hold);
+        assert_eq!(settled(FailureAction::Seen, &seen, true), Settlement::Seen);
+        // Nothing is known of the request: nobody can estimate.
+        assert_eq!(
+            settled(FailureAction::Estimate, &seen, false),
+            Settlement::Hold
+        );
+    }
+
+    #[test]
+    fn an_estimate_fills_what_nobody_stated() {
+        let estimate = |pools: &[_]| shown(settled(FailureAction::Estimate, pools, true));
+        // 100 bytes by 3 are 34 tokens; half of the model's 1,000 are 500.
+        assert_eq!(estimate(&[]), ["input 34", "output 500"]);
+        assert_eq!(estimate(&[(Meter::Input, 7)]), ["input 7", "output 500"]);
+        assert_eq!(
+            estimate(&[
+                (Meter::CacheRead, 9),
+                (Meter::Output, 100),
+                (Meter::Reasoning, 50)
+            ]),
+            ["cache_read 9", "output 450", "reasoning 50"]
+        );
+        // What was stated is never made less.
+        assert_eq!(
+            estimate(&[(Meter::Input, 7), (Meter::Output, 501)]),
+            ["input 7", "output 501"]
+        );
+    }
+}

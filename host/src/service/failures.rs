@@ -1,0 +1,167 @@
+//! How a reported call ended, and what its book does about it when it did not end well. The server
+//! and `farebox rate` both ask here, so a preview is what would be settled.
+
+use super::intake::{self, Intake, IntakeError, Report};
+use super::policy::{PolicyEngine, PolicyError, ReleaseId};
+use farebox_pricing::event::UsageEvent;
+use farebox_pricing::failure::{Outcome, Request, Settlement};
+use farebox_pricing::meter::Attribute;
+use farebox_usage::{Finish, RequestFacts, Served, UsageError as AnswerError};
+
+/// What the caller knows about the end of a call, apart from the answer itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ending {
+    /// Whether the caller went away before the end of the answer.
+    pub aborted: bool,
+    /// The provider's HTTP status.
+    pub status: Option<u16>,
+}
+
+/// A report, understood, with how its call ended.
+#[derive(Clone, Debug)]
+pub struct Understood {
+    /// What was used, as far as it was stated; an estimate, where the book asks for one.
+    pub intake: Intake,
+    /// How it ended, where it did not end well.
+    pub outcome: Option<Outcome>,
+    /// What is done about it.
+    pub fate: Fate,
+}
+
+/// What is done about a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is rated.
+    Rate,
+    /// It is recorded without a price: the stable word for why.
+    Unpriced(&'static str),
+    /// It is charged nothing.
+    Nothing,
+}
+
+impl Understood {
+    /// What a receipt keeps of a rule that was followed: `client_abort:estimate`.
+    pub fn fact(&self) -> Option<Attribute> {
+        let outcome = self.outcome?;
+        let word = match self.fate {
+            Fate::Rate => "rated",
+            Fate::Unpriced(_) => "held",
+            Fate::Nothing => "nothing",
+        };
+        Some(Attribute {
+            name: "failure".into(),
+            value: format!("{}:{word}", outcome.name()).into(),
+        })
+    }
+}
+
+/// Understands a report. A call that did not end well is usage too: it ran, so the book of
+/// `release` says what becomes of it.
+///
+/// # Errors
+/// The report cannot be understood; or the provider answered with an error and the book charges
+/// what was seen, which is nothing.
+pub fn understand(
+    report: &Report<'_>,
+    ending: Ending,
+    engine: &dyn PolicyEngine,
+    release: &ReleaseId,
+) -> Result<Understood, IntakeError> {
+    let (mut intake, said) = match intake::read(report) {
+        Ok(intake) => (intake, None),
+        Err(IntakeError::Usage(AnswerError::NoUsage { served })) => {
+            (unstated(report, *served), Some(Outcome::NoUsage))
+        }
+        Err(IntakeError::Usage(AnswerError::ProviderError { kind, served })) => {
+            let error = IntakeError::Usage(AnswerError::ProviderError {
+                kind,
+                served: served.clone(),
+            });
+            let intake = unstated(report, *served);
+            let outcome = outcome(&intake, Some(Outcome::UpstreamError), ending);
+            let settlement = outcome.and_then(|outcome| {
+                engine
+                    .settle(release, outcome, &intake.event, request(report))
+                    .ok()
+            });
+            if matches!(settlement, None | Some(Settlement::Seen)) {
+                return Err(error);
+            }
+            (intake, Some(Outcome::UpstreamError))
+        }
+        Err(error) => return Err(error),
+    };
+    let outcome = outcome(&intake, said, ending);
+    let fate = match outcome {
+        None => Fate::Rate,
+        Some(outcome) => match engine.settle(release, outcome, &intake.event, request(report)) {
+            Ok(Settlement::Seen) => Fate::Rate,
+            Ok(Settlement::Nothing) => Fate::Nothing,
+            Ok(Settlement::Hold) => Fate::Unpriced(outcome.name()),
+            Ok(Settlement::Estimated(pools)) => {
+                intake.event.pools = pools;
+                Fate::Rate
+            }
+            Err(PolicyError::Refused(_)) => Fate::Unpriced("out_of_range"),
+            Err(_) => Fate::Unpriced("release_not_loaded"),
+        },
+    };
+    Ok(Understood {
+        intake,
+        outcome,
+        fate,
+    })
+}
+
+/// How a call ended, where it did not end well. Of several, the first that holds.
+fn outcome(intake: &Intake, said: Option<Outcome>, ending: Ending) -> Option<Outcome> {
+    if ending.aborted {
+        return Some(Outcome::ClientAbort);
+    }
+    let failed = intake.finish == Finish::Failed || said == Some(Outcome::UpstreamError);
+    if failed || ending.status.is_some_and(|status| status >= 400) {
+        return Some(Outcome::UpstreamError);
+    }
+    if said.is_some() {
+        return said;
+    }
+    if intake.finish == Finish::Partial {
+        return Some(Outcome::PartialStream);
+    }
+    let event = &intake.event;
+    let zero = !event.pools.is_empty() && event.pools.iter().all(|pool| pool.quantity.is_zero());
+    (zero && event.provider_cost_usd.is_none()).then_some(Outcome::ZeroUsage)
+}
+
+/// What an estimate needs, where the report has it.
+fn request(report: &Report<'_>) -> Option<Request> {
+    let facts = RequestFacts::from_recorded(report.request?).ok()?;
+    Some(Request {
+        body_bytes: facts.body_bytes,
+        max_output_tokens: facts.max_output_tokens,
+    })
+}
+
+/// A call whose answer states no usage.
+fn unstated(report: &Report<'_>, served: Served) -> Intake {
+    let provider = farebox_pricing::provider::normalise(report.provider)
+        .map_or_else(|| report.provider.into(), |id| id.as_ref().into());
+    let request = report.request.map(RequestFacts::from_recorded);
+    let asked = request.and_then(|facts| facts.ok()?.model);
+    Intake {
+        event: UsageEvent {
+            provider,
+            model_asked: report.model.map(Into::into).or(asked),
+            model_served: served.model,
+            service_tier: served.service_tier,
+            region: served.region,
+            feature: report.feature.map(Into::into),
+            pools: Vec::new(),
+            provider_cost_usd: None,
+        },
+        response_id: served.response_id,
+        raw_usage: None,
+        unknown_fields: Vec::new(),
+        finish: Finish::Partial,
+    }
+}
