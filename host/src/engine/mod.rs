@@ -6,6 +6,7 @@
 //! - `sandbox`: one wasmtime engine per limit class, with the clock that stops endless loops.
 //! - [`admission`]: bytes → a component that may be loaded, or a typed reason why not.
 //! - `digests`: a map by what is already a digest.
+//! - [`package`]: a component with its book in one file.
 //! - `compiled`: compiled components on disk, so that a restart compiles nothing.
 //! - `release`: a component and a book that belong together, ready to be instantiated.
 //! - `instance`: one sandbox with its book loaded. After any fault it is thrown away.
@@ -17,6 +18,7 @@ mod digests;
 mod fault;
 mod instance;
 pub mod limits;
+pub mod package;
 mod release;
 mod sandbox;
 mod v1_0_0;

@@ -90,7 +90,7 @@ impl Rate {
             .transpose()?;
         let component = self.policy.as_deref().map(failure::read).transpose()?;
         Offline::open(
-            component,
+            component.as_deref(),
             book.map(|compiled| compiled.canonical),
             config::user_cache_dir(),
         )
