@@ -280,7 +280,7 @@ fn is_promise(line: &str) -> bool {
         .unwrap_or_default()
         .trim();
     line.starts_with('|')
-        && cell.starts_with(['L', 'P', 'T', 'E', 'H'])
+        && cell.starts_with(['L', 'P', 'T', 'E', 'R', 'H'])
         && cell.len() > 1
         && cell.chars().skip(1).all(|c| c.is_ascii_digit())
 }

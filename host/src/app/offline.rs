@@ -3,9 +3,11 @@
 
 use super::{server, shipped};
 use crate::clock::SystemClock;
+use crate::engine::package::{Package, PackageError};
 use crate::engine::{Engine, LoadError, StartError};
 use crate::service::policy::{PolicyEngine, PolicyError, Priced, ReleaseId};
 use crate::service::time::Clock;
+use farebox_pricing::book::Book;
 use farebox_pricing::event::{Facts, UsageEvent};
 use std::path::PathBuf;
 
@@ -22,6 +24,9 @@ pub enum OfflineError {
     /// The sandbox cannot start.
     #[error("the policy engine cannot start")]
     Start(#[from] StartError),
+    /// The policy's file cannot be read.
+    #[error("the policy's file cannot be taken apart")]
+    Package(#[from] PackageError),
     /// The component or the book is not taken.
     #[error("the release cannot be loaded")]
     Load(#[from] LoadError),
@@ -31,17 +36,22 @@ pub enum OfflineError {
 }
 
 impl Offline {
-    /// Opens a component with a canonical book; absent: the shipped ones. Compiled code is kept in
-    /// `cache_dir`.
+    /// Opens a policy with a canonical book; absent: the book that the policy's file carries, else
+    /// the shipped ones. Compiled code is kept in `cache_dir`.
     ///
     /// # Errors
     /// See [`OfflineError`].
     pub fn open(
-        component: Option<Vec<u8>>,
+        policy: Option<&[u8]>,
         canonical_book: Option<Vec<u8>>,
         cache_dir: PathBuf,
     ) -> Result<Self, OfflineError> {
-        let book = match canonical_book {
+        let package = policy.map(Package::open).transpose()?;
+        let (component, carried) = match &package {
+            Some(package) => (&*package.component, package.book.clone()),
+            None => (shipped::STANDARD_COMPONENT, None),
+        };
+        let book = match canonical_book.or(carried) {
             Some(book) => book,
             None => {
                 shipped::default_book()
@@ -52,7 +62,6 @@ impl Offline {
                     .canonical
             }
         };
-        let component = component.as_deref().unwrap_or(shipped::STANDARD_COMPONENT);
         let (class, trust) = server::class_of(component);
         let engine = Engine::new(cache_dir)?;
         let release = engine.load_release(component, book, class, trust)?;
@@ -66,6 +75,14 @@ impl Offline {
     /// The release that prices.
     pub const fn release(&self) -> ReleaseId {
         self.release
+    }
+
+    /// The book that prices, decoded as a whole.
+    ///
+    /// # Errors
+    /// See [`PolicyError`].
+    pub fn book(&self) -> Result<Book, PolicyError> {
+        self.engine.book(&self.release)
     }
 
     /// The engine, for more than one call at a time.

@@ -6,6 +6,7 @@ use super::{settler, shipped};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::limits::{LimitClass, Trust};
+use crate::engine::package::{Package, PackageError};
 use crate::engine::{self, Engine, LoadError};
 use crate::http::{self, Limits};
 use crate::service::breaker::BreakerRule;
@@ -23,6 +24,7 @@ use crate::store::{OpenError, SqliteStore, StoreOptions};
 use farebox_book::Format;
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::ids::CommodityId;
+use farebox_pricing::canonical::BookView;
 use farebox_pricing::money::Peg;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -43,6 +45,15 @@ pub enum StartError {
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// The configured policy is not a file of WebAssembly.
+    #[error("the policy `{}` cannot be read", path.display())]
+    Package {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: PackageError,
     },
     /// The price book has errors.
     #[error("the price book{} has {count} errors; the first: {first}", named(path))]
@@ -239,25 +250,35 @@ impl RunningApp {
 struct Release {
     component: Arc<[u8]>,
     book: Vec<u8>,
-    book_source: Arc<[u8]>,
+    book_source: Option<Arc<[u8]>>,
     name: Box<str>,
 }
 
 impl Release {
     fn of(config: &Config) -> Result<Self, StartError> {
-        let component: Arc<[u8]> = match &config.policy {
-            Some(path) => read(path)?.into(),
-            None => shipped::STANDARD_COMPONENT.into(),
+        let package = match &config.policy {
+            Some(path) => Package::open(&read(path)?).map_err(|source| StartError::Package {
+                path: path.clone(),
+                source,
+            })?,
+            None => Package {
+                component: shipped::STANDARD_COMPONENT.to_vec(),
+                ..Package::default()
+            },
         };
-        let (source, format) = match &config.price_book {
-            Some(path) => {
-                let format = match path.extension().and_then(|extension| extension.to_str()) {
-                    Some("json") => Format::Json,
-                    _ => Format::Toml,
-                };
-                (text(path)?, format)
+        let component: Arc<[u8]> = package.component.into();
+        let (source, format) = match (&config.price_book, package.book) {
+            (Some(path), _) => (text(path)?, Format::of_file_name(&path.to_string_lossy())),
+            (None, Some(book)) => {
+                let name = BookView::open(book.clone()).map(|book| book.terms().name.clone());
+                return Ok(Self {
+                    component,
+                    name: name.map_err(LoadError::from)?,
+                    book,
+                    book_source: package.book_source.map(Into::into),
+                });
             }
-            None => (shipped::DEFAULT_BOOK.to_owned(), Format::Toml),
+            (None, None) => (shipped::DEFAULT_BOOK.to_owned(), Format::Toml),
         };
         let compiled =
             farebox_book::compile(&source, format).map_err(|errors| StartError::Book {
@@ -269,7 +290,7 @@ impl Release {
             component,
             name: compiled.book.name.clone(),
             book: compiled.canonical,
-            book_source: source.into_bytes().into(),
+            book_source: Some(source.into_bytes().into()),
         })
     }
 
@@ -344,7 +365,7 @@ impl Admin<'_> {
         let parts = ReleaseParts {
             component: release.component,
             book: release.book.into(),
-            book_source: Some(release.book_source),
+            book_source: release.book_source,
         };
         let write = DirectoryWrite::AdmitRelease {
             release: record,

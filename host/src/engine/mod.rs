@@ -6,6 +6,7 @@
 //! - `sandbox`: one wasmtime engine per limit class, with the clock that stops endless loops.
 //! - [`admission`]: bytes → a component that may be loaded, or a typed reason why not.
 //! - `digests`: a map by what is already a digest.
+//! - [`package`]: a component with its book in one file.
 //! - `compiled`: compiled components on disk, so that a restart compiles nothing.
 //! - `release`: a component and a book that belong together, ready to be instantiated.
 //! - `instance`: one sandbox with its book loaded. After any fault it is thrown away.
@@ -17,6 +18,7 @@ mod digests;
 mod fault;
 mod instance;
 pub mod limits;
+pub mod package;
 mod release;
 mod sandbox;
 mod v1_0_0;
@@ -29,6 +31,7 @@ use admission::AdmissionError;
 use compiled::CompiledCache;
 use digests::ByDigest;
 use farebox_pricing::answer::{Quote, Rating, Refusal};
+use farebox_pricing::book::Book;
 use farebox_pricing::canonical::{BookView, CanonicalError};
 use farebox_pricing::card::{FeatureFloor, RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
@@ -146,6 +149,15 @@ impl Engine {
     /// See [`PolicyError`].
     pub fn describe(&self, release: &ReleaseId) -> Result<Description, PolicyError> {
         Self::call(&self.release(release)?, 1, Instance::describe)
+    }
+
+    /// The book of a release, decoded as a whole: for people, not for pricing.
+    ///
+    /// # Errors
+    /// [`PolicyError::NotLoaded`]; [`Fault::Malformed`] where the bytes are damaged.
+    pub fn book(&self, release: &ReleaseId) -> Result<Book, PolicyError> {
+        let book = self.release(release)?.book.to_book();
+        book.map_err(|error| PolicyError::Fault(Fault::Malformed(error.to_string())))
     }
 
     /// Calls that ended in a policy fault since start, by release.

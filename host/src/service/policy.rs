@@ -11,6 +11,8 @@ use farebox_pricing::failure::{self, Outcome, Settlement};
 use farebox_pricing::money::Rounding;
 use farebox_pricing::rating::Count;
 use rust_decimal::Decimal;
+use sha2::{Digest as _, Sha256};
+use std::fmt;
 use std::sync::Arc;
 
 /// SHA-256 of a component's bytes, or of a canonical book's.
@@ -24,6 +26,25 @@ pub struct ReleaseId {
     pub component: Digest,
     /// Digest of the canonical book.
     pub book: Digest,
+}
+
+/// The text that names a release: `rel_`, and in hexadecimal the SHA-256 of the component's digest
+/// followed by the book's. Whoever has the two can make it, and nobody can make two that share it.
+impl fmt::Display for ReleaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("rel_")?;
+        f.write_str(&hex::encode(self.address().0))
+    }
+}
+
+impl ReleaseId {
+    /// The digest of both: one content address.
+    pub fn address(&self) -> Digest {
+        let mut hash = Sha256::new();
+        hash.update(self.component.0);
+        hash.update(self.book.0);
+        Digest(hash.finalize().into())
+    }
 }
 
 /// A checked price.

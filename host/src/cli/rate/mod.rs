@@ -79,8 +79,9 @@ impl Rate {
         let peg = Peg::new(self.credit_usd).ok_or_else(|| {
             Failure::Usage(format!("`--credit-usd {}` is not a peg: above 0, at most 1000000, at most nine decimal places", self.credit_usd))
         })?;
-        let (offline, book) = self.open()?;
-        let book = book.filter(|_| self.explain);
+        let offline = self.open()?;
+        let book = self.explain.then(|| offline.book()).transpose();
+        let book = book.map_err(|error| Failure::unavailable("cannot read the book", error))?;
         let mut input = self.input()?;
         let mut line = Vec::new();
         loop {
@@ -95,24 +96,19 @@ impl Rate {
         }
     }
 
-    fn open(&self) -> Result<(Offline, Option<Book>), Failure> {
+    fn open(&self) -> Result<Offline, Failure> {
         let book = self
             .price_book
             .as_deref()
             .map(price_book::load)
             .transpose()?;
         let component = self.policy.as_deref().map(failure::read).transpose()?;
-        let (canonical, plain) = match book {
-            Some(compiled) => (Some(compiled.canonical), Some(compiled.book)),
-            None if self.explain => match shipped::default_book() {
-                Ok(compiled) => (Some(compiled.canonical), Some(compiled.book)),
-                Err(_) => (None, None),
-            },
-            None => (None, None),
-        };
-        let offline = Offline::open(component, canonical, config::user_cache_dir())
-            .map_err(|error| Failure::unavailable("cannot load the policy", error))?;
-        Ok((offline, plain))
+        Offline::open(
+            component.as_deref(),
+            book.map(|compiled| compiled.canonical),
+            config::user_cache_dir(),
+        )
+        .map_err(|error| Failure::unavailable("cannot load the policy", error))
     }
 
     fn input(&self) -> Result<Box<dyn BufRead>, Failure> {

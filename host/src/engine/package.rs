@@ -1,0 +1,251 @@
+//! A release as one file: a component that carries its canonical book, so that what is reviewed,
+//! signed, copied and kept in git is a single `.wasm`.
+//!
+//! The book stands in the custom section `farebox:book`, the text it was compiled from in
+//! `farebox:book-source`, both at the end of the component and both behind the SHA-256 of what
+//! follows: a custom section means nothing to WebAssembly, so nothing else would notice damage. The
+//! digests of a release are of the component *without* these sections and of the book alone: the
+//! same component under two books is compiled once, and one file or two name the same release.
+//! Must not know what a book says, nor whether the component is a policy.
+
+use sha2::{Digest as _, Sha256};
+use wasm_encoder::{ComponentSection as _, CustomSection};
+use wasmparser::{Chunk, Parser, Payload};
+
+/// The section that holds the canonical book.
+pub const BOOK_SECTION: &str = "farebox:book";
+
+/// The section that holds the book as people wrote it.
+pub const SOURCE_SECTION: &str = "farebox:book-source";
+
+const SEAL_BYTES: usize = 32;
+
+/// A file of WebAssembly, taken apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Package {
+    /// The component without Farebox's sections.
+    pub component: Vec<u8>,
+    /// The canonical book it carries.
+    pub book: Option<Vec<u8>>,
+    /// The book as people wrote it.
+    pub book_source: Option<Vec<u8>>,
+}
+
+/// Why a file cannot be taken apart.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PackageError {
+    /// Not WebAssembly at all.
+    #[error("this is not WebAssembly: a component begins with the bytes `00 61 73 6d`")]
+    NotWasm,
+    /// Cut off, or damaged.
+    #[error("this is not a valid component: cut off or damaged at byte {at}: {reason}")]
+    Damaged {
+        /// Where, from 0.
+        at: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A section of Farebox's stands twice.
+    #[error("the section `{0}` stands twice")]
+    SectionTwice(&'static str),
+    /// A section of Farebox's is not what was written.
+    #[error("the section `{0}` is damaged: its content does not match its digest")]
+    SectionDamaged(&'static str),
+}
+
+impl Package {
+    /// Takes a file apart. A file without the sections is a component alone.
+    ///
+    /// # Errors
+    /// See [`PackageError`].
+    pub fn open(file: &[u8]) -> Result<Self, PackageError> {
+        if !file.starts_with(b"\0asm") {
+            return Err(PackageError::NotWasm);
+        }
+        let mut package = Self {
+            component: Vec::with_capacity(file.len()),
+            ..Self::default()
+        };
+        let mut parser = Parser::new(0);
+        let mut rest = file;
+        loop {
+            let parsed = parser.parse(rest, true);
+            let (mut consumed, payload) = match parsed.map_err(damaged)? {
+                Chunk::Parsed { consumed, payload } => (consumed, payload),
+                Chunk::NeedMoreData(_) => return Err(cut_off(file.len())),
+            };
+            let mut own = false;
+            let mut ended = false;
+            match payload {
+                Payload::CustomSection(section) => {
+                    own = package.keep(section.name(), section.data())?;
+                }
+                // What is inside does not concern us: the section goes as a whole, and the parser
+                // stands after it already.
+                Payload::ModuleSection {
+                    unchecked_range, ..
+                }
+                | Payload::ComponentSection {
+                    unchecked_range, ..
+                } => {
+                    let inside = unchecked_range.end.saturating_sub(unchecked_range.start);
+                    consumed =
+                        consumed.saturating_add(usize::try_from(inside).unwrap_or(usize::MAX));
+                }
+                Payload::CodeSectionStart { size, .. } => {
+                    parser.skip_section();
+                    consumed = consumed.saturating_add(usize::try_from(size).unwrap_or(usize::MAX));
+                }
+                Payload::End(_) => ended = true,
+                _ => {}
+            }
+            let (section, after) = rest
+                .split_at_checked(consumed)
+                .ok_or_else(|| cut_off(file.len()))?;
+            if !own {
+                package.component.extend_from_slice(section);
+            }
+            rest = after;
+            if ended {
+                return Ok(package);
+            }
+        }
+    }
+
+    /// Keeps the content of a section of Farebox's; whether it was one.
+    fn keep(&mut self, name: &str, data: &[u8]) -> Result<bool, PackageError> {
+        let (name, place) = match name {
+            BOOK_SECTION => (BOOK_SECTION, &mut self.book),
+            SOURCE_SECTION => (SOURCE_SECTION, &mut self.book_source),
+            _ => return Ok(false),
+        };
+        let content = data
+            .split_at_checked(SEAL_BYTES)
+            .filter(|(seal, content)| *seal == Sha256::digest(content).as_slice())
+            .map(|(_, content)| content)
+            .ok_or(PackageError::SectionDamaged(name))?;
+        if place.replace(content.to_vec()).is_some() {
+            return Err(PackageError::SectionTwice(name));
+        }
+        Ok(true)
+    }
+
+    /// The one file. Equal packages make equal bytes.
+    pub fn to_file(&self) -> Vec<u8> {
+        let mut file = self.component.clone();
+        for (name, content) in [
+            (BOOK_SECTION, &self.book),
+            (SOURCE_SECTION, &self.book_source),
+        ] {
+            if let Some(content) = content {
+                let sealed = [Sha256::digest(content).as_slice(), content].concat();
+                CustomSection {
+                    name: name.into(),
+                    data: sealed.into(),
+                }
+                .append_to_component(&mut file);
+            }
+        }
+        file
+    }
+}
+
+fn damaged(error: wasmparser::BinaryReaderError) -> PackageError {
+    PackageError::Damaged {
+        at: error.offset(),
+        reason: error.message().to_owned(),
+    }
+}
+
+fn cut_off(at: usize) -> PackageError {
+    PackageError::Damaged {
+        at: at as u64,
+        reason: "it ends in the middle of a section".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn component() -> Vec<u8> {
+        // A nested module with a custom section of our name: not ours, it is the guest's own.
+        wat::parse_str(
+            r#"(component
+                (core module (func (export "f")) (@custom "farebox:book" "inner"))
+                (component (core module))
+                (@custom "producers" "someone"))"#,
+        )
+        .unwrap()
+    }
+
+    fn packed() -> Package {
+        Package {
+            component: component(),
+            book: Some(b"FBBOOK...".to_vec()),
+            book_source: Some(b"# why\nname = \"x\"".to_vec()),
+        }
+    }
+
+    #[test]
+    fn a_package_comes_back_as_it_went_in() {
+        let file = packed().to_file();
+        assert_eq!(Package::open(&file).unwrap(), packed());
+        assert_eq!(Package::open(&file).unwrap().to_file(), file);
+        let alone = Package::open(&component()).unwrap();
+        assert_eq!(alone.component, component());
+        assert_eq!((alone.book, alone.book_source), (None, None));
+    }
+
+    #[test]
+    fn the_sections_are_found_wherever_they_stand() {
+        let file = packed().to_file();
+        // The sections moved to right after the preamble.
+        let component = component();
+        let (preamble, body) = component.split_at(8);
+        let moved = [preamble, &file[component.len()..], body].concat();
+        assert_eq!(Package::open(&moved).unwrap(), packed());
+    }
+
+    #[test]
+    fn a_file_that_is_cut_anywhere_is_refused_or_lacks_whole_sections() {
+        let file = packed().to_file();
+        for length in 0..file.len() {
+            match Package::open(&file[..length]) {
+                Err(PackageError::NotWasm) => assert!(length < 4),
+                Err(_) => {}
+                // A cut between sections leaves a shorter file that is whole.
+                Ok(shorter) => assert!(shorter.book_source.is_none(), "{length}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_in_a_section_is_found() {
+        let whole = packed();
+        let file = whole.to_file();
+        let start = whole.component.len();
+        for at in start..file.len() {
+            let mut flipped = file.clone();
+            flipped[at] ^= 1;
+            match Package::open(&flipped) {
+                Err(_) => {}
+                // A name or a size that says otherwise: then the book is not there, never another.
+                Ok(other) => assert!(
+                    other.book.is_none() || other.book == whole.book,
+                    "byte {at}"
+                ),
+            }
+        }
+    }
+
+    #[test]
+    fn a_section_that_stands_twice_is_refused() {
+        let file = packed().to_file();
+        let twice = [&file[..], &file[component().len()..]].concat();
+        assert_eq!(
+            Package::open(&twice),
+            Err(PackageError::SectionTwice(BOOK_SECTION))
+        );
+    }
+}

@@ -1,0 +1,143 @@
+//! `farebox policy build` and `inspect` as a shell sees them: a release travels as one file.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking; the lint's own exemption stops at its functions"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const BOOK: &str = "# Why input costs two: the supplier's November letter.\n\
+    name = \"one-file\"\nas_of = \"2026-11-21\"\n[[models]]\nprovider = \"openai\"\nmodel = \"gpt\"\n\
+    per_million = { input = \"2\", output = \"8\" }\n";
+
+const CALL: &str = r#"{"provider":"openai","model":"gpt","usage":{"input":1000,"output":100}}"#;
+
+struct Bench {
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("book.toml"), BOOK).unwrap();
+        std::fs::write(folder.path().join("call.jsonl"), CALL).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn farebox(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_farebox"))
+            .args(args)
+            .current_dir(self.folder.path())
+            .env(
+                "XDG_CACHE_HOME",
+                Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"),
+            )
+            .output()
+            .unwrap()
+    }
+
+    /// What a command that works prints.
+    #[track_caller]
+    fn done(&self, args: &[&str]) -> String {
+        let output = self.farebox(args);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// What a command that finds something wrong says.
+    #[track_caller]
+    fn found(&self, args: &[&str]) -> String {
+        let output = self.farebox(args);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), "");
+        text(&output.stderr)
+    }
+
+    fn build(&self, out: &str) -> String {
+        self.done(&["policy", "build", "--book", "book.toml", "-o", out])
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn one_file_holds_rules_and_book_and_prices_as_both_do() {
+    let bench = Bench::new();
+    let built = bench.build("a.wasm");
+    assert!(
+        built.contains("one-file (as of 2026-11-21), in the file, with its text"),
+        "{built}"
+    );
+    let by_parts = bench.done(&["rate", "--price-book", "book.toml", "call.jsonl"]);
+    let by_file = bench.done(&["rate", "--policy", "a.wasm", "call.jsonl"]);
+    assert_eq!(by_file, by_parts);
+    assert!(by_file.contains(r#""price_usd":"0.0028""#), "{by_file}");
+    let inspected = bench.done(&["policy", "inspect", "a.wasm"]);
+    assert_eq!(built, format!("{inspected}wrote      a.wasm\n"));
+    assert!(inspected.contains("\nrelease    rel_"), "{inspected}");
+}
+
+#[test]
+fn equal_input_makes_equal_bytes_and_a_result_can_be_given_another_book() {
+    let bench = Bench::new();
+    let first = bench.build("a.wasm");
+    let release = |shown: &str| {
+        let line = shown.lines().find(|line| line.starts_with("release"));
+        line.unwrap().to_owned()
+    };
+    bench.build("b.wasm");
+    let bytes = |name: &str| std::fs::read(bench.path(name)).unwrap();
+    assert_eq!(bytes("a.wasm"), bytes("b.wasm"));
+    // A comment is no price: another file, the same release.
+    std::fs::write(bench.path("book.toml"), format!("# reviewed\n{BOOK}")).unwrap();
+    let commented = bench.build("b.wasm");
+    assert_ne!(bytes("a.wasm"), bytes("b.wasm"));
+    assert_eq!(release(&first), release(&commented));
+    std::fs::write(bench.path("book.toml"), BOOK.replace("\"2\"", "\"3\"")).unwrap();
+    let again = bench.done(&[
+        "policy",
+        "build",
+        "a.wasm",
+        "--book",
+        "book.toml",
+        "-o",
+        "c.wasm",
+    ]);
+    assert_ne!(release(&first), release(&again));
+    let priced = bench.done(&["rate", "--policy", "c.wasm", "call.jsonl"]);
+    assert!(priced.contains(r#""price_usd":"0.0038""#), "{priced}");
+}
+
+#[test]
+fn a_file_that_is_cut_off_or_damaged_is_refused_by_name() {
+    let bench = Bench::new();
+    bench.build("a.wasm");
+    let whole = std::fs::read(bench.path("a.wasm")).unwrap();
+    let write = |bytes: &[u8]| std::fs::write(bench.path("bad.wasm"), bytes).unwrap();
+    write(&whole[..whole.len() - 1]);
+    let told = bench.found(&["policy", "inspect", "bad.wasm"]);
+    assert!(
+        told.contains("bad.wasm: this is not a valid component: cut off or damaged at byte"),
+        "{told}"
+    );
+    let at = whole.windows(6).position(|six| six == b"FBBOOK").unwrap();
+    let mut flipped = whole.clone();
+    flipped[at + 40] ^= 1;
+    write(&flipped);
+    let told = bench.found(&["policy", "inspect", "bad.wasm"]);
+    assert!(
+        told.contains("the section `farebox:book` is damaged"),
+        "{told}"
+    );
+    write(b"name = \"not wasm\"");
+    let told = bench.found(&["policy", "inspect", "bad.wasm"]);
+    assert!(told.contains("this is not WebAssembly"), "{told}");
+}
