@@ -23,7 +23,7 @@ fn text(models: &str) -> BookText {
 }
 
 fn compiled(models: &str) -> Compiled {
-    compile(&format!("{HEAD}{models}"), Format::Toml).unwrap_or_else(|errors| panic!("{errors:?}"))
+    compile(&format!("{HEAD}{models}"), Format::Toml).unwrap()
 }
 
 fn model(name: &str, prices: &str) -> String {

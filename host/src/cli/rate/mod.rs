@@ -7,7 +7,6 @@ pub mod output;
 use super::failure::{self, Failure};
 use super::price_book;
 use crate::app::offline::Offline;
-use crate::app::shipped;
 use crate::config::{self, DeploymentOption};
 use crate::service::failures::{Fate, Understood, understand};
 use clap::{Args, ValueEnum};
