@@ -112,6 +112,7 @@ impl Toml {
             self.pair("meter", quoted(&fallback.meter));
             self.pair("base", quoted(&fallback.base));
             self.amount("factor", fallback.factor);
+            self.optional("service_tier", fallback.service_tier.as_deref().map(quoted));
             self.optional("name", fallback.name.as_deref().map(quoted));
         }
         if !book.tier_fallbacks.is_empty() {

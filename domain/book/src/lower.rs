@@ -63,7 +63,8 @@ pub(crate) fn lower(text: &BookText, problems: &mut Problems<'_>) -> (Book, Vec<
         name: source.name.as_str().into(),
         version: source.version.as_str().into(),
     });
-    let mut models = models::lower(&text.models, problems);
+    let meter_fallbacks = rules::meter_fallbacks(text, problems);
+    let mut models = models::lower(&text.models, &meter_fallbacks, problems);
     let notes = overrides::apply(&text.overrides, &mut models, problems);
     routes::apply(text, &mut models, problems);
     let places = rules::places(text, problems);
@@ -78,7 +79,7 @@ pub(crate) fn lower(text: &BookText, problems: &mut Problems<'_>) -> (Book, Vec<
             Some(RoundingText::TowardZero) => Rounding::TowardZero,
         },
         models,
-        meter_fallbacks: rules::meter_fallbacks(text, problems),
+        meter_fallbacks,
         tier_fallbacks: rules::tier_fallbacks(text, problems),
         charge_rules: rules::charge_rules(text, &places, &own_key_cap, problems),
         minimums: rules::minimums(&places, problems),

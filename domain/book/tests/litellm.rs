@@ -128,7 +128,7 @@ per_million = { input = "3", cache_read = "0.3", output = "15" }
 per_unit = { request = "0.01" }
 [[models.tiers]]
 name = "batch"
-per_million = { input = "1.5", cache_read = "0.15", output = "7.5" }"#,
+per_million = { input = "1.5", output = "7.5" }"#,
     );
     check(
         &e(

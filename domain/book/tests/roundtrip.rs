@@ -510,6 +510,7 @@ fn books() -> impl Strategy<Value = BookText> {
                         meter: "reasoning".into(),
                         base: "output".into(),
                         factor,
+                        service_tier: factor.map(|_| "flex".to_owned()),
                         name: factor.map(|_| "a rule".to_owned()),
                     })
                     .collect()

@@ -221,6 +221,10 @@ pub struct Rate {
 /// "A table without a rate for `meter` uses `factor` × the rate of `base`."
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeterFallback {
+    /// Only in tables of this service tier, and there before the standard rate of `meter`: what a
+    /// tier says of `base` says more about it than what holds outside of the tier. Absent: wherever
+    /// no table has a rate for `meter`.
+    pub service_tier: Option<Box<str>>,
     /// The meter without a rate.
     pub meter: Meter,
     /// The meter whose rate is used.

@@ -435,15 +435,15 @@ pub fn book() -> impl Strategy<Value = Book> {
         terms::sale(losses).prop_flat_map(move |sale| {
             let cap = cap.clone();
             let name = of(text(&["rule", "other rule"]));
-            let fallback =
-                (meter(), meter(), factor(), name).prop_map(|(meter, base, factor, name)| {
-                    MeterFallback {
-                        meter,
-                        base,
-                        factor,
-                        name,
-                    }
-                });
+            let fallback = (of(select(&TIERS[..])), meter(), meter(), factor(), name).prop_map(
+                |(tier, meter, base, factor, name)| MeterFallback {
+                    service_tier: tier.map(Into::into),
+                    meter,
+                    base,
+                    factor,
+                    name,
+                },
+            );
             let minimum = (scope(), price()).prop_map(|(scope, usd)| Minimum {
                 name: "least".into(),
                 scope,

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 /// Every id that has a row of its own, sorted.
-const CANONICAL: [&str; 82] = [
+const CANONICAL: [&str; 83] = [
     "ai21",
     "aihubmix",
     "aiml",
@@ -23,6 +23,7 @@ const CANONICAL: [&str; 82] = [
     "azure_ai",
     "baseten",
     "bedrock",
+    "bedrock_mantle",
     "black_forest_labs",
     "cerebras",
     "chatgpt",
@@ -93,7 +94,7 @@ const CANONICAL: [&str; 82] = [
 ];
 
 /// What else a provider is called, sorted by that name.
-const ALIASES: [(&str, &str); 78] = [
+const ALIASES: [(&str, &str); 77] = [
     ("amazon", "bedrock"),
     ("amazon-bedrock", "bedrock"),
     ("amazon_bedrock", "bedrock"),
@@ -109,7 +110,6 @@ const ALIASES: [(&str, &str); 78] = [
     ("azure_openai", "azure"),
     ("azure_text", "azure"),
     ("bedrock_converse", "bedrock"),
-    ("bedrock_mantle", "bedrock"),
     ("cloudflare-workers-ai", "cloudflare"),
     ("codestral", "mistral"),
     ("cohere_chat", "cohere"),

@@ -38,6 +38,14 @@ impl Priced {
         self
     }
 
+    /// Whether tokens are counted that were read from a cache or written to it.
+    pub(super) const fn is_cached(&self) -> bool {
+        matches!(
+            self.meter,
+            Meter::CacheRead | Meter::CacheWrite5m | Meter::CacheWrite1h
+        )
+    }
+
     fn is_tokens(&self) -> bool {
         self.per == Per::Million && self.meter != Meter::Character
     }
@@ -75,9 +83,70 @@ impl Prices {
         standard.map(|(_, above)| *above).collect()
     }
 
-    /// `factor` × the standard price for every kind of token that `tier`, if there is such a tier,
-    /// has no price for.
-    pub(super) fn derive_missing(&mut self, tier: &str, factor: Decimal) {
+    /// Whether both price alike what both have a price for.
+    pub(super) fn agrees_with(&self, other: &Self) -> bool {
+        self.0.iter().all(|(cell, rates)| {
+            let theirs = other.0.get(cell);
+            let differs = |(priced, amount): (&Priced, &Amount)| {
+                let their_amount = theirs.and_then(|theirs| theirs.get(priced));
+                their_amount.is_some_and(|theirs| theirs != amount)
+            };
+            !rates.iter().any(differs)
+        })
+    }
+
+    /// Takes the prices that only `other` has.
+    pub(super) fn fill_from(&mut self, other: &Self) {
+        for (cell, rates) in &other.0 {
+            for (priced, amount) in rates {
+                self.set(cell.clone(), priced.clone(), *amount);
+            }
+        }
+    }
+
+    /// Puts what a variant of the standard prices states beside them, as the tier `tier`. It
+    /// replaces the prices that it states and keeps the rest: those of cached tokens are written
+    /// down, because a tier's own prices would speak for them, and all of them where it states
+    /// nothing.
+    pub(super) fn put_variant(&mut self, tier: &str, variant: &Self) {
+        let tier = Some(tier.to_owned());
+        let states_nothing = variant.is_empty();
+        for above in self.standard_contexts() {
+            let standard = self.0.get(&(None, above)).cloned().unwrap_or_default();
+            let stated = |priced: &Priced| {
+                let cells = [(None, above), (None, None)];
+                let mut cells = cells.iter().filter_map(|cell| variant.0.get(cell));
+                cells.any(|rates| rates.contains_key(priced))
+            };
+            let kept = standard
+                .into_iter()
+                .filter(|(priced, _)| states_nothing || (priced.is_cached() && !stated(priced)));
+            let kept: BTreeMap<Priced, Amount> = kept.collect();
+            if !kept.is_empty() {
+                self.0
+                    .entry((tier.clone(), above))
+                    .or_default()
+                    .extend(kept);
+            }
+        }
+        for ((_, above), rates) in &variant.0 {
+            let cell = self.0.entry((tier.clone(), *above)).or_default();
+            cell.extend(
+                rates
+                    .iter()
+                    .map(|(priced, amount)| (priced.clone(), *amount)),
+            );
+        }
+    }
+
+    /// `factor` × the standard price for every kind of token that is `wanted` and that `tier`, if
+    /// there is such a tier, has no price for.
+    pub(super) fn derive_missing(
+        &mut self,
+        tier: &str,
+        factor: Decimal,
+        wanted: impl Fn(&Priced) -> bool,
+    ) {
         let tier = Some(tier.to_owned());
         if !self.0.keys().any(|(name, _)| *name == tier) {
             return;
@@ -89,9 +158,27 @@ impl Prices {
             for (priced, amount) in standard {
                 if let Ok(derived) = exact::mul(amount.get(), factor)
                     && priced.is_tokens()
+                    && wanted(&priced)
                 {
                     self.set((tier.clone(), above), priced, Amount::new(derived));
                 }
+            }
+        }
+    }
+
+    /// `factor` × the price of input for tokens read from a cache, where they have no price.
+    pub(super) fn derive_cache_read(&mut self, factor: Decimal) {
+        let (Some(input), Some(cache_read)) = (
+            Priced::new(Meter::Input.name(), Per::Million),
+            Priced::new(Meter::CacheRead.name(), Per::Million),
+        ) else {
+            return;
+        };
+        let cells: Vec<Cell> = self.0.keys().cloned().collect();
+        for cell in cells {
+            let usd = self.0.get(&cell).and_then(|rates| rates.get(&input));
+            if let Some(derived) = usd.and_then(|usd| exact::mul(usd.get(), factor).ok()) {
+                self.set(cell, cache_read.clone(), Amount::new(derived));
             }
         }
     }

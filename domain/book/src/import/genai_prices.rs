@@ -155,9 +155,7 @@ impl Reader<'_> {
             let mut prices = prices.clone();
             for (tier, dated) in &variants {
                 if let Some(variant) = last_holding(dated, day.as_ref()) {
-                    for ((_, above), rates) in &variant.0 {
-                        prices.0.insert((Some(tier.clone()), *above), rates.clone());
-                    }
+                    prices.put_variant(tier, variant);
                 }
             }
             prices.spread_tiers();
@@ -181,8 +179,7 @@ impl Reader<'_> {
         let mut text = ModelText {
             provider: provider.into(),
             model: name.into(),
-            // xAI alone bills the larger context from its threshold on.
-            context_inclusive: provider == "xai",
+            // A tier of this source begins beyond its `start`, whoever's it is.
             ..ModelText::default()
         };
         put_periods(&mut text, periods, &regions);

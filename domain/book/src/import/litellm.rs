@@ -24,6 +24,11 @@ use std::collections::BTreeMap;
 /// The source's name in books.
 pub const SOURCE: &str = "litellm";
 
+/// The provider that reads cached tokens at half the price of input, unless it says otherwise of a
+/// model (docs.fireworks.ai, "Is prompt caching billed differently for serverless models?"). The
+/// file leaves it to LiteLLM's code.
+const FIREWORKS: &str = "fireworks";
+
 /// Reads a whole price file. `version` is the release it was taken from; `as_of` its day,
 /// `YYYY-MM-DD`.
 ///
@@ -48,11 +53,12 @@ pub fn import(text: &str, version: &str, as_of: &str) -> Result<Imported, Import
             continue;
         };
         let place = (draft.provider.clone(), draft.name.clone());
-        match models.get(&place) {
+        match models.get_mut(&place) {
             None => {
                 models.insert(place, draft);
             }
-            Some(first) if first.prices == draft.prices => {}
+            // One of two entries may say more than the other.
+            Some(first) if first.prices.agrees_with(&draft.prices) => first.add(draft),
             Some(_) => report.left_out(key, "name", Reason::NameTaken),
         }
     }
@@ -83,6 +89,23 @@ struct Draft {
     region_factors: Vec<(String, Amount)>,
     hours: Vec<HoursText>,
     allowances: Vec<AllowanceText>,
+}
+
+impl Draft {
+    /// Takes what only `other` says of the same model.
+    fn add(&mut self, other: Self) {
+        self.prices.fill_from(&other.prices);
+        self.max_output_tokens = self.max_output_tokens.or(other.max_output_tokens);
+        if self.region_factors.is_empty() {
+            self.region_factors = other.region_factors;
+        }
+        if self.hours.is_empty() {
+            self.hours = other.hours;
+        }
+        if self.allowances.is_empty() {
+            self.allowances = other.allowances;
+        }
+    }
 }
 
 /// `us-east-1/anthropic.claude-v2` becomes the region `us-east-1` of `anthropic.claude-v2` where
@@ -177,15 +200,20 @@ impl<'a> Reader<'a> {
         for (field, value) in fields {
             self.field(field, value, fields);
         }
-        // "A missing batch rate means half": what LiteLLM charges for a batch.
+        // "A missing batch rate means half": what LiteLLM charges for a batch. Cached tokens have no
+        // such rule: what the file does not state is left to the book's fallbacks.
         let half = Decimal::from_parts(5, 0, 0, false, 1);
-        self.prices.derive_missing("batch", half);
+        let batch = |priced: &Priced| !priced.is_cached();
+        self.prices.derive_missing("batch", half, batch);
+        if provider == FIREWORKS {
+            self.prices.derive_cache_read(half);
+        }
         if let Some(factor) = self.fast_factor {
             self.prices
                 .0
                 .entry((Some("fast".into()), None))
                 .or_default();
-            self.prices.derive_missing("fast", factor.get());
+            self.prices.derive_missing("fast", factor.get(), |_| true);
         }
         if self.prices.is_empty() {
             self.left_out("entry", Reason::NoPrice);

@@ -2,9 +2,10 @@
 
 use super::report::Disagreement;
 use crate::amount::Amount;
-use crate::text::{BookText, Leaf, ModelText, OtherPriceText, PeriodText};
+use crate::text::{BookText, Leaf, ModelText, OtherPriceText, PeriodText, TierText};
 use farebox_pricing::meter::Meter;
 use farebox_pricing::provider;
+use indexmap::IndexMap;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A book made of two.
@@ -254,11 +255,42 @@ fn fill_meters(own: &mut ModelText, other: &ModelText, as_of: &str) -> u64 {
             own.per_unit.entry(meter.clone()).or_insert(*usd);
         }
     }
-    for prices in [&mut own.per_million, &mut own.per_unit] {
-        prices.sort_by(|a, _, b, _| Meter::from_name(a).cmp(&Meter::from_name(b)));
-    }
+    sort_meters(&mut own.per_million);
+    sort_meters(&mut own.per_unit);
     let after = own.per_million.len().saturating_add(own.per_unit.len());
-    u64::try_from(after.saturating_sub(before)).unwrap_or(0)
+    let added = u64::try_from(after.saturating_sub(before)).unwrap_or(0);
+    let tiers = own.tiers.iter_mut().map(|tier| fill_tier(tier, other));
+    tiers.fold(added, u64::saturating_add)
+}
+
+/// The same within a service tier that both have, for prices of tokens that do not depend on the
+/// size of the prompt.
+fn fill_tier(own: &mut TierText, other: &ModelText) -> u64 {
+    let theirs = other.tiers.iter().find(|tier| tier.name == own.name);
+    let Some(theirs) = theirs.filter(|tier| tier.context.is_empty() && own.context.is_empty())
+    else {
+        return 0;
+    };
+    let mut differing = theirs.per_million.iter().filter(|(meter, theirs)| {
+        let own = own.per_million.get(*meter);
+        own.is_some_and(|own| own != *theirs)
+    });
+    if differing.next().is_some() {
+        return 0;
+    }
+    let mut added = 0_u64;
+    for (meter, usd) in &theirs.per_million {
+        if let indexmap::map::Entry::Vacant(free) = own.per_million.entry(meter.clone()) {
+            free.insert(*usd);
+            added = added.saturating_add(1);
+        }
+    }
+    sort_meters(&mut own.per_million);
+    added
+}
+
+fn sort_meters(prices: &mut IndexMap<String, Amount>) {
+    prices.sort_by(|a, _, b, _| Meter::from_name(a).cmp(&Meter::from_name(b)));
 }
 
 /// How many of the model's dated periods have begun by `as_of`. Importers write days, sorted.

@@ -5,18 +5,22 @@ use super::tables::{self, PeriodView};
 use super::values::{any_meter, check_name, moment, window};
 use crate::document::Path;
 use crate::text::{AllowanceText, ModelText};
-use farebox_pricing::book::{Allowance, Model, Period};
+use farebox_pricing::book::{Allowance, MeterFallback, Model, Period};
 use farebox_pricing::provider;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All models, sorted by provider and name.
-pub(super) fn lower(texts: &[ModelText], problems: &mut Problems<'_>) -> Vec<Model> {
+pub(super) fn lower(
+    texts: &[ModelText],
+    fallbacks: &[MeterFallback],
+    problems: &mut Problems<'_>,
+) -> Vec<Model> {
     let list = Path::Field(&Path::Root, "models");
     let mut models = Vec::with_capacity(texts.len());
     let mut places = BTreeMap::new();
     for (number, text) in texts.iter().enumerate() {
         let path = list.index(number);
-        let Some(model) = lower_one(text, &path, problems) else {
+        let Some(model) = lower_one(text, fallbacks, &path, problems) else {
             continue;
         };
         let key = (model.provider.clone(), model.name.clone());
@@ -108,7 +112,12 @@ fn refuse_circles(models: &[(usize, Model)], problems: &mut Problems<'_>) {
     }
 }
 
-fn lower_one(text: &ModelText, path: &Path<'_>, problems: &mut Problems<'_>) -> Option<Model> {
+fn lower_one(
+    text: &ModelText,
+    fallbacks: &[MeterFallback],
+    path: &Path<'_>,
+    problems: &mut Problems<'_>,
+) -> Option<Model> {
     let named = check_name(&text.model, &path.field("model"), problems);
     let Some(provider) = provider::normalise(&text.provider) else {
         problems.note(
@@ -120,7 +129,7 @@ fn lower_one(text: &ModelText, path: &Path<'_>, problems: &mut Problems<'_>) -> 
         );
         return None;
     };
-    let periods = periods(text, path, problems);
+    let periods = periods(text, fallbacks, path, problems);
     let aliases = names(&text.aliases, "aliases", path, problems);
     named.then(|| Model {
         provider: provider.as_ref().into(),
@@ -180,8 +189,13 @@ fn names(
 }
 
 /// The periods of a model: what stands at the model itself, then each dated one.
-fn periods(text: &ModelText, path: &Path<'_>, problems: &mut Problems<'_>) -> Vec<Period> {
-    let base = PeriodView::of_model(text);
+fn periods(
+    text: &ModelText,
+    fallbacks: &[MeterFallback],
+    path: &Path<'_>,
+    problems: &mut Problems<'_>,
+) -> Vec<Period> {
+    let base = PeriodView::of_model(text, fallbacks);
     let list = path.field("periods");
     let mut dated = Vec::with_capacity(text.periods.len());
     for (number, period) in text.periods.iter().enumerate() {
@@ -193,7 +207,7 @@ fn periods(text: &ModelText, path: &Path<'_>, problems: &mut Problems<'_>) -> Ve
         let valid_from_ms = read("valid_from", &period.valid_from);
         let valid_to_ms = read("valid_to", &period.valid_to);
         let known_since_ms = read("known_since", &period.known_since);
-        let tables = tables::lower(&PeriodView::of_period(period), &place, problems);
+        let tables = tables::lower(&PeriodView::of_period(period, fallbacks), &place, problems);
         let allowances = allowances(&period.allowances, &place, problems);
         let period = Period {
             valid_from_ms,

@@ -21,16 +21,19 @@ use std::borrow::Cow;
 
 /// The fallbacks of a book that lists none: a rate that a provider does not list apart is that of
 /// the meter it is a part of.
-const STANDARD_FALLBACKS: [(Meter, Meter); 9] = [
-    (Meter::CacheRead, Meter::Input),
-    (Meter::CacheWrite5m, Meter::Input),
-    (Meter::CacheWrite1h, Meter::CacheWrite5m),
-    (Meter::CacheWrite1h, Meter::Input),
-    (Meter::Reasoning, Meter::Output),
-    (Meter::InputAudio, Meter::Input),
-    (Meter::OutputAudio, Meter::Output),
-    (Meter::InputImage, Meter::Input),
-    (Meter::InputVideo, Meter::Input),
+const STANDARD_FALLBACKS: [(Option<&str>, Meter, Meter); 10] = [
+    // A discount for cached tokens that a batch's prices do not state is not assumed: the standard
+    // one may be below it.
+    (Some("batch"), Meter::CacheRead, Meter::Input),
+    (None, Meter::CacheRead, Meter::Input),
+    (None, Meter::CacheWrite5m, Meter::Input),
+    (None, Meter::CacheWrite1h, Meter::CacheWrite5m),
+    (None, Meter::CacheWrite1h, Meter::Input),
+    (None, Meter::Reasoning, Meter::Output),
+    (None, Meter::InputAudio, Meter::Input),
+    (None, Meter::OutputAudio, Meter::Output),
+    (None, Meter::InputImage, Meter::Input),
+    (None, Meter::InputVideo, Meter::Input),
 ];
 
 const ROOT: Path<'static> = Path::Root;
@@ -407,7 +410,8 @@ pub(super) fn meter_fallbacks(text: &BookText, problems: &mut Problems<'_>) -> V
     let Some(texts) = &text.meter_fallbacks else {
         let standard = STANDARD_FALLBACKS
             .into_iter()
-            .map(|(meter, base)| MeterFallback {
+            .map(|(service_tier, meter, base)| MeterFallback {
+                service_tier: service_tier.map(Into::into),
                 meter,
                 base,
                 factor: Decimal::ONE,
@@ -423,11 +427,15 @@ pub(super) fn meter_fallbacks(text: &BookText, problems: &mut Problems<'_>) -> V
         let base = any_meter(&fallback.base, &path.field("base"), problems);
         let factor = fallback.factor.unwrap_or(Amount::new(Decimal::ONE));
         let factor = positive(factor, &path.field("factor"), problems);
+        if let Some(tier) = &fallback.service_tier {
+            check_tier(tier, &path.field("service_tier"), problems);
+        }
         if let Some(name) = &fallback.name {
             check_name(name, &path.field("name"), problems);
         }
         if let (Some(meter), Some(base)) = (meter, base) {
             fallbacks.push(MeterFallback {
+                service_tier: fallback.service_tier.as_deref().map(Into::into),
                 meter,
                 base,
                 factor,

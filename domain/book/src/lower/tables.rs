@@ -5,6 +5,8 @@
 //! tier within a region: from the same tier anywhere, else from the region's standard cell). A
 //! context price that a tier or region does not have costs the standard price *there*, or its own
 //! price for small prompts if that is dearer: large prompts never become cheaper by an omission.
+//! A meter is left out of a tier where the tier prices the meter that a fallback of the book takes
+//! in its place *in that tier*: the fallback speaks, not the standard price.
 //! Tables of hours are not completed: they stand over the standard table beside them, which is
 //! asked for what they lack.
 
@@ -13,7 +15,7 @@ use super::{Problems, hours};
 use crate::amount::Amount;
 use crate::document::Path;
 use crate::text::{HoursText, Leaf, ModelText, PeriodText, RegionText, TierText, TierView};
-use farebox_pricing::book::{Hours, Rate, RateTable};
+use farebox_pricing::book::{Hours, MeterFallback, Rate, RateTable};
 use farebox_pricing::exact;
 use farebox_pricing::meter::{Attribute, Meter};
 use rust_decimal::Decimal;
@@ -25,24 +27,28 @@ pub(super) struct PeriodView<'a> {
     tiers: &'a [TierText],
     regions: &'a [RegionText],
     hours: &'a [HoursText],
+    /// The book's rules for meters without a rate.
+    fallbacks: &'a [MeterFallback],
 }
 
 impl<'a> PeriodView<'a> {
-    pub(super) fn of_model(text: &'a ModelText) -> Self {
+    pub(super) fn of_model(text: &'a ModelText, fallbacks: &'a [MeterFallback]) -> Self {
         Self {
             standard: text.view(),
             tiers: &text.tiers,
             regions: &text.regions,
             hours: &text.hours,
+            fallbacks,
         }
     }
 
-    pub(super) fn of_period(text: &'a PeriodText) -> Self {
+    pub(super) fn of_period(text: &'a PeriodText, fallbacks: &'a [MeterFallback]) -> Self {
         Self {
             standard: text.view(),
             tiers: &text.tiers,
             regions: &text.regions,
             hours: &text.hours,
+            fallbacks,
         }
     }
 
@@ -54,6 +60,48 @@ impl<'a> PeriodView<'a> {
             && self.regions.is_empty()
             && self.hours.is_empty()
     }
+
+    fn lower_tiers(
+        &self,
+        texts: &'a [TierText],
+        standard: &Contexts,
+        elsewhere: Option<&BTreeMap<&'a str, Contexts>>,
+        path: &Path<'_>,
+        problems: &mut Problems<'_>,
+    ) -> BTreeMap<&'a str, Contexts> {
+        let list = path.field("tiers");
+        let mut tiers = BTreeMap::new();
+        for (number, text) in texts.iter().enumerate() {
+            let place = list.index(number);
+            let name = text.name.as_str();
+            if !check_tier(name, &place.field("name"), problems) {
+                continue;
+            }
+            let under = elsewhere
+                .and_then(|tiers| tiers.get(name))
+                .unwrap_or(standard);
+            let mut under = under.clone();
+            let fallbacks = self.fallbacks.iter().filter(|fallback| {
+                fallback.service_tier.as_deref() == Some(name) && prices_meter(text, &fallback.base)
+            });
+            for fallback in fallbacks {
+                for cell in under.values_mut() {
+                    cell.retain(|(meter, _), _| *meter != fallback.meter);
+                }
+            }
+            let contexts = overlay(&under, &text.view(), &place, problems);
+            if tiers.insert(name, contexts).is_some() {
+                problems.note(&place.field("name"), format!("tier `{name}` stands twice"));
+            }
+        }
+        tiers
+    }
+}
+
+/// Whether the text of a tier has a price for `meter` in small prompts.
+fn prices_meter(text: &TierText, meter: &Meter) -> bool {
+    let name = meter.name();
+    text.per_million.contains_key(name) || text.per_unit.contains_key(name)
 }
 
 pub(super) type Rates = BTreeMap<(Meter, Vec<Attribute>), Decimal>;
@@ -69,7 +117,7 @@ pub(super) fn lower(
     let mut cells: BTreeMap<(Option<&str>, Option<&str>), Contexts> = BTreeMap::new();
     let standard = overlay(&Contexts::new(), &view.standard, path, problems);
     let mut tiers = BTreeMap::new();
-    for (tier, contexts) in lower_tiers(view.tiers, &standard, None, path, problems) {
+    for (tier, contexts) in view.lower_tiers(view.tiers, &standard, None, path, problems) {
         tiers.insert(tier, contexts.clone());
         cells.insert((Some(tier), None), contexts);
     }
@@ -90,7 +138,7 @@ pub(super) fn lower(
         };
         let regional = overlay(&under, &region.view(), &place, problems);
         for (tier, contexts) in
-            lower_tiers(&region.tiers, &regional, Some(&tiers), &place, problems)
+            view.lower_tiers(&region.tiers, &regional, Some(&tiers), &place, problems)
         {
             cells.insert((Some(tier), Some(name)), contexts);
         }
@@ -228,32 +276,6 @@ pub(super) fn is_tokens(meter: &Meter) -> bool {
             meter,
             Meter::Output | Meter::Reasoning | Meter::OutputAudio | Meter::OutputImage
         )
-}
-
-fn lower_tiers<'a>(
-    texts: &'a [TierText],
-    standard: &Contexts,
-    elsewhere: Option<&BTreeMap<&'a str, Contexts>>,
-    path: &Path<'_>,
-    problems: &mut Problems<'_>,
-) -> BTreeMap<&'a str, Contexts> {
-    let list = path.field("tiers");
-    let mut tiers = BTreeMap::new();
-    for (number, text) in texts.iter().enumerate() {
-        let place = list.index(number);
-        let name = text.name.as_str();
-        if !check_tier(name, &place.field("name"), problems) {
-            continue;
-        }
-        let under = elsewhere
-            .and_then(|tiers| tiers.get(name))
-            .unwrap_or(standard);
-        let contexts = overlay(under, &text.view(), &place, problems);
-        if tiers.insert(name, contexts).is_some() {
-            problems.note(&place.field("name"), format!("tier `{name}` stands twice"));
-        }
-    }
-    tiers
 }
 
 /// What `view` prices, laid over `under`.

@@ -17,6 +17,10 @@ pub struct MeterFallbackText {
     /// What it is multiplied by. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub factor: Option<Amount>,
+    /// Only where this service tier has prices of its own, and there before the standard price of
+    /// `meter`. Absent: wherever `meter` has no price at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
     /// The rule's name, as lines show it. Default: `reasoning_as_output`, of the two meters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

@@ -167,7 +167,8 @@ fn check_terms(book: &Book) -> Result<(), EncodeError> {
         let checked = meter(&fallback.meter)
             .and_then(|()| meter(&fallback.base))
             .and_then(|()| amount(fallback.factor))
-            .and_then(|()| fallback.name.as_deref().map_or(Ok(()), name));
+            .and_then(|()| fallback.name.as_deref().map_or(Ok(()), name))
+            .and_then(|()| fallback.service_tier.as_deref().map_or(Ok(()), tier));
         at(
             || format!("fallback of `{}`", fallback.meter.name()),
             checked,

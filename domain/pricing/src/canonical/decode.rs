@@ -61,8 +61,9 @@ fn read_terms(d: &mut Decoder<'_>) -> Read<Book> {
         rounding: Rounding::from_name(d.str()?).ok_or_else(|| malformed("rounding"))?,
         models: Vec::new(),
         meter_fallbacks: list(d, |d| {
-            array(d, 4)?;
+            array(d, 5)?;
             Ok(MeterFallback {
+                service_tier: option(d, text)?,
                 meter: meter(d)?,
                 base: meter(d)?,
                 factor: decimal(d)?,

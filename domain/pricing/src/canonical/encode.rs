@@ -129,7 +129,7 @@ fn write_terms(e: &mut Cbor, book: &Book) -> Written {
     })?;
     e.str(book.rounding.name())?;
     list(e, &book.meter_fallbacks, |e, fallback| {
-        e.array(4)?;
+        e.array(5)?.encode(fallback.service_tier.as_deref())?;
         write_meter(e, &fallback.meter)?;
         write_meter(e, &fallback.base)?;
         write_decimal(e, fallback.factor)?;

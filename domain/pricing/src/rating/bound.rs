@@ -73,15 +73,18 @@ impl<'r, 'b> Reach<'r, 'b> {
         declared: &[Attribute],
     ) -> Result<Option<UnitPrice<'b>>, Refusal> {
         let mut dearest = self.dearest_direct(list, meter, declared, None)?;
+        let fallbacks = || {
+            let all = list.terms.meter_fallbacks.iter();
+            all.filter(|fallback| fallback.meter == *meter)
+        };
+        for fallback in fallbacks().filter(|fallback| fallback.service_tier.is_some()) {
+            let price = self.dearest_direct(list, meter, declared, Some(fallback))?;
+            dearest = dearer(dearest, price);
+        }
         if always_priced(list, meter) {
             return Ok(dearest);
         }
-        for fallback in list
-            .terms
-            .meter_fallbacks
-            .iter()
-            .filter(|f| f.meter == *meter)
-        {
+        for fallback in fallbacks().filter(|fallback| fallback.service_tier.is_none()) {
             let price = self.dearest_direct(list, meter, declared, Some(fallback))?;
             dearest = dearer(dearest, price);
             if always_priced(list, &fallback.base) {
@@ -105,7 +108,11 @@ impl<'r, 'b> Reach<'r, 'b> {
     ) -> Result<Option<UnitPrice<'b>>, Refusal> {
         let factor = fallback.map_or(Decimal::ONE, |fallback| fallback.factor);
         let mut dearest = None;
+        let only = fallback.and_then(|fallback| fallback.service_tier.as_deref());
         for table in list.period.tables.iter().filter(|t| self.reaches(list, t)) {
+            if only.is_some() && table.service_tier.as_deref() != only {
+                continue;
+            }
             // Only standard rates stand in for a tier without tables.
             let tier = self.tier.filter(|_| table.service_tier.is_none());
             let tier_factor = tier.map_or(Decimal::ONE, |tier| tier.factor);

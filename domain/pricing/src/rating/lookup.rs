@@ -321,12 +321,17 @@ impl<'e> Conditions<'e> {
         meter: &Meter,
         attributes: &[Attribute],
     ) -> Option<FoundRate<'b>> {
+        if let Some(tier) = self.service_tier
+            && let Some(found) = self.within_tier(list, tier, meter, attributes)
+        {
+            return Some(found);
+        }
         if let Some(found) = self.direct(list, meter, attributes) {
             return Some(found);
         }
         let mut fallbacks = list.terms.meter_fallbacks.iter();
         fallbacks.find_map(|fallback| {
-            if fallback.meter != *meter {
+            if fallback.meter != *meter || fallback.service_tier.is_some() {
                 return None;
             }
             let found = self.direct(list, &fallback.base, attributes)?;
@@ -335,6 +340,31 @@ impl<'e> Conditions<'e> {
                 ..found
             })
         })
+    }
+
+    /// The rate that the tables of `tier` have for a pool of a meter which has fallbacks of its own
+    /// there.
+    fn within_tier<'b>(
+        &self,
+        list: &PriceList<'b>,
+        tier: &str,
+        meter: &Meter,
+        attributes: &[Attribute],
+    ) -> Option<FoundRate<'b>> {
+        let of_tier = |table: &RateTable| table.service_tier.as_deref() == Some(tier);
+        let fallbacks = list.terms.meter_fallbacks.iter().filter(|fallback| {
+            fallback.service_tier.as_deref() == Some(tier) && fallback.meter == *meter
+        });
+        let mut bases = fallbacks
+            .map(|fallback| (&fallback.base, Some(fallback)))
+            .peekable();
+        bases.peek()?;
+        std::iter::once((meter, None))
+            .chain(bases)
+            .find_map(|(base, fallback)| {
+                let found = self.first(list, base, attributes, of_tier)?;
+                Some(FoundRate { fallback, ..found })
+            })
     }
 
     /// What one unit costs at this rate.
@@ -363,9 +393,23 @@ impl<'e> Conditions<'e> {
         meter: &Meter,
         attributes: &[Attribute],
     ) -> Option<FoundRate<'b>> {
+        self.first(list, meter, attributes, |_| true)
+    }
+
+    /// The rate for the meter itself in the most specific of the tables that hold and that are
+    /// `wanted`.
+    #[inline]
+    fn first<'b>(
+        &self,
+        list: &PriceList<'b>,
+        meter: &Meter,
+        attributes: &[Attribute],
+        wanted: impl Fn(&RateTable) -> bool,
+    ) -> Option<FoundRate<'b>> {
         // Tables are sorted with the absent first, so backwards is from the most specific on.
         let tables = list.period.tables.iter().rev();
-        tables.filter(|table| self.holds(table)).find_map(|table| {
+        let tables = tables.filter(|table| wanted(table) && self.holds(table));
+        tables.into_iter().find_map(|table| {
             Some(FoundRate {
                 table,
                 rate: best_rate(table, meter, attributes)?,

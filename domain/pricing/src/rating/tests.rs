@@ -146,6 +146,7 @@ fn context_tiers_hold_for_the_whole_request_on_the_right_side_of_the_threshold()
     ] {
         book.models[0].context_inclusive = inclusive;
         book.meter_fallbacks = vec![MeterFallback {
+            service_tier: None,
             meter: Meter::CacheRead,
             base: Meter::Input,
             factor: Decimal::ONE,
