@@ -3,7 +3,9 @@
 use super::super::directory::DirectoryError;
 use super::super::migrate::MigrateError;
 use crate::service::ledger::failure::StorageError;
+use crate::service::policy::Digest;
 use farebox_ledger::ids::{BudgetId, ChargeId, EventId, HoldId, OrgId, TransactionId};
+use rust_decimal::Decimal;
 use std::fmt;
 
 /// Why nothing can be verified.
@@ -106,6 +108,28 @@ pub enum Problem {
         budget: BudgetId,
         row_nanos: i64,
         journal_nanos: i128,
+    },
+    #[error("the price book `{}` that receipts name is missing, or not what its digest says", hex::encode(.0.0))]
+    Book(Digest),
+    #[error("rule `{rule}` did not count charge `{charge}` in {period}")]
+    Uncounted {
+        rule: String,
+        period: String,
+        charge: ChargeId,
+    },
+    #[error("rule `{rule}` counts {row} of charge `{charge}` in {period}, its receipt {receipt}")]
+    Counted {
+        rule: String,
+        period: String,
+        charge: ChargeId,
+        row: String,
+        receipt: Decimal,
+    },
+    #[error("rule `{rule}` counts charge `{charge}` in {period}, and no receipt says so")]
+    CountAlone {
+        rule: String,
+        period: String,
+        charge: ChargeId,
     },
     #[error("hold `{0}` is active and over")]
     HoldTwice(HoldId),

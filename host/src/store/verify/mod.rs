@@ -2,7 +2,8 @@
 //!
 //! Reads only, so it runs beside a serving process, on one moment of it. Rows are streamed in the
 //! order of their places, and ids in the order of ids: memory grows with orgs, lots, refunds and
-//! active holds, not with charges, usage events or ended holds. The auditor shares no code with the writer, so one mistake is not made twice.
+//! active holds, not with charges, usage events or ended holds. The auditor shares no code with the
+//! writer, so one mistake is not made twice.
 //!
 //! | invariant | what is proved |
 //! |---|---|
@@ -12,13 +13,15 @@
 //! | L5 | the chain, up to its head and to every exported head; each receipt, usage event and note is the one that was chained |
 //! | L6 | charges, events, refunds count once; every key is there once and leads to an effect |
 //! | L7 | also: no hold is active and over; what is over is found by its id |
-//! | L10 | each price is its receipt's, rounded once, and its lines' sum; with a pricer, priced again |
+//! | L10 | each price is its receipt's, rounded once, and its lines' sum; with a pricer, priced again; the books that receipts name are there |
+//! | T4 | what rules of the book counted is what the receipts say |
 
 mod counts;
 mod finding;
 mod keys;
 mod lists;
 mod rows;
+mod rules;
 
 pub use finding::{Finding, Problem, Report, VerifyError};
 
@@ -171,6 +174,7 @@ impl Audit {
     ) -> Result<(), VerifyError> {
         let mut last: BTreeMap<OrgId, rows::Last> = BTreeMap::new();
         let mut counts = counts::Counts::new(connection)?;
+        let mut rules = rules::Rules::new(connection)?;
         let mut journal = rows::Journal::new(connection);
         while let Some(entry) = journal.next(&mut self.report)? {
             let record = entry.record;
@@ -218,9 +222,15 @@ impl Audit {
                     self.report.extend(found);
                 }
             }
-            rows::beside(&transaction, &entry.beside, &mut self.report, &mut reprice);
+            if let Some(receipt) = rows::beside(&transaction, &entry.beside, &mut self.report) {
+                rules.charge(org, &receipt, &mut self.report)?;
+                if let Some(reprice) = reprice.as_deref_mut() {
+                    rows::priced_again(org, &receipt, &mut self.report, reprice);
+                }
+            }
         }
         counts.finish(connection, &mut self.report)?;
+        rules.finish(&mut self.report)?;
         Ok(())
     }
 
