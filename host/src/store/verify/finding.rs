@@ -196,6 +196,22 @@ impl Report {
         }
     }
 
+    /// Takes in what another part of the verification says.
+    pub(super) fn merge(&mut self, other: Self) {
+        let sum = u64::saturating_add;
+        self.orgs = sum(self.orgs, other.orgs);
+        self.transactions = sum(self.transactions, other.transactions);
+        self.receipts = sum(self.receipts, other.receipts);
+        self.repriced = sum(self.repriced, other.repriced);
+        self.usage_events = sum(self.usage_events, other.usage_events);
+        self.holds = sum(self.holds, other.holds);
+        self.holds_ended = sum(self.holds_ended, other.holds_ended);
+        for finding in other.findings {
+            self.push(finding);
+        }
+        self.more = sum(self.more, other.more);
+    }
+
     fn push(&mut self, finding: Finding) {
         if self.findings.len() < Self::FINDINGS_MAX {
             self.findings.push(finding);
