@@ -1,2 +1,3 @@
+//! Looks for bytes that break what `farebox_fuzz::book::book_amount` promises.
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| farebox_fuzz::targets::book_amount(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| farebox_fuzz::book::book_amount(data));

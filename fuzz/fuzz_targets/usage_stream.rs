@@ -1,2 +1,3 @@
+//! Looks for bytes that break what `farebox_fuzz::usage::usage_stream` promises.
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| farebox_fuzz::targets::usage_stream(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| farebox_fuzz::usage::usage_stream(data));

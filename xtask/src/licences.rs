@@ -20,6 +20,29 @@ struct Rules {
 #[derive(Deserialize)]
 struct LicenceRules {
     allow: Vec<String>,
+    #[serde(default)]
+    exceptions: Vec<LicenceException>,
+}
+
+/// What one package may be under besides.
+#[derive(Deserialize)]
+struct LicenceException {
+    #[serde(rename = "crate")]
+    package: String,
+    allow: Vec<String>,
+}
+
+impl LicenceRules {
+    /// Whether a package may be under this licence, an SPDX term without `AND` and `OR`.
+    fn allow(&self, package: &str, term: &str) -> bool {
+        let is_term = |allowed: &String| allowed == term;
+        self.allow.iter().any(is_term)
+            || self
+                .exceptions
+                .iter()
+                .filter(|exception| exception.package == package)
+                .any(|exception| exception.allow.iter().any(is_term))
+    }
 }
 
 #[derive(Deserialize)]
@@ -98,7 +121,7 @@ fn fault(package: &Package, rules: &Rules) -> Option<String> {
     let Some(licence) = &package.license else {
         return Some(format!("{name}: states no licence"));
     };
-    match is_allowed(licence, &rules.licenses.allow) {
+    match is_allowed(licence, |term| rules.licenses.allow(&package.name, term)) {
         Ok(true) => None,
         Ok(false) => Some(format!("{name}: is under `{licence}`")),
         Err(error) => Some(format!(
@@ -108,11 +131,11 @@ fn fault(package: &Package, rules: &Rules) -> Option<String> {
 }
 
 /// Whether an SPDX expression can be met by allowed licences alone.
-fn is_allowed(licence: &str, allowed: &[String]) -> Result<bool> {
+fn is_allowed(licence: &str, allowed: impl Fn(&str) -> bool) -> Result<bool> {
     // Lax: old crates write `MIT/Apache-2.0`.
     let expression = spdx::Expression::parse_mode(licence, spdx::ParseMode::LAX)
         .map_err(|error| anyhow::anyhow!("{}", error.reason))?;
-    Ok(expression.evaluate(|requirement| allowed.contains(&requirement.to_string())))
+    Ok(expression.evaluate(|requirement| allowed(&requirement.to_string())))
 }
 
 #[cfg(test)]
@@ -121,9 +144,8 @@ mod tests {
 
     fn check(licence: &str, expect: bool) {
         let allowed = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception"];
-        let allowed = allowed.map(str::to_owned);
         assert_eq!(
-            is_allowed(licence, &allowed).expect(licence),
+            is_allowed(licence, |term| allowed.contains(&term)).expect(licence),
             expect,
             "{licence}"
         );
@@ -140,22 +162,48 @@ mod tests {
         check("(MIT OR Apache-2.0) AND Unicode-3.0", false);
     }
 
-    #[test]
-    fn a_package_from_elsewhere_or_without_licence_is_named() {
-        let rules = Rules {
+    fn rules() -> Rules {
+        Rules {
             licenses: LicenceRules {
                 allow: vec!["MIT".into()],
+                exceptions: vec![LicenceException {
+                    package: "excepted".into(),
+                    allow: vec!["NCSA".into()],
+                }],
             },
             sources: SourceRules {
                 allow_registry: vec!["https://example.org/index".into()],
             },
-        };
-        let package = |license: Option<&str>, source: &str| Package {
-            name: "odd".into(),
+        }
+    }
+
+    fn package(name: &str, license: Option<&str>, source: &str) -> Package {
+        Package {
+            name: name.into(),
             version: "1.0.0".into(),
             license: license.map(str::to_owned),
             source: Some(source.into()),
+        }
+    }
+
+    #[test]
+    fn an_exception_is_for_one_package_alone() {
+        let fault = |name: &str| {
+            let licence = Some("MIT AND NCSA");
+            let good = "registry+https://example.org/index";
+            fault(&package(name, licence, good), &rules())
         };
+        assert_eq!(fault("excepted"), None);
+        assert_eq!(
+            fault("odd").as_deref(),
+            Some("odd 1.0.0: is under `MIT AND NCSA`")
+        );
+    }
+
+    #[test]
+    fn a_package_from_elsewhere_or_without_licence_is_named() {
+        let rules = rules();
+        let package = |license, source| package("odd", license, source);
         let good = "registry+https://example.org/index";
         assert_eq!(fault(&package(Some("MIT"), good), &rules), None);
         assert_eq!(

@@ -8,6 +8,7 @@ mod bench;
 mod client;
 mod demo;
 mod environment;
+mod fuzz;
 mod guests;
 mod licences;
 mod lint;
@@ -52,6 +53,17 @@ enum Task {
         #[arg(long)]
         prices_only: bool,
     },
+    /// Fuzz every parser for a minute each; what is found is kept in tests/cases/fuzz.
+    Fuzz {
+        /// Only the targets whose names contain this.
+        only: Option<String>,
+        /// How long each target runs.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        /// How many targets run at once [default: one per core].
+        #[arg(long)]
+        jobs: Option<usize>,
+    },
     /// Measure what the README quotes: engine, ledger, HTTP and Postgres, in one run.
     Bench {
         /// Shorter measurements, for a look and not for quoting.
@@ -77,6 +89,21 @@ fn run(arguments: &Arguments) -> Result<()> {
         Task::Guests => guests::build(&root, arguments.guest_toolchain).map(drop),
         Task::Test => test::run(&root, arguments.guest_toolchain),
         Task::Peers { prices_only } => peers::run(&root, arguments.guest_toolchain, prices_only),
+        Task::Fuzz {
+            ref only,
+            seconds,
+            jobs,
+        } => {
+            let only = only.as_deref();
+            fuzz::run(
+                &root,
+                &fuzz::Wanted {
+                    only,
+                    seconds,
+                    jobs,
+                },
+            )
+        }
         Task::Bench { quick } => bench::run(&root, arguments.guest_toolchain, quick),
         Task::Demo { no_serve } => demo::run(&root, arguments.guest_toolchain, no_serve),
     }

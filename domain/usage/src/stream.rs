@@ -281,6 +281,13 @@ impl Answer {
             finish,
         } = self.conclude()?;
         self.headers.complete(&mut served);
+        // A usage object of nothing but unknown fields states no usage. As an answer without pools it
+        // would be rated, to nothing.
+        if bill.pools.is_empty() && bill.provider_cost_usd.is_none() {
+            return Err(UsageError::NoUsage {
+                served: Box::new(served),
+            });
+        }
         let mut unrecognised = bill.unrecognised;
         unrecognised.extend(broken);
         Ok(Normalised {

@@ -100,11 +100,17 @@ fn a_full_disk_is_a_507_that_loses_nothing_and_ends_when_there_is_space() {
     assert_eq!(house.post(&path, &org, "g", &grant).0, 201);
     house.stop();
 
-    // The component, the book and the first rows are there; a little more fits.
-    let pages = std::fs::metadata(folder.path().join("data/ledger.db"))
-        .unwrap()
-        .len()
-        / 8_192;
+    // The component, the book and the first rows are there; beside them something else, and a
+    // little more fits.
+    let database = folder.path().join("data/ledger.db");
+    rusqlite::Connection::open(&database)
+        .and_then(|other| {
+            other.execute_batch(
+                "CREATE TABLE ballast (bytes BLOB); INSERT INTO ballast VALUES (zeroblob(1 << 20))",
+            )
+        })
+        .unwrap();
+    let pages = std::fs::metadata(&database).unwrap().len() / 8_192;
     let house = House::start(folder.path(), Some(u32::try_from(pages).unwrap() + 8));
     let mut charged = 0_u32;
     let refused_key = loop {
@@ -126,13 +132,19 @@ fn a_full_disk_is_a_507_that_loses_nothing_and_ends_when_there_is_space() {
     assert_eq!(wallet["balance"]["available_credits"], *left);
     let usage = house.get("/v1/usage?group_by=model", &org);
     assert_eq!(usage["items"][0]["events"], charged);
-    house.stop();
     let directory = DataDirectory::new(folder.path().join("data"));
     let found = verify(&directory, Evidence::default()).unwrap().findings;
     assert_eq!(found, []);
+    assert_eq!(house.post("/v1/usage", &org, "more", &report()).0, 507);
 
-    // There is space again: what was refused is no effect yet, and becomes one.
-    let house = House::start(folder.path(), None);
+    // Somebody makes room while the server runs, and it goes on: what was refused is no effect
+    // yet, and becomes one.
+    rusqlite::Connection::open(&database)
+        .and_then(|other| {
+            other.busy_timeout(std::time::Duration::from_secs(60))?;
+            other.execute_batch("DELETE FROM ballast")
+        })
+        .unwrap();
     let (status, _, answer) = house.post("/v1/usage", &org, &refused_key, &report());
     assert_eq!((status, &answer["replayed"]), (200, &json!(false)));
     let (status, _, again) = house.post("/v1/usage", &org, &refused_key, &report());

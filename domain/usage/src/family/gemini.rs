@@ -308,12 +308,13 @@ fn read_tokens(usage: &mut Fields, bill: &mut Bill) -> Result<bool, UsageError> 
             parts,
         });
     }
-    if let Some(prompt) = prompt {
-        let details = || usage.path_of("promptTokensDetails");
-        let fresh = in_prompt.without(details, &in_cache)?;
-        let [audio, image, video] = fresh.parts();
-        let path = || usage.path_of("promptTokenCount");
-        let text = rest(path, prompt, &[cached, audio, image, video])?;
+    // Without a prompt its parts are larger than it, unless there are none.
+    let details = || usage.path_of("promptTokensDetails");
+    let fresh = in_prompt.without(details, &in_cache)?;
+    let [audio, image, video] = fresh.parts();
+    let path = || usage.path_of("promptTokenCount");
+    let text = rest(path, prompt.unwrap_or(0), &[cached, audio, image, video])?;
+    if prompt.is_some() {
         bill.pools.stated(Meter::Input, text)?;
         bill_input(&fresh, bill)?;
     }

@@ -48,21 +48,29 @@ pub(crate) fn read(
         }
         _ => input,
     };
+    // Parts of a total that is not stated are larger than it.
+    let text = rest(
+        || usage.path_of(names.input),
+        input.unwrap_or(0),
+        &prompt.parts(),
+    )?;
     if let Some(input) = input {
-        let text = rest(|| usage.path_of(names.input), input, &prompt.parts())?;
         prompt.check_misses(|| usage.path_of(names.input), input)?;
         bill.pools.stated(Meter::Input, text)?;
         prompt.bill(bill)?;
     }
     let beside = completion.reasoning_beside(&usage, provider, input, output, total)?;
-    if let Some(output) = output {
-        let inside = if beside.is_some() {
-            0
-        } else {
-            completion.reasoning
-        };
-        let parts = [inside, completion.audio, completion.image];
-        let text = rest(|| usage.path_of(names.output), output, &parts)?;
+    let inside = if beside.is_some() {
+        0
+    } else {
+        completion.reasoning
+    };
+    let text = rest(
+        || usage.path_of(names.output),
+        output.unwrap_or(0),
+        &[inside, completion.audio, completion.image],
+    )?;
+    if output.is_some() {
         let meter = if says_what_it_made {
             Meter::Output
         } else {

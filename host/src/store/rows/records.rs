@@ -240,6 +240,35 @@ pub fn usage(bytes: &[u8]) -> Result<UsageRecord, Error> {
     })
 }
 
+/// What ties a usage event to its org's list and to its charge; the rest of the entry is unread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsageLink {
+    pub id: EventId,
+    pub org: OrgId,
+    pub seq: u64,
+    pub previous: Option<Place>,
+    pub charge: Option<ChargeId>,
+}
+
+/// Reads the beginning of a usage event.
+///
+/// # Errors
+/// The bytes do not begin like one.
+pub fn usage_link(bytes: &[u8]) -> Result<UsageLink, Error> {
+    let mut input = In::of(bytes);
+    let (id, org, seq) = (input.get()?, input.get()?, input.get()?);
+    let previous = input.get()?;
+    let (_occurred_at_ms, _recorded_at_ms): (i64, i64) = (input.get()?, input.get()?);
+    let _hold: Option<HoldId> = input.get()?;
+    Ok(UsageLink {
+        id,
+        org,
+        seq,
+        previous,
+        charge: input.get()?,
+    })
+}
+
 /// A receipt, and where its usage event and its transaction stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceiptRecord {
@@ -290,6 +319,17 @@ pub fn receipt(bytes: &[u8]) -> Result<ReceiptRecord, Error> {
     Ok(receipt)
 }
 
+/// Which charge a receipt is of, and where its usage event stands; the rest is unread.
+///
+/// # Errors
+/// The bytes do not begin like a receipt.
+pub fn receipt_link(bytes: &[u8]) -> Result<(ChargeId, Place), Error> {
+    let mut input = In::of(bytes);
+    let charge = input.get()?;
+    let (_org, _event): (OrgId, EventId) = (input.get()?, input.get()?);
+    Ok((charge, input.get()?))
+}
+
 /// What happened to a hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HoldRecord {
@@ -324,6 +364,21 @@ pub fn put_hold_end(out: &mut Out, org: OrgId, ended: &EndedHold, before: Place)
         .put(&ended.captured)
         .put(&ended.returned)
         .put(&before);
+}
+
+/// Which hold an entry is of and how much it put aside, where it is active by this entry; the rest
+/// is unread.
+///
+/// # Errors
+/// The bytes do not begin like such an entry.
+pub fn hold_amount(bytes: &[u8]) -> Result<(HoldId, Option<Nanos>), Error> {
+    let mut input = In::of(bytes);
+    let (id, _org): (HoldId, OrgId) = (input.get()?, input.get()?);
+    let amount = match input.uint()? {
+        ACTIVE => Some(input.get()?),
+        _ => None,
+    };
+    Ok((id, amount))
 }
 
 /// Reads what happened to a hold.

@@ -288,4 +288,32 @@ pub const DAMAGES: &[Damage] = &[
             "UPDATE wallets SET overdraft_nanos = overdraft_nanos + 7",
         )
     }),
+    ("T4", "did not count charge", |house| {
+        tamper(
+            house,
+            "DELETE FROM counts WHERE charge =
+             (SELECT max(charge) FROM counts WHERE rule LIKE '%search')",
+        );
+    }),
+    ("T4", "counts 3 of charge", |house| {
+        tamper(
+            house,
+            "UPDATE counts SET quantity = '3' WHERE rule LIKE '%search'",
+        );
+    }),
+    ("T4", "in 2026-10, and no receipt says so", |house| {
+        tamper(
+            house,
+            "INSERT INTO counts SELECT org, rule, '2026-10', charge, quantity FROM counts",
+        );
+    }),
+    ("T4", "and no receipt says so", |house| {
+        tamper(
+            house,
+            "INSERT INTO counts SELECT org, rule, period, zeroblob(16), '1' FROM counts LIMIT 1",
+        );
+    }),
+    ("L10", "is missing, or not what its digest says", |house| {
+        tamper(house, "UPDATE contents SET bytes = zeroblob(9)");
+    }),
 ];

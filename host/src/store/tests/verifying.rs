@@ -2,21 +2,27 @@
 
 use super::damage::{DAMAGES, rewrite_transactions};
 use super::*;
+use crate::service::ledger::directory::{ReleaseParts, ReleaseRecord};
 use crate::service::ledger::receipt::Receipt;
 use crate::service::ledger::view::SignedHead;
-use crate::service::ledger::write::SettleWrite;
+use crate::service::ledger::write::{Counted, SettleWrite};
+use crate::service::policy::{Digest as PolicyDigest, ReleaseId};
 use crate::store::backup::{BackupError, backup, restore};
 use crate::store::verify::{Evidence, Report, verify};
 use farebox_ledger::budget::{Budget, BudgetKind, BudgetScope};
 use farebox_ledger::command::{AbsorbShortfall, PutBudget, RefundCharge, ReleaseHold};
 use farebox_ledger::ids::{BudgetId, RefundId};
 use farebox_ledger::window::{Window, Zone};
+use farebox_pricing::book::Per;
+use farebox_pricing::canonical::BookView;
+use farebox_pricing::rating;
 
 /// A ledger with some of everything in it, and one of its charges.
 fn lived_in() -> (House, OrgId) {
     let house = House::new();
     let org = house.org("acme", 5_000);
     house.org("other", 70);
+    let book = CountingBook::admit(&house);
     let mut charges = Vec::new();
     for round in 0..20 {
         house.clock.advance(1_000);
@@ -26,6 +32,14 @@ fn lived_in() -> (House, OrgId) {
         let hold = house.hold(org, 300).unwrap();
         let mut usage = house.usage(org, Some(hold), Some(200 + round));
         usage.last = round % 2 == 0;
+        if round % 3 == 0 {
+            let (_, pricing) = usage.charge.as_mut().unwrap();
+            usage
+                .event
+                .pools
+                .push(Pool::new(Meter::Search, Quantity::from(2)));
+            usage.counts = book.counted(&usage.event, pricing);
+        }
         charges.extend(usage.charge.as_ref().map(|(charge, _)| *charge));
         let write = Write {
             idempotency: idempotency(&round.to_string(), "a"),
@@ -56,14 +70,16 @@ fn lived_in() -> (House, OrgId) {
     house.write(Action::Usage(Box::new(waiting))).unwrap();
     let late = house.usage(org, None, None);
     let event_id = late.event_id;
+    let mut settled = pricing(9_000, Decimal::new(9_000, 10));
+    let counts = book.counted(&late.event, &mut settled);
     house.write(Action::Usage(Box::new(late))).unwrap();
     house
         .write(Action::Settle(Box::new(SettleWrite {
             org,
             event_id,
             charge: ChargeId::new(house.id()),
-            pricing: pricing(9_000, Decimal::new(9_000, 10)),
-            counts: Vec::new(),
+            pricing: settled,
+            counts,
         })))
         .unwrap();
     house
@@ -78,6 +94,77 @@ fn lived_in() -> (House, OrgId) {
         .unwrap();
     house.hold(house.org("third", 40), 15).unwrap();
     (house, org)
+}
+
+/// A release whose book counts: ten searches a month are free, and a day costs no more than 2 USD.
+struct CountingBook {
+    release: ReleaseId,
+    book: BookView,
+}
+
+impl CountingBook {
+    fn admit(house: &House) -> Self {
+        let text = r#"
+            name = "counts"
+            as_of = "2026-09-01"
+            [plans.trial]
+            markup = "1.5"
+            maximum_per_day_usd = "2"
+            [[rules]]
+            name = "trial searches"
+            when = { plan = "trial" }
+            terms = { free = [{ meter = "search", quantity = "10", per = "month" }], loss_leader = true }
+            [[models]]
+            provider = "openai"
+            model = "gpt-5"
+            prefixes = ["gpt-5-"]
+            per_million = { input = "1", output = "4" }
+            per_unit = { search = "0.01" }
+        "#;
+        let book = farebox_book::compile(text, farebox_book::Format::Toml).unwrap();
+        let component: Arc<[u8]> = (*b"component").into();
+        let release = ReleaseId {
+            component: PolicyDigest(Sha256::digest(&component).into()),
+            book: PolicyDigest(Sha256::digest(&book.canonical).into()),
+        };
+        house
+            .write(Action::Directory(DirectoryWrite::AdmitRelease {
+                release: ReleaseRecord {
+                    id: release,
+                    name: "counts".into(),
+                    admitted_at_ms: NOW,
+                },
+                parts: ReleaseParts {
+                    component,
+                    book: book.canonical.as_slice().into(),
+                    book_source: None,
+                },
+            }))
+            .unwrap();
+        Self {
+            release,
+            book: BookView::open(book.canonical).unwrap(),
+        }
+    }
+
+    /// Makes this release the one that priced the event; what its book counts of it.
+    fn counted(&self, event: &UsageEvent, pricing: &mut Pricing) -> Vec<Counted> {
+        pricing.release = Some(self.release);
+        pricing.facts.plan = Some("trial".into());
+        let counts = rating::counts(&self.book, event, &pricing.facts, pricing.price_usd).unwrap();
+        assert!(!counts.is_empty());
+        counts
+            .into_iter()
+            .map(|count| Counted {
+                period: match count.per {
+                    Per::Day => "2026-09-21".into(),
+                    Per::Month | Per::Call => "2026-09".into(),
+                },
+                rule: count.rule,
+                quantity: count.quantity,
+            })
+            .collect()
+    }
 }
 
 /// A total that goes on whatever its limit, and a month that begins again with another scope.

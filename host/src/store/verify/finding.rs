@@ -3,7 +3,9 @@
 use super::super::directory::DirectoryError;
 use super::super::migrate::MigrateError;
 use crate::service::ledger::failure::StorageError;
+use crate::service::policy::Digest;
 use farebox_ledger::ids::{BudgetId, ChargeId, EventId, HoldId, OrgId, TransactionId};
+use rust_decimal::Decimal;
 use std::fmt;
 
 /// Why nothing can be verified.
@@ -107,6 +109,28 @@ pub enum Problem {
         row_nanos: i64,
         journal_nanos: i128,
     },
+    #[error("the price book `{}` that receipts name is missing, or not what its digest says", hex::encode(.0.0))]
+    Book(Digest),
+    #[error("rule `{rule}` did not count charge `{charge}` in {period}")]
+    Uncounted {
+        rule: String,
+        period: String,
+        charge: ChargeId,
+    },
+    #[error("rule `{rule}` counts {row} of charge `{charge}` in {period}, its receipt {receipt}")]
+    Counted {
+        rule: String,
+        period: String,
+        charge: ChargeId,
+        row: String,
+        receipt: Decimal,
+    },
+    #[error("rule `{rule}` counts charge `{charge}` in {period}, and no receipt says so")]
+    CountAlone {
+        rule: String,
+        period: String,
+        charge: ChargeId,
+    },
     #[error("hold `{0}` is active and over")]
     HoldTwice(HoldId),
     #[error("{0} idempotency keys, responses or payments are there twice")]
@@ -170,6 +194,22 @@ impl Report {
                 what: format!("{}{transaction}", finding.violation),
             });
         }
+    }
+
+    /// Takes in what another part of the verification says.
+    pub(super) fn merge(&mut self, other: Self) {
+        let sum = u64::saturating_add;
+        self.orgs = sum(self.orgs, other.orgs);
+        self.transactions = sum(self.transactions, other.transactions);
+        self.receipts = sum(self.receipts, other.receipts);
+        self.repriced = sum(self.repriced, other.repriced);
+        self.usage_events = sum(self.usage_events, other.usage_events);
+        self.holds = sum(self.holds, other.holds);
+        self.holds_ended = sum(self.holds_ended, other.holds_ended);
+        for finding in other.findings {
+            self.push(finding);
+        }
+        self.more = sum(self.more, other.more);
     }
 
     fn push(&mut self, finding: Finding) {

@@ -11,7 +11,7 @@ use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::receipt::{Pricing, Receipt};
 use farebox_ledger::account::Account;
 use farebox_ledger::hold::Dimensions;
-use farebox_ledger::ids::{ChargeId, Digest};
+use farebox_ledger::ids::{ChargeId, Digest, OrgId};
 use farebox_ledger::transaction::{Transaction, TransactionKind};
 use farebox_pricing::exact;
 use rusqlite::Connection;
@@ -204,13 +204,8 @@ fn alone(receipt: &ReceiptRecord, report: &mut Report) {
 }
 
 /// What stands beside a transaction is what was chained with it (L5), and its price is the
-/// receipt's (L10).
-pub fn beside(
-    transaction: &Transaction,
-    beside: &Beside,
-    report: &mut Report,
-    reprice: &mut Option<&mut Reprice<'_>>,
-) {
+/// receipt's (L10). The receipt of a charge, where it can be read.
+pub fn beside(transaction: &Transaction, beside: &Beside, report: &mut Report) -> Option<Receipt> {
     let (org, id) = (Some(transaction.org), transaction.id);
     let TransactionKind::Charge { charge, event, .. } = transaction.kind else {
         if note_digest(beside.note.as_deref()) != transaction.detail_digest {
@@ -220,11 +215,11 @@ pub fn beside(
             };
             report.add("L5", org, problem);
         }
-        return;
+        return None;
     };
     let (Some(usage), Some(receipted)) = (&beside.usage, &beside.receipt) else {
         report.add("L5", org, Problem::BesideMissing { id });
-        return;
+        return None;
     };
     report.receipts = report.receipts.saturating_add(1);
     let digest = detail_digest(&usage.body, usage.raw.as_deref(), &receipted.body);
@@ -241,21 +236,24 @@ pub fn beside(
         Err(error) => {
             let why = error.to_string();
             report.add("L10", org, Problem::Receipt { charge, why });
-            return;
+            return None;
         }
     };
     check_price(transaction, charge, &pricing, report);
-    if let Some(reprice) = reprice.as_deref_mut() {
-        let receipt = Receipt {
-            charge,
-            event_id: event,
-            event: event_body,
-            pricing,
-        };
-        report.repriced = report.repriced.saturating_add(1);
-        if let Err(difference) = reprice(transaction.org, &receipt) {
-            report.add("L10", org, Problem::Repriced { charge, difference });
-        }
+    Some(Receipt {
+        charge,
+        event_id: event,
+        event: event_body,
+        pricing,
+    })
+}
+
+/// The receipt priced again is the charge (L10).
+pub fn priced_again(org: OrgId, receipt: &Receipt, report: &mut Report, reprice: &mut Reprice<'_>) {
+    report.repriced = report.repriced.saturating_add(1);
+    if let Err(difference) = reprice(org, receipt) {
+        let charge = receipt.charge;
+        report.add("L10", Some(org), Problem::Repriced { charge, difference });
     }
 }
 
