@@ -233,7 +233,7 @@ fn generated_events_reach_prices() {
 
     let mut runner = TestRunner::deterministic();
     SUBJECT.with(|subject| {
-        let requests: Vec<_> = (0..400)
+        let requests: Vec<_> = (0..800)
             .map(|_| {
                 seed()
                     .new_tree(&mut runner)
@@ -248,7 +248,7 @@ fn generated_events_reach_prices() {
             .iter()
             .filter(|(event, _)| event.service_tier.is_some())
             .count();
-        assert!(priced >= 300, "only {priced} of 400 have a price");
-        assert!(tiers >= 20, "only {tiers} of 400 name a service tier");
+        assert!(priced >= 600, "only {priced} of 800 have a price");
+        assert!(tiers >= 30, "only {tiers} of 800 name a service tier");
     });
 }
