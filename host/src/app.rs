@@ -4,6 +4,7 @@
 //! asks: it reads a configuration and wires.
 
 pub mod offline;
+mod prepare;
 pub mod replay;
 pub mod server;
 mod settler;

@@ -1,8 +1,9 @@
 //! The release that the receipts of a load name: they must lead to a book that is there.
 
 use super::Failure;
-use farebox::service::ledger::directory::{DirectoryWrite, ReleaseParts, ReleaseRecord};
-use farebox::service::policy::{Digest, ReleaseId};
+use farebox::service::ledger::directory::DirectoryWrite;
+use farebox::service::ledger::releases::{ReleaseParts, ReleaseRecord};
+use farebox::service::policy::{Digest, LimitClass, ReleaseId, Trust};
 use farebox_book::{Format, compile};
 use sha2::Digest as _;
 
@@ -36,7 +37,13 @@ pub fn admission(at_ms: i64) -> Result<DirectoryWrite, Failure> {
         release: ReleaseRecord {
             id: id()?,
             name: "bench".into(),
+            class: LimitClass::Native,
+            trust: Trust::Untrusted,
+            component_bytes: 0,
+            book_bytes: 0,
             admitted_at_ms: at_ms,
+            admitted_by: Box::default(),
+            revoked: None,
         },
         parts: ReleaseParts {
             component: COMPONENT.into(),

@@ -1,11 +1,11 @@
 //! Pricing without a server: the same engine and checks, no ledger. For `farebox rate` and for
 //! whoever wants to price recorded calls from their own program.
 
-use super::{server, shipped};
+use super::shipped;
 use crate::clock::SystemClock;
 use crate::engine::package::{Package, PackageError};
-use crate::engine::{Engine, LoadError, StartError};
-use crate::service::policy::{PolicyEngine, PolicyError, Priced, ReleaseId};
+use crate::engine::{Engine, StartError};
+use crate::service::policy::{AdmitError, PolicyEngine, PolicyError, Priced, ReleaseId};
 use crate::service::time::Clock;
 use farebox_pricing::book::Book;
 use farebox_pricing::event::{Facts, UsageEvent};
@@ -29,7 +29,7 @@ pub enum OfflineError {
     Package(#[from] PackageError),
     /// The component or the book is not taken.
     #[error("the release cannot be loaded")]
-    Load(#[from] LoadError),
+    Load(#[from] AdmitError),
     /// The shipped book does not compile.
     #[error("the shipped price book is damaged: {0}")]
     ShippedBook(String),
@@ -62,9 +62,13 @@ impl Offline {
                     .canonical
             }
         };
-        let (class, trust) = server::class_of(component);
-        let engine = Engine::new(cache_dir)?;
-        let release = engine.load_release(component, book, class, trust)?;
+        let engine = Engine::new(cache_dir)?.trusting(shipped::STANDARD_COMPONENT);
+        let package = Package {
+            component: component.to_vec(),
+            book: Some(book),
+            book_source: None,
+        };
+        let release = engine.admit_package(package, None)?.id;
         Ok(Self {
             engine,
             release,

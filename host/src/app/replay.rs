@@ -1,20 +1,23 @@
 //! Prices receipts again, under the very release that priced them first (L10).
 
-use super::server;
+use super::shipped;
 use crate::clock::SystemClock;
 use crate::engine::{Engine, StartError};
 use crate::service::ledger::LedgerStore;
 use crate::service::ledger::failure::ReadError;
 use crate::service::ledger::receipt::Receipt;
+use crate::service::ledger::releases::ReleaseRecord;
 use crate::service::policy::{PolicyEngine, ReleaseId};
 use crate::store::directory::DataDirectory;
 use crate::store::{OpenError, SqliteStore};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// An engine with the releases of a data directory, loaded as receipts ask for them.
 pub struct Replayer {
     engine: Engine,
+    releases: HashMap<ReleaseId, ReleaseRecord>,
     store: SqliteStore,
 }
 
@@ -27,6 +30,9 @@ pub enum ReplayError {
     /// The data directory cannot be opened.
     #[error("the data directory cannot be opened")]
     Open(#[from] OpenError),
+    /// The data directory cannot be read.
+    #[error("the data directory cannot be read")]
+    Read(#[from] ReadError),
 }
 
 impl Replayer {
@@ -36,9 +42,12 @@ impl Replayer {
     /// See [`ReplayError`].
     pub fn open(directory: DataDirectory, cache_dir: PathBuf) -> Result<Self, ReplayError> {
         let clock = Arc::new(SystemClock::new());
+        let store = SqliteStore::open_read_only(directory, clock)?;
+        let releases = store.releases()?.into_iter();
         Ok(Self {
-            engine: Engine::new(cache_dir)?,
-            store: SqliteStore::open_read_only(directory, clock)?,
+            engine: Engine::new(cache_dir)?.trusting(shipped::STANDARD_COMPONENT),
+            releases: releases.map(|release| (release.id, release)).collect(),
+            store,
         })
     }
 
@@ -77,15 +86,12 @@ impl Replayer {
             return Ok(());
         }
         let missing = |error: ReadError| format!("its release cannot be read: {error}");
-        let parts = self
-            .store
-            .release_parts(release)
-            .map_err(missing)?
-            .ok_or("its release is not in this data directory")?;
-        let (class, trust) = server::class_of(&parts.component);
+        let absent = "its release is not in this data directory";
+        let record = self.releases.get(release).ok_or(absent)?;
+        let parts = self.store.release_parts(release).map_err(missing)?;
+        let parts = parts.ok_or(absent)?;
         self.engine
-            .load_release(&parts.component, parts.book.to_vec(), class, trust)
-            .map(drop)
+            .load(record, &parts)
             .map_err(|error| format!("its release cannot be loaded: {error}"))
     }
 }

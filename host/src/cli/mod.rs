@@ -37,7 +37,7 @@ enum Command {
     /// Import, check and show price books.
     #[command(subcommand)]
     PriceBook(price_book::PriceBook),
-    /// Build and inspect policies.
+    /// Build, push, activate and roll back what prices calls.
     #[command(subcommand)]
     Policy(policy::Policy),
     /// Prove, back up and restore a ledger.

@@ -1,23 +1,27 @@
 //! How much a policy may use. One class is one wasmtime engine, because fuel, stack and pooling
 //! are settings of an engine.
 
+pub use crate::service::policy::{LimitClass, Trust};
 use std::time::Duration;
 
 /// Fuel of a rate card page, in events: a page prices at most 500 models.
 pub const RATE_CARD_EVENTS: usize = 256;
 
-/// Which limits a policy runs under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LimitClass {
-    /// Compiled languages: Rust, C.
-    Native,
-    /// Languages that bring their interpreter: JavaScript, Python.
-    Scripted,
-}
+/// Bytes of a canonical book: half of what the smaller guests may hold.
+pub const BOOK_BYTES_MAX: usize = 16 * MIB;
+
+/// Bytes of a book's text.
+pub const BOOK_TEXT_BYTES_MAX: usize = 16 * MIB;
 
 impl LimitClass {
-    /// Every class.
-    pub const ALL: [Self; 2] = [Self::Native, Self::Scripted];
+    /// The class of a component: one too large for compiled languages brings an interpreter.
+    pub const fn of(component_bytes: usize) -> Self {
+        if component_bytes <= NATIVE.component_bytes_max {
+            Self::Native
+        } else {
+            Self::Scripted
+        }
+    }
 
     /// The class's limits.
     pub const fn limits(self) -> &'static Limits {
@@ -26,15 +30,6 @@ impl LimitClass {
             Self::Scripted => &SCRIPTED,
         }
     }
-}
-
-/// Whether a policy may keep its instance from one call to the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Trust {
-    /// The operator's own: one warm instance per worker.
-    Trusted,
-    /// A third party's: a fresh instance per batch, so that nothing survives in it.
-    Untrusted,
 }
 
 /// The limits of a class.

@@ -6,13 +6,14 @@
 //! - `sandbox`: one wasmtime engine per limit class, with the clock that stops endless loops.
 //! - [`admission`]: bytes → a component that may be loaded, or a typed reason why not.
 //! - `digests`: a map by what is already a digest.
-//! - [`package`]: a component with its book in one file.
+//! - [`package`]: a component with its book in one file; `admit`: from that file to a release.
 //! - `compiled`: compiled components on disk, so that a restart compiles nothing.
 //! - `release`: a component and a book that belong together, ready to be instantiated.
 //! - `instance`: one sandbox with its book loaded. After any fault it is thrown away.
 //! - `v1_0_0`: contract version 1.0.0, the only place that knows its bindings.
 
 pub mod admission;
+mod admit;
 mod compiled;
 mod digests;
 mod fault;
@@ -24,8 +25,9 @@ mod sandbox;
 mod v1_0_0;
 mod warm;
 
+use crate::service::ledger::releases::ReleaseParts;
 use crate::service::policy::{
-    Counters, Digest, Fault, PolicyEngine, PolicyError, Priced, ReleaseId,
+    AdmitError, Admitted, Counters, Digest, Fault, PolicyEngine, PolicyError, Priced, ReleaseId,
 };
 use admission::AdmissionError;
 use compiled::CompiledCache;
@@ -41,12 +43,15 @@ use farebox_pricing::rating::{self, Count};
 use farebox_pricing::verify::{self, Violation};
 use instance::{CallError, Instance};
 use limits::{LimitClass, Trust};
+use package::Package;
 use release::Release;
 use rust_decimal::Decimal;
 use sandbox::Sandboxes;
 use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use wasmtime::component::Component;
 
 /// Why a release cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +95,10 @@ pub enum StartError {
 pub struct Engine {
     sandboxes: Sandboxes,
     cache: CompiledCache,
+    /// Compiled components by class and digest: releases that differ only in their book share one.
+    components: Mutex<HashMap<(LimitClass, Digest), Component>>,
+    /// The component whose instances are kept whoever pushes it.
+    shipped: Option<Digest>,
     releases: RwLock<ByDigest<Arc<Release>>>,
 }
 
@@ -102,8 +111,17 @@ impl Engine {
         Ok(Self {
             sandboxes: Sandboxes::new()?,
             cache: CompiledCache::new(cache_dir).map_err(StartError::Cache)?,
+            components: Mutex::default(),
+            shipped: None,
             releases: RwLock::default(),
         })
+    }
+
+    /// The same, trusting this component: it is the host's own.
+    #[must_use]
+    pub fn trusting(mut self, component: &[u8]) -> Self {
+        self.shipped = Some(digest(component));
+        self
     }
 
     /// Admits a component, gives it its book once as a trial, and keeps both for calls. Loading the
@@ -128,7 +146,7 @@ impl Engine {
         let book = BookView::open(canonical_book)?;
         book.check_all()?;
         let sandbox = self.sandboxes.of(class);
-        let component = self.cache.component(sandbox, &id.component, component)?;
+        let component = self.component(class, &id.component, component)?;
         let release = Release::new(id, sandbox.clone(), &component, book, trust)?;
         drop(warm::instance(&release)?);
         self.releases
@@ -138,17 +156,26 @@ impl Engine {
         Ok(id)
     }
 
-    /// Whether calls under this release can be answered.
-    pub fn is_loaded(&self, release: &ReleaseId) -> bool {
-        self.release(release).is_ok()
-    }
-
-    /// What the policy of a release says of itself.
-    ///
-    /// # Errors
-    /// See [`PolicyError`].
-    pub fn describe(&self, release: &ReleaseId) -> Result<Description, PolicyError> {
-        Self::call(&self.release(release)?, 1, Instance::describe)
+    fn component(
+        &self,
+        class: LimitClass,
+        digest: &Digest,
+        bytes: &[u8],
+    ) -> Result<Component, AdmissionError> {
+        let known = || {
+            self.components
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(component) = known().get(&(class, *digest)) {
+            return Ok(component.clone());
+        }
+        // Compiled without the lock: another push must not wait for this one.
+        let component = self
+            .cache
+            .component(self.sandboxes.of(class), digest, bytes)?;
+        known().insert((class, *digest), component.clone());
+        Ok(component)
     }
 
     /// The book of a release, decoded as a whole: for people, not for pricing.
@@ -271,6 +298,30 @@ impl Engine {
 }
 
 impl PolicyEngine for Engine {
+    fn admit(&self, file: &[u8], trust: Option<Trust>) -> Result<Admitted, AdmitError> {
+        let package = Package::open(file).map_err(AdmitError::from)?;
+        self.admit_package(package, trust)
+    }
+
+    fn is_loaded(&self, release: &ReleaseId) -> bool {
+        self.release(release).is_ok()
+    }
+
+    fn describe(&self, release: &ReleaseId) -> Result<Description, PolicyError> {
+        Self::call(&self.release(release)?, 1, Instance::describe)
+    }
+
+    fn names_plan(&self, release: &ReleaseId, plan: &str) -> bool {
+        self.release(release).is_ok_and(|release| {
+            let plans = &release.book.terms().plans;
+            plans.iter().any(|named| **named == *plan)
+        })
+    }
+
+    fn to_file(&self, parts: &ReleaseParts) -> Vec<u8> {
+        Package::of(parts).to_file()
+    }
+
     fn quote(
         &self,
         release: &ReleaseId,

@@ -8,6 +8,7 @@
 //! same component under two books is compiled once, and one file or two name the same release.
 //! Must not know what a book says, nor whether the component is a policy.
 
+use crate::service::ledger::releases::ReleaseParts;
 use sha2::{Digest as _, Sha256};
 use wasm_encoder::{ComponentSection as _, CustomSection};
 use wasmparser::{Chunk, Parser, Payload};
@@ -54,6 +55,15 @@ pub enum PackageError {
 }
 
 impl Package {
+    /// A release's parts.
+    pub fn of(parts: &ReleaseParts) -> Self {
+        Self {
+            component: parts.component.to_vec(),
+            book: Some(parts.book.to_vec()),
+            book_source: parts.book_source.as_deref().map(<[u8]>::to_vec),
+        }
+    }
+
     /// Takes a file apart. A file without the sections is a component alone.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use super::observe::RequestId;
 use super::problem::{Kind, Problem};
 use crate::service::Context;
 use crate::service::access::{Caller, Scope};
+use crate::service::releases::Operator;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -39,6 +40,19 @@ impl FromRequestParts<Arc<Api>> for Auth {
             named: named_org(&parts.headers)?,
             request_id,
         })
+    }
+}
+
+/// The same, refused unless it is an admin's, before any body is read.
+pub struct Admin(pub Auth);
+
+impl FromRequestParts<Arc<Api>> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let auth = Auth::from_request_parts(parts, api).await?;
+        auth.require_admin()?;
+        Ok(Self(auth))
     }
 }
 
@@ -105,6 +119,16 @@ impl Auth {
     pub fn to_administer_any(&self) -> Result<impl Fn(OrgId) -> Context, Problem> {
         self.caller.require_admin()?;
         Ok(|org| self.context_of(org, None))
+    }
+
+    /// To do what only an admin may, and what concerns no single org.
+    pub fn to_operate(&self, idempotency: Option<Idempotency>) -> Result<Operator, Problem> {
+        self.caller.require_admin()?;
+        Ok(Operator {
+            actor: self.caller.actor(),
+            request_id: self.request_id.clone(),
+            idempotency,
+        })
     }
 
     fn context_of(&self, org: OrgId, idempotency: Option<Idempotency>) -> Context {

@@ -5,6 +5,7 @@
 //! retry recognisable.
 
 use super::problem::{Kind, Problem};
+use crate::service::releases::Address;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
@@ -29,25 +30,52 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        require_json(request.headers())?;
-        let key = idempotency_key(request.headers())?;
-        let path = request.uri().path().to_owned();
-        let method = request.method().clone();
-        let bytes = bytes(request, state).await?;
+        require_type(request.headers(), "application/json")?;
+        let (bytes, idempotency) = received(request, state).await?;
         let value = parse(&bytes)?;
-        let idempotency = key.map(|key_digest| {
-            let mut hash = Sha256::new();
-            for part in [method.as_str().as_bytes(), path.as_bytes(), &bytes] {
-                hash.update(part);
-                hash.update([0]);
-            }
-            Idempotency {
-                key_digest,
-                request_digest: hash.finalize().into(),
-            }
-        });
         Ok(Self { value, idempotency })
     }
+}
+
+/// A body of WebAssembly.
+pub struct Wasm {
+    /// The file.
+    pub bytes: Bytes,
+    /// The caller's idempotency key, where it sent one.
+    pub idempotency: Option<Idempotency>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Wasm {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        require_type(request.headers(), "application/wasm")?;
+        let (bytes, idempotency) = received(request, state).await?;
+        Ok(Self { bytes, idempotency })
+    }
+}
+
+/// The whole body, and what makes a retry of it recognisable.
+async fn received<S: Send + Sync>(
+    request: Request,
+    state: &S,
+) -> Result<(Bytes, Option<Idempotency>), Problem> {
+    let key = idempotency_key(request.headers())?;
+    let path = request.uri().path().to_owned();
+    let method = request.method().clone();
+    let bytes = bytes(request, state).await?;
+    let idempotency = key.map(|key_digest| {
+        let mut hash = Sha256::new();
+        for part in [method.as_str().as_bytes(), path.as_bytes(), &bytes] {
+            hash.update(part);
+            hash.update([0]);
+        }
+        Idempotency {
+            key_digest,
+            request_digest: hash.finalize().into(),
+        }
+    });
+    Ok((bytes, idempotency))
 }
 
 async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
@@ -62,18 +90,18 @@ async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Pro
         })
 }
 
-fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let is_json = headers
+fn require_type(headers: &HeaderMap, kind: &str) -> Result<(), Problem> {
+    let is_it = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
-        .is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json"));
-    if is_json {
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case(kind));
+    if is_it {
         Ok(())
     } else {
         Err(Problem::new(
             Kind::UnsupportedMediaType,
-            "send `Content-Type: application/json`",
+            format!("send `Content-Type: {kind}`"),
         ))
     }
 }
@@ -147,6 +175,18 @@ impl<S: Send + Sync, T: std::str::FromStr> FromRequestParts<S> for Id<T> {
                 .await
                 .map_err(|_| not_found())?;
         text.parse().map(Self).map_err(|_| not_found())
+    }
+}
+
+/// The address of a release in the path. What has not the form of one is not found.
+pub struct ReleaseId(pub Address);
+
+impl<S: Send + Sync> FromRequestParts<S> for ReleaseId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Id(address) = Id::from_request_parts(parts, state).await?;
+        Ok(Self(address))
     }
 }
 

@@ -5,11 +5,12 @@
 use super::Api;
 use super::problem::{Kind, Problem};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 use tracing::Instrument as _;
 
 static HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -17,6 +18,11 @@ static HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// The id of a request: the caller's, where it sent a sane one, else made here.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub Box<str>);
+
+/// Where releases are pushed, and how long that may take: the compiler needs a minute for a policy
+/// that brings its interpreter.
+const PUSH: &str = "/v1/admin/policies";
+const PUSH_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The longest request id that is taken over, in bytes.
 const ID_BYTES_MAX: usize = 64;
@@ -59,7 +65,10 @@ pub async fn observe(State(api): State<Arc<Api>>, mut request: Request, next: Ne
     let method = request.method().clone();
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("request", %method, %route, %id);
-    let limit = api.limits.request_timeout;
+    let mut limit = api.limits.request_timeout;
+    if method == Method::POST && *route == *PUSH {
+        limit = limit.max(PUSH_TIMEOUT);
+    }
     let mut response = async {
         match tokio::time::timeout(limit, next.run(request)).await {
             Ok(response) => response,

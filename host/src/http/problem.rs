@@ -96,12 +96,15 @@ kinds! {
     /// The release that priced a charge is not loaded here, so the charge cannot be priced again.
     /// `component` and `book` are its digests.
     ReleaseMissing = 409 "release-missing" "The release is not loaded";
+    /// Another release is bound to the scope than was expected: somebody changed it in between.
+    /// `bound_release_id` is what is bound, absent where nothing is. Nothing changed.
+    BindingMoved = 409 "binding-moved" "Another release is bound than was expected";
     /// The same provider answer was reported before, with other content or under another call.
     AlreadyReported = 409 "already-reported" "This provider answer was reported before";
     /// The body is larger than the server's limit.
     BodyTooLarge = 413 "body-too-large" "The body is too large";
-    /// Only `application/json` is understood.
-    UnsupportedMediaType = 415 "unsupported-media-type" "The body must be application/json";
+    /// Only `application/json` is understood, and `application/wasm` where a release is pushed.
+    UnsupportedMediaType = 415 "unsupported-media-type" "The body has the wrong media type";
     /// The idempotency key was used before for a request with other content.
     IdempotencyConflict = 422 "idempotency-conflict" "The idempotency key was used for another request";
     /// The price book has no such model. `provider` and `model` say which.
@@ -110,6 +113,9 @@ kinds! {
     NotPriced = 422 "not-priced" "The model has no rate for this";
     /// The provider's answer cannot be read as usage. `reason` is a stable code, `path` the field.
     UnreadableUsage = 422 "unreadable-usage" "The usage cannot be read";
+    /// The file is no release: cut off or damaged, no component, importing something, of another
+    /// contract, without a book, or failing in its trial. `reason` is a stable code.
+    NotAdmitted = 422 "not-admitted" "The release is not admitted";
     /// A result would leave the range of exact money.
     OutOfRange = 422 "out-of-range" "A result is out of range";
     /// A defect of this server. It is logged under the request id.

@@ -48,6 +48,8 @@ impl Scope {
 pub struct Caller {
     /// The key; absent: the bootstrap admin key.
     key: Option<Arc<KeyRecord>>,
+    /// Who the audit says the bootstrap admin is.
+    bootstrap: &'static str,
 }
 
 /// Why nobody is let in.
@@ -141,7 +143,7 @@ impl Caller {
         match &self.key {
             Some(key) if self.has(Scope::Admin) => Actor::Admin(key.id.to_string().into()),
             Some(key) => Actor::Key(key.id),
-            None => Actor::Admin("bootstrap".into()),
+            None => Actor::Admin(self.bootstrap.into()),
         }
     }
 }
@@ -216,7 +218,7 @@ impl Service {
     pub fn caller(&self, key_text: &str) -> Result<Caller, AccessError> {
         let digest = secret::digest(key_text);
         if self.settings.admin_key_digest == Some(digest) {
-            return Ok(Caller { key: None });
+            return Ok(self.caller_with(None));
         }
         let record = match self.directory.keys.get(&digest) {
             Ok(record) => record,
@@ -229,7 +231,14 @@ impl Service {
         if record.expires_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
             return Err(AccessError::Expired);
         }
-        Ok(Caller { key: Some(record) })
+        Ok(self.caller_with(Some(record)))
+    }
+
+    const fn caller_with(&self, key: Option<Arc<KeyRecord>>) -> Caller {
+        Caller {
+            key,
+            bootstrap: self.settings.admin_name,
+        }
     }
 
     fn look_up(
@@ -283,6 +292,7 @@ mod tests {
                 expires_at_ms: None,
                 revoked_at_ms: None,
             })),
+            bootstrap: "bootstrap",
         }
     }
 
@@ -314,7 +324,10 @@ mod tests {
             admin.org(Scope::OrgWrite, Some(OrgId::new(2))),
             Ok(OrgId::new(2))
         );
-        let bootstrap = Caller { key: None };
+        let bootstrap = Caller {
+            key: None,
+            bootstrap: "bootstrap",
+        };
         assert_eq!(bootstrap.org(Scope::OrgRead, None), Err(Denied::OrgMissing));
         assert!(bootstrap.require_admin().is_ok());
     }

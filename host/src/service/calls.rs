@@ -126,7 +126,7 @@ impl Service {
     ) -> Result<WorstCase, CallError> {
         let org = self.known_org(context.org)?;
         let facts = self.facts(&org, call.key_source, &call.labels, self.clock.now_ms())?;
-        let release = self.settings.release;
+        let release = self.release_for(&org);
         let quote = self.ask(release, context.org, Question::Quote, || {
             self.engine.quote(&release, &call.request, &facts)
         })?;

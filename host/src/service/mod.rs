@@ -25,6 +25,7 @@ pub mod quotes;
 pub mod rate_card;
 pub mod receipts;
 pub mod refunds;
+pub mod releases;
 pub mod secret;
 pub mod settle;
 pub mod time;
@@ -49,7 +50,7 @@ use waiting::Tally;
 pub struct Settings {
     /// Where this Farebox runs.
     pub deployment: Deployment,
-    /// What prices calls.
+    /// What prices calls where nothing is bound.
     pub release: ReleaseId,
     /// What wallets hold.
     pub commodity: Commodity,
@@ -61,6 +62,8 @@ pub struct Settings {
     pub skew_max_ms: i64,
     /// When a policy that fails for an org is paused for it.
     pub breaker: BreakerRule,
+    /// Who the audit says the bearer of that key is.
+    pub admin_name: &'static str,
     /// SHA-256 of the bootstrap admin key.
     pub admin_key_digest: Option<Digest>,
 }

@@ -3,11 +3,13 @@
 //! Every answer that comes through here has been **checked** ([`farebox_pricing::verify`]): the
 //! service never sees a policy's own claim about cost, nor a total that does not add up.
 
+use super::ledger::releases::ReleaseParts;
 use farebox_pricing::answer::{Line, Quote, Refusal};
 use farebox_pricing::book::Per;
 use farebox_pricing::card::{FeatureFloor, RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_pricing::failure::{self, Outcome, Settlement};
+use farebox_pricing::load::Description;
 use farebox_pricing::money::Rounding;
 use farebox_pricing::rating::Count;
 use rust_decimal::Decimal;
@@ -44,6 +46,50 @@ impl ReleaseId {
         hash.update(self.component.0);
         hash.update(self.book.0);
         Digest(hash.finalize().into())
+    }
+}
+
+/// Which limits a policy runs under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LimitClass {
+    /// Compiled languages: Rust, C.
+    Native,
+    /// Languages that bring their interpreter: JavaScript, Python.
+    Scripted,
+}
+
+impl LimitClass {
+    /// Every class.
+    pub const ALL: [Self; 2] = [Self::Native, Self::Scripted];
+
+    /// The word used in rows and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Scripted => "scripted",
+        }
+    }
+}
+
+/// Whether a policy may keep its instance from one call to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trust {
+    /// The operator's own: one warm instance per worker.
+    Trusted,
+    /// A third party's: a fresh instance per batch, so that nothing survives in it.
+    Untrusted,
+}
+
+impl Trust {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Trusted, Self::Untrusted];
+
+    /// The word used in rows and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trusted => "trusted",
+            Self::Untrusted => "untrusted",
+        }
     }
 }
 
@@ -118,8 +164,103 @@ pub enum Fault {
 /// Rules that count, and in what time each begins anew.
 pub type Counters = Arc<[(Box<str>, Per)]>;
 
-/// Prices calls under releases. Calls are synchronous and take microseconds.
+/// A release that was taken out of its file, compiled and tried: ready to price.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// Which.
+    pub id: ReleaseId,
+    /// The name of its book.
+    pub name: Box<str>,
+    /// Which limits it runs under.
+    pub class: LimitClass,
+    /// Whether its instances may be kept.
+    pub trust: Trust,
+    /// Its bytes.
+    pub parts: ReleaseParts,
+}
+
+/// Why a file is not admitted as a release.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum AdmitError {
+    /// The file is not a component of the contract's world, or a section of it is damaged.
+    #[error("{detail}")]
+    Component {
+        /// A stable word, such as `not_wasm`.
+        reason: &'static str,
+        /// What is wrong.
+        detail: String,
+    },
+    /// Rules without prices.
+    #[error("the file carries no price book: put it in with `farebox policy build --book BOOK`")]
+    NoBook,
+    /// The book, or its text, is larger than any guest could hold.
+    #[error("the {what} has {bytes} bytes; at most {bytes_max} are allowed")]
+    BookTooLarge {
+        /// `price book` or `text of the price book`.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The most that is allowed.
+        bytes_max: usize,
+    },
+    /// The book's bytes are not a canonical book.
+    #[error("the book is not a canonical book: {0}")]
+    Book(String),
+    /// The text beside the book would mislead whoever reads it.
+    #[error("the text beside the book is not the text of this book: {0}")]
+    BookText(String),
+    /// The policy says that it cannot use the book.
+    #[error("the policy does not take the book: {0}")]
+    BookRefused(String),
+    /// The policy broke the contract in the trial.
+    #[error("the policy failed in its trial")]
+    Fault(#[from] Fault),
+    /// Every sandbox of the class is in use.
+    #[error("every sandbox is in use")]
+    Busy,
+}
+
+impl AdmitError {
+    /// A stable word for programs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Component { reason, .. } => reason,
+            Self::NoBook => "no_book",
+            Self::BookTooLarge { .. } => "book_too_large",
+            Self::Book(_) => "book_damaged",
+            Self::BookText(_) => "book_text",
+            Self::BookRefused(_) => "book_refused",
+            Self::Fault(_) => "fault",
+            Self::Busy => "busy",
+        }
+    }
+}
+
+/// Prices calls under releases. Calls are synchronous and take microseconds; admission takes as
+/// long as its compiler.
 pub trait PolicyEngine: Send + Sync {
+    /// Takes a release out of its file, compiles it, tries it with its book, and keeps it loaded.
+    /// The same file again is the same release. Without `trust`, only the shipped policy is trusted.
+    ///
+    /// # Errors
+    /// See [`AdmitError`].
+    fn admit(&self, file: &[u8], trust: Option<Trust>) -> Result<Admitted, AdmitError>;
+
+    /// Whether calls under this release can be answered.
+    fn is_loaded(&self, release: &ReleaseId) -> bool;
+
+    /// What the policy of a release says of itself.
+    ///
+    /// # Errors
+    /// See [`PolicyError`].
+    fn describe(&self, release: &ReleaseId) -> Result<Description, PolicyError>;
+
+    /// Whether the release's book names this plan.
+    fn names_plan(&self, release: &ReleaseId, plan: &str) -> bool;
+
+    /// The one file of a release.
+    fn to_file(&self, parts: &ReleaseParts) -> Vec<u8>;
+
     /// The checked worst case of a call.
     ///
     /// # Errors

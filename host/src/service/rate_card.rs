@@ -27,7 +27,7 @@ impl Service {
     ) -> Result<RateCard, CallError> {
         let org = self.known_org(context.org)?;
         let facts = self.facts(&org, key_source, &Labels::default(), self.clock.now_ms())?;
-        let release = self.settings.release;
+        let release = self.release_for(&org);
         Ok(RateCard {
             page: self.engine.rate_card(&release, request, &facts)?,
             floors: self.engine.feature_floors(&release, &facts),

@@ -104,7 +104,7 @@ impl Service {
             // It has its price: this is a retry of what gave it one, or it is refused.
             _ if has_price => nothing(facts),
             Settlement::Rate(_) => {
-                let release = self.settings.release;
+                let release = self.release_for(&org);
                 let (answer, counted) =
                     self.rate_counted(&release, org.id, &usage.event, &mut facts)?;
                 counts = counted;

@@ -204,11 +204,12 @@ impl Service {
         let org = self.known_org(context.org)?;
         let held = reported
             .hold
-            .map(|hold| self.held_context(context, hold))
+            .map(|hold| self.held_context(&org, hold))
             .transpose()?;
-        let release = held
-            .as_ref()
-            .map_or(self.settings.release, |held| held.context.release);
+        let release = match &held {
+            Some(held) => self.release_of_call(held.context.release, &org),
+            None => self.release_for(&org),
+        };
         let ending = Ending {
             aborted: reported.aborted,
             status: reported.audit.status,
@@ -388,8 +389,8 @@ impl Service {
         }
     }
 
-    fn held_context(&self, context: &Context, id: HoldId) -> Result<HeldContext, UsageError> {
-        if let Some(with) = self.placed.find(context.org, id) {
+    fn held_context(&self, org: &OrgRecord, id: HoldId) -> Result<HeldContext, UsageError> {
+        if let Some(with) = self.placed.find(org.id, id) {
             return Ok(HeldContext {
                 id,
                 context: with.context,
@@ -398,12 +399,12 @@ impl Service {
         }
         let hold = self
             .store
-            .hold(context.org, id)?
+            .hold(org.id, id)?
             .ok_or(UsageError::HoldNotFound(id))?
             .hold;
         // A hold that another tool placed has no context: it is rated as a call without a hold.
         let context = HoldContext::from_bytes(&hold.context).unwrap_or(HoldContext {
-            release: self.settings.release,
+            release: self.release_for(org),
             key_source: KeySource::Managed,
         });
         Ok(HeldContext {

@@ -9,10 +9,9 @@ use super::ledger::failure::ReadError;
 use super::ledger::receipt::Pricing;
 use super::ledger::view::UsageView;
 use super::ledger::write::Actor;
-use super::policy::ReleaseId;
 use super::settle::{SettleError, Settlement};
 use super::{Context, Service};
-use farebox_ledger::ids::{ChargeId, EventId, OrgId};
+use farebox_ledger::ids::{ChargeId, EventId, OrgId, TransactionId};
 use farebox_pricing::failure::Outcome;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,11 +62,11 @@ pub struct Waiting {
 }
 
 /// When each event is tried again: after one interval, then after twice as long each time, up to 64
-/// intervals. Another release may price what this one cannot, so with it all are due.
+/// intervals. Another release may price what this one cannot, so when one is bound all are due.
 #[derive(Debug)]
 pub struct Backoff {
     interval: Duration,
-    release: Option<ReleaseId>,
+    bindings: Option<TransactionId>,
     waits: HashMap<EventId, Wait>,
 }
 
@@ -82,13 +81,13 @@ impl Backoff {
     pub fn new(interval: Duration) -> Self {
         Self {
             interval,
-            release: None,
+            bindings: None,
             waits: HashMap::new(),
         }
     }
 
-    fn begin(&mut self, release: ReleaseId) -> HashMap<EventId, Wait> {
-        if self.release.replace(release) != Some(release) {
+    fn begin(&mut self, bindings: Option<TransactionId>) -> HashMap<EventId, Wait> {
+        if std::mem::replace(&mut self.bindings, bindings) != bindings {
             self.waits.clear();
         }
         std::mem::take(&mut self.waits)
@@ -166,7 +165,7 @@ impl Service {
     /// # Errors
     /// The list cannot be read.
     pub async fn settle_due(&self, backoff: &mut Backoff) -> Result<u64, ReadError> {
-        let before = backoff.begin(self.settings.release);
+        let before = backoff.begin(self.store.bindings().newest());
         let now = self.clock.elapsed();
         let mut settled = 0_u64;
         let mut after = None;
@@ -251,7 +250,6 @@ impl Context {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::policy::Digest;
 
     #[test]
     fn each_failure_doubles_the_wait_up_to_its_bound() {
@@ -268,19 +266,16 @@ mod tests {
     }
 
     #[test]
-    fn with_another_release_everything_is_due() {
-        let release = |number| ReleaseId {
-            component: Digest([number; 32]),
-            book: Digest([0; 32]),
-        };
+    fn with_another_binding_everything_is_due() {
+        let bound = |number| Some(TransactionId::new(number));
         let event = EventId::new(1);
         let mut backoff = Backoff::new(Duration::from_secs(1));
-        assert!(backoff.begin(release(1)).is_empty());
+        assert!(backoff.begin(bound(1)).is_empty());
         let wait = backoff.after_failure(None, Duration::ZERO);
         backoff.waits.insert(event, wait);
-        let waits = backoff.begin(release(1));
+        let waits = backoff.begin(bound(1));
         assert!(waits.contains_key(&event));
         backoff.waits = waits;
-        assert!(backoff.begin(release(2)).is_empty());
+        assert!(backoff.begin(bound(2)).is_empty());
     }
 }

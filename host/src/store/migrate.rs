@@ -6,10 +6,16 @@ use crate::service::ledger::failure::StorageError;
 use rusqlite::Connection;
 
 /// The steps: after step *n* (from 1) the schema has version *n*.
-const STEPS: &[&str] = &[include_str!("schema.sql")];
+const STEPS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema_releases.sql"),
+];
 
-/// Tables whose rows are written once (L4), and their keys.
-const APPEND_ONLY: &[(&str, &[&str])] = &[
+/// Tables whose rows are written once (L4), and their keys, by the step that ends with them
+/// guarded.
+const APPEND_ONLY: &[&[(&str, &[&str])]] = &[FIRST, RELEASES];
+
+const FIRST: &[(&str, &[&str])] = &[
     ("transactions", &["chunk"]),
     ("usage_events", &["chunk"]),
     ("receipts", &["chunk"]),
@@ -22,6 +28,13 @@ const APPEND_ONLY: &[(&str, &[&str])] = &[
     ("counts", &["org", "rule", "period", "charge"]),
     ("audit", &["id"]),
     ("commodities", &["id"]),
+];
+
+const RELEASES: &[(&str, &[&str])] = &[
+    ("contents", &["digest"]),
+    ("releases", &["component", "book"]),
+    ("revocations", &["component", "book"]),
+    ("binding_changes", &["id", "scope"]),
 ];
 
 /// Why a database cannot be brought to the schema of this program.
@@ -58,11 +71,19 @@ fn version(connection: &Connection) -> Result<i64, StorageError> {
         .map_err(failure)
 }
 
-/// The guards of the append-only tables (L4): a trigger's name and its definition.
+/// The guards of every append-only table (L4): a trigger's name and its definition.
+pub fn guard_triggers() -> Vec<(String, String)> {
+    APPEND_ONLY
+        .iter()
+        .flat_map(|tables| guards(tables))
+        .collect()
+}
+
+/// The guards of these tables.
 ///
 /// `INSERT OR REPLACE` deletes the old row without asking a DELETE trigger, unless the connection
 /// set `recursive_triggers`; a guard before the insert closes that for every connection.
-pub fn guard_triggers() -> Vec<(String, String)> {
+fn guards(tables: &[(&str, &[&str])]) -> Vec<(String, String)> {
     let guard = |table: &str, rule: &str, when: &str| {
         let name = format!("{table}_are_never_{rule}");
         // FAIL ends the statement as ABORT does, before the row. ABORT would also have SQLite keep
@@ -75,7 +96,7 @@ pub fn guard_triggers() -> Vec<(String, String)> {
         );
         (name, sql)
     };
-    APPEND_ONLY
+    tables
         .iter()
         .flat_map(|(table, keys)| {
             let same_key = keys
@@ -113,10 +134,8 @@ pub fn migrate(connection: &mut Connection) -> Result<(), MigrateError> {
     for (step, sql) in STEPS.iter().enumerate().skip(done) {
         let transaction = connection.transaction().map_err(failure)?;
         transaction.execute_batch(sql).map_err(failure)?;
-        if step == 0 {
-            for (_, sql) in guard_triggers() {
-                transaction.execute_batch(&sql).map_err(failure)?;
-            }
+        for (_, sql) in guards(APPEND_ONLY.get(step).copied().unwrap_or_default()) {
+            transaction.execute_batch(&sql).map_err(failure)?;
         }
         let version = step.saturating_add(1);
         transaction
@@ -182,7 +201,7 @@ mod tests {
                     "PRAGMA recursive_triggers = {recursive}; PRAGMA foreign_keys = OFF"
                 ))
                 .unwrap();
-            for (table, keys) in APPEND_ONLY {
+            for (table, keys) in APPEND_ONLY.iter().copied().flatten() {
                 assert_eq!(insert(&connection, table, "INSERT", "").unwrap(), 1);
                 let key = keys[0];
                 let every = keys.join(", ");
@@ -224,6 +243,33 @@ mod tests {
                 assert_eq!(rows, 1, "{table}");
             }
         }
+    }
+
+    #[test]
+    fn what_the_first_schema_bound_is_bound_after_the_second() {
+        let connection = &mut Connection::open_in_memory().unwrap();
+        connection.execute_batch(STEPS[0]).unwrap();
+        for (_, sql) in guards(FIRST) {
+            connection.execute_batch(&sql).unwrap();
+        }
+        connection
+            .execute_batch(
+                "INSERT INTO contents VALUES (zeroblob(32), zeroblob(1048577));
+                 INSERT INTO contents VALUES (randomblob(32), x'01');
+                 INSERT INTO releases SELECT zeroblob(32), digest, NULL, 'old', 5 FROM contents
+                     WHERE bytes = x'01';
+                 INSERT INTO bindings SELECT 'deployment:hosted', component, book, 6 FROM releases;
+                 PRAGMA user_version = 1",
+            )
+            .unwrap();
+        migrate(connection).unwrap();
+        let releases = crate::store::read::releases::all(connection).unwrap();
+        assert_eq!(releases[0].class.name(), "scripted");
+        let bound = crate::store::read::releases::bound(connection).unwrap();
+        assert_eq!(bound.len(), 1);
+        assert_eq!(bound[0].scope.to_string(), "hosted");
+        assert_eq!(bound[0].release, Some(releases[0].id));
+        assert_eq!((bound[0].at_ms, &*bound[0].by), (6, "host"));
     }
 
     #[test]

@@ -4,17 +4,18 @@ use super::directory::{DataDirectory, DirectoryError, DirectoryLock};
 use super::migrate::{self, MigrateError};
 use super::read::pool::Pool;
 use super::read::{
-    audit, budgets, counts, directory, grants, groups, holds, journal, usage, wallets,
+    audit, budgets, counts, directory, grants, groups, holds, journal, releases, usage, wallets,
 };
 use super::write::batch::Counters;
 use super::write::memory::{Published, month_of};
 use super::write::queue::Queue;
 use super::{connection, load};
-use crate::service::ledger::directory::{
-    BindingRecord, KeyRecord, OrgRecord, QuoteRecord, ReleaseParts, ReleaseRecord,
-};
+use crate::service::ledger::directory::{KeyRecord, OrgRecord, QuoteRecord};
 use crate::service::ledger::failure::{ReadError, StorageError};
 use crate::service::ledger::receipt::Receipt;
+use crate::service::ledger::releases::{
+    BindingScope, Bindings, ChangeRecord, ReleaseParts, ReleaseRecord,
+};
 use crate::service::ledger::view::{
     AuditView, Gauges, GroupBy, HoldView, Page, PageRequest, QueryView, SignedHead,
     TransactionView, UsageFilter, UsageGroup, UsageView, WalletView,
@@ -101,6 +102,7 @@ impl SqliteStore {
         let (memory, commodities) = load::memory(&connection)?;
         let published = Arc::new(Published::default());
         published.show_all(&memory, commodities);
+        published.show_bindings(releases::bindings(&connection)?);
         let counters = Arc::new(Counters::default());
         let queue = Queue::start(
             connection,
@@ -135,6 +137,7 @@ impl SqliteStore {
         let (memory, commodities) = load::memory(&connection)?;
         let published = Arc::new(Published::default());
         published.show_all(&memory, commodities);
+        published.show_bindings(releases::bindings(&connection)?);
         Ok(Self {
             queue: None,
             published,
@@ -336,18 +339,35 @@ impl LedgerStore for SqliteStore {
     }
 
     fn releases(&self) -> Result<Vec<ReleaseRecord>, ReadError> {
-        self.pool
-            .read(|connection| Ok(directory::releases(connection)?))
+        self.pool.read(|connection| Ok(releases::all(connection)?))
     }
 
     fn release_parts(&self, release: &ReleaseId) -> Result<Option<ReleaseParts>, ReadError> {
         self.pool
-            .read(|connection| Ok(directory::release_parts(connection, release)?))
+            .read(|connection| Ok(releases::parts(connection, release)?))
     }
 
-    fn bindings(&self) -> Result<Vec<BindingRecord>, ReadError> {
+    fn bindings(&self) -> Arc<Bindings> {
+        self.published.bindings()
+    }
+
+    fn bound(&self) -> Result<Vec<ChangeRecord>, ReadError> {
         self.pool
-            .read(|connection| Ok(directory::bindings(connection)?))
+            .read(|connection| Ok(releases::bound(connection)?))
+    }
+
+    fn binding_changes(
+        &self,
+        scope: Option<&BindingScope>,
+        page: PageRequest,
+    ) -> Result<Page<ChangeRecord>, ReadError> {
+        self.pool
+            .read(|connection| Ok(releases::changes(connection, scope, page)?))
+    }
+
+    fn has_plan(&self, plan: &str) -> Result<bool, ReadError> {
+        self.pool
+            .read(|connection| Ok(directory::has_plan(connection, plan)?))
     }
 
     fn quote(&self, org: OrgId, quote: QuoteId) -> Result<Option<QuoteRecord>, ReadError> {

@@ -7,6 +7,7 @@ mod gate;
 mod input;
 mod money;
 mod operations;
+mod releases;
 mod server;
 mod settling;
 mod trouble;

@@ -1,7 +1,7 @@
 //! Every operation of the API's description, with a body that it takes and ids to fill its path with.
 //! An operation that is new and has neither makes the tests fail that go through all.
 
-use super::server::{Customer, Server, call, usage};
+use super::server::{Customer, Server, call, release_file, usage};
 use hyper::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -14,6 +14,8 @@ pub struct Operation {
     pub is_public: bool,
     /// Takes a body of JSON.
     pub has_body: bool,
+    /// Takes the file of a release.
+    pub takes_file: bool,
 }
 
 impl Operation {
@@ -36,7 +38,8 @@ pub fn operations() -> Vec<Operation> {
                 method: method.to_uppercase().parse().unwrap(),
                 path: path.clone(),
                 is_public: operation["security"] == json!([{}]),
-                has_body: operation["requestBody"].is_object(),
+                has_body: operation["requestBody"]["content"]["application/json"].is_object(),
+                takes_file: operation["requestBody"]["content"]["application/wasm"].is_object(),
             });
         }
     }
@@ -106,6 +109,23 @@ pub fn examples(ids: &Ids) -> BTreeMap<&'static str, (Value, u16)> {
             (json!({"write_off": true}), 200),
         ),
         ("POST /v1/admin/usage/settle-unpriced", (json!({}), 200)),
+        (
+            "POST /v1/admin/bindings/activate",
+            (
+                json!({"release_id": ids.release, "expected": ids.bound}),
+                200,
+            ),
+        ),
+        (
+            "POST /v1/admin/bindings/rollback",
+            (json!({"expected": ids.release}), 200),
+        ),
+        (
+            "POST /v1/admin/policies/{release_id}/revoke",
+            (json!({"why": "test"}), 200),
+        ),
+        // Its body is a file: see `takes_file`.
+        ("POST /v1/admin/policies", (Value::Null, 201)),
         // Nothing is open: an answer all the same.
         (
             "POST /v1/admin/orgs/{org_id}/shortfall/absorb",
@@ -126,8 +146,12 @@ pub fn examples(ids: &Ids) -> BTreeMap<&'static str, (Value, u16)> {
     ])
 }
 
-/// Things of one org.
+/// Things of one org, and two releases.
 pub struct Ids {
+    /// What is bound.
+    pub bound: String,
+    /// What is not.
+    pub release: String,
     pub org: String,
     pub key: String,
     pub hold: String,
@@ -168,7 +192,11 @@ impl Ids {
             .await
             .expect(201);
         let wallet = customer.get("/v1/wallet").await.expect(200);
+        let bound = server.bound(None).await;
+        let pushed = server.push(&release_file("ids", "3")).await.expect(201);
         Self {
+            bound,
+            release: id(&pushed, "id"),
             org: customer.org.clone(),
             key: id(&key, "id"),
             hold: id(&hold, "id"),
@@ -195,6 +223,7 @@ impl Ids {
             .replace("{event_id}", event)
             .replace("{charge_id}", &self.charge)
             .replace("{budget_id}", &self.budget)
+            .replace("{release_id}", &self.release)
             .replace("{slug}", "not-found");
         assert!(
             !filled.contains('{'),

@@ -2,6 +2,7 @@
 
 use farebox::app::server::{RunningApp, start, start_with};
 use farebox::config::{Config, Options};
+use farebox::engine::package::Package;
 use farebox::service::time::SharedClock;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -154,6 +155,30 @@ impl Server {
         Self::of(app, folder)
     }
 
+    /// Pushes the file of a release.
+    pub async fn push(&self, file: &[u8]) -> Answer {
+        let bearer = format!("Bearer {ADMIN}");
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("content-type", "application/wasm"),
+        ];
+        let path = "/v1/admin/policies";
+        self.client
+            .send(Method::POST, path, &headers, file.to_vec())
+            .await
+    }
+
+    /// What is bound to everyone, or to the orgs on a plan; `none` where nothing is.
+    pub async fn bound(&self, plan: Option<&str>) -> String {
+        let path = "/v1/admin/bindings";
+        let all = self.client.admin(Method::GET, path, Value::Null).await;
+        let all = all.expect(200);
+        let mut items = all["items"].as_array().unwrap().iter();
+        let found = items.find(|item| item["plan"].as_str() == plan && item["org_id"].is_null());
+        let release = found.and_then(|item| item["release_id"].as_str());
+        release.unwrap_or("none").to_owned()
+    }
+
     /// A new org with `credits`, and a key with every right of a customer.
     pub async fn customer(&self, name: &str, credits: &str) -> Customer {
         let api = self.client.clone();
@@ -283,6 +308,26 @@ impl Customer {
             .unwrap()
             .to_owned()
     }
+}
+
+/// The file of a release: the standard policy, and a book under which a token of any model costs so
+/// many USD per million.
+pub fn release_file(name: &str, per_million: &str) -> Vec<u8> {
+    let text = format!(
+        "# The book `{name}`.\nname = \"{name}\"\nas_of = \"2026-11-21\"\n\
+         [plans.pro]\nmarkup = \"1\"\n[[models]]\nprovider = \"openai\"\nmodel = \"gpt-4o-mini\"\n\
+         per_million = {{ input = \"{per_million}\", output = \"{per_million}\" }}\n"
+    );
+    Package {
+        component: farebox::app::shipped::STANDARD_COMPONENT.to_vec(),
+        book: Some(
+            farebox_book::compile(&text, farebox_book::Format::Toml)
+                .unwrap()
+                .canonical,
+        ),
+        book_source: Some(text.into_bytes()),
+    }
+    .to_file()
 }
 
 /// A call of a model that the shipped book knows.

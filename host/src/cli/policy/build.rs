@@ -6,6 +6,7 @@ use crate::app::offline::Offline;
 use crate::app::shipped;
 use crate::config;
 use crate::engine::package::Package;
+use crate::service::policy::PolicyEngine;
 use clap::Args;
 use farebox_book::Compiled;
 use sha2::{Digest, Sha256};

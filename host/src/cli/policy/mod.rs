@@ -1,6 +1,10 @@
-//! `farebox policy`: build and inspect policies.
+//! `farebox policy`: from a price book to what is charged. Build and inspect work on files; all
+//! else on the releases of a ledger, through a running server or on a stopped one's data.
 
+mod bindings;
 mod build;
+mod door;
+mod releases;
 
 use super::failure::Failure;
 use clap::Subcommand;
@@ -11,6 +15,11 @@ use std::io::Write;
 pub enum Policy {
     Build(build::Build),
     Inspect(build::Inspect),
+    Push(Box<releases::Push>),
+    #[command(flatten)]
+    Releases(releases::Releases),
+    #[command(flatten)]
+    Bindings(bindings::BindingCommand),
 }
 
 impl Policy {
@@ -18,6 +27,9 @@ impl Policy {
         match self {
             Self::Build(command) => command.run(out),
             Self::Inspect(command) => command.run(out),
+            Self::Push(command) => command.run(out),
+            Self::Releases(command) => command.run(out),
+            Self::Bindings(command) => command.run(out),
         }
     }
 }

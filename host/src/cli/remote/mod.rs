@@ -7,8 +7,8 @@
 mod key;
 mod margins;
 mod org;
-mod server;
-mod show;
+pub(in crate::cli) mod server;
+pub(in crate::cli) mod show;
 mod usage;
 mod wallet;
 

@@ -4,10 +4,14 @@ use crate::cli::failure::Failure;
 use clap::Args;
 use serde_json::Value;
 use std::time::Duration;
-use ureq::http::{Method, Request};
+use ureq::http::{Method, Request, Response};
 
-/// Longer than any server takes; a server that is gone is noticed at once.
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// Longer than any server takes, but for a release that it has to compile; a server that is gone is
+/// noticed at once.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The largest answer, in bytes: the file of a release.
+const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
 /// Which server, and as whom.
 #[derive(Debug, Args)]
@@ -47,7 +51,7 @@ impl Server {
     /// # Errors
     /// See [`Server::call`].
     pub fn get(&self, path: &str, org: Option<&str>) -> Result<Value, Failure> {
-        self.call(Method::GET, path, org, None)
+        self.json_of(Method::GET, path, org, None)
     }
 
     /// `POST path` with a body.
@@ -55,7 +59,7 @@ impl Server {
     /// # Errors
     /// See [`Server::call`].
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        self.call(Method::POST, path, None, Some(body))
+        self.json_of(Method::POST, path, None, Some(Body::json(body)))
     }
 
     /// `PUT path` with a body.
@@ -63,7 +67,49 @@ impl Server {
     /// # Errors
     /// See [`Server::call`].
     pub fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        self.call(Method::PUT, path, None, Some(body))
+        self.json_of(Method::PUT, path, None, Some(Body::json(body)))
+    }
+
+    /// `POST path` with a file of this media type.
+    ///
+    /// # Errors
+    /// See [`Server::call`].
+    pub fn post_file(
+        &self,
+        path: &str,
+        kind: &'static str,
+        bytes: Vec<u8>,
+    ) -> Result<Value, Failure> {
+        self.json_of(Method::POST, path, None, Some(Body { kind, bytes }))
+    }
+
+    /// `GET path`, whatever it holds.
+    ///
+    /// # Errors
+    /// See [`Server::call`].
+    pub fn get_file(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        self.call(Method::GET, path, None, None)
+    }
+
+    /// The same wishes for another server.
+    pub fn to(&self, url: String, key: String) -> Self {
+        Self {
+            url,
+            key: Some(key),
+            idempotency_key: self.idempotency_key.clone(),
+            json: self.json,
+        }
+    }
+
+    fn json_of(
+        &self,
+        method: Method,
+        path: &str,
+        org: Option<&str>,
+        body: Option<Body>,
+    ) -> Result<Value, Failure> {
+        let answer = self.call(method, path, org, body)?;
+        Ok(serde_json::from_slice(&answer).unwrap_or_default())
     }
 
     /// One call.
@@ -77,8 +123,8 @@ impl Server {
         method: Method,
         path: &str,
         org: Option<&str>,
-        body: Option<&Value>,
-    ) -> Result<Value, Failure> {
+        body: Option<Body>,
+    ) -> Result<Vec<u8>, Failure> {
         let key = self.key.as_deref().ok_or_else(|| {
             Failure::Usage("an admin key is needed: set FAREBOX_ADMIN_KEY or give --key".to_owned())
         })?;
@@ -90,28 +136,50 @@ impl Server {
         if let Some(org) = org {
             request = request.header("farebox-org", org);
         }
-        let text = body.map(Value::to_string);
-        if text.is_some() {
-            request = request.header("content-type", "application/json");
+        if let Some(body) = &body {
+            request = request.header("content-type", body.kind);
             if let Some(key) = &self.idempotency_key {
                 request = request.header("idempotency-key", key);
             }
         }
         let cannot_send = |error| Failure::Usage(format!("`{url}` cannot be called: {error}"));
         let agent = agent();
-        let sent = match text {
-            Some(text) => agent.run(request.body(text).map_err(cannot_send)?),
+        let sent = match body {
+            Some(body) => agent.run(request.body(body.bytes).map_err(cannot_send)?),
             None => agent.run(request.body(()).map_err(cannot_send)?),
         };
         let unreachable = |error| Failure::unavailable(format!("cannot call `{url}`"), error);
         let mut answer = sent.map_err(unreachable)?;
-        let text = answer.body_mut().read_to_string().map_err(unreachable)?;
-        let body: Value = serde_json::from_str(&text).unwrap_or_default();
+        let body = read(&mut answer).map_err(unreachable)?;
         if answer.status().is_success() {
             return Ok(body);
         }
+        let body = serde_json::from_slice(&body).unwrap_or_default();
         Err(Failure::Found(problem(answer.status().as_u16(), &body)))
     }
+}
+
+/// What is sent.
+struct Body {
+    kind: &'static str,
+    bytes: Vec<u8>,
+}
+
+impl Body {
+    fn json(value: &Value) -> Self {
+        Self {
+            kind: "application/json",
+            bytes: value.to_string().into_bytes(),
+        }
+    }
+}
+
+fn read(answer: &mut Response<ureq::Body>) -> Result<Vec<u8>, ureq::Error> {
+    answer
+        .body_mut()
+        .with_config()
+        .limit(ANSWER_BYTES_MAX)
+        .read_to_vec()
 }
 
 fn agent() -> ureq::Agent {

@@ -17,9 +17,10 @@ use crate::service::ledger::directory::DirectoryRefusal;
 use crate::service::ledger::failure::{ReadError, StorageError};
 use crate::service::ledger::write::WriteError;
 use crate::service::orgs::OrgError;
-use crate::service::policy::PolicyError;
+use crate::service::policy::{AdmitError, PolicyError};
 use crate::service::quotes::QuoteError;
 use crate::service::receipts::ReceiptError;
+use crate::service::releases::ReleaseError;
 use crate::service::settle::SettleError;
 use crate::service::usage::UsageError;
 use farebox_ledger::refusal::Refusal;
@@ -100,11 +101,20 @@ impl From<DirectoryRefusal> for Problem {
         let kind = match refusal {
             DirectoryRefusal::OrgNotFound(_)
             | DirectoryRefusal::KeyNotFound(_)
-            | DirectoryRefusal::ReleaseNotFound => Kind::NotFound,
+            | DirectoryRefusal::ReleaseNotFound(_) => Kind::NotFound,
             DirectoryRefusal::OrgExists(_)
             | DirectoryRefusal::KeyExists(_)
+            | DirectoryRefusal::ReleaseExists(_)
+            | DirectoryRefusal::ReleaseRevoked(_)
+            | DirectoryRefusal::ReleaseBound { .. }
+            | DirectoryRefusal::NothingBefore(_)
+            | DirectoryRefusal::ScopeNeedsRelease(_)
             | DirectoryRefusal::CommodityExists(_)
             | DirectoryRefusal::QuoteExists(_) => Kind::Conflict,
+            DirectoryRefusal::BindingMoved { ref bound, .. } => {
+                let bound = bound.as_ref().map(ToString::to_string);
+                return Self::new(Kind::BindingMoved, refusal).with_some("bound_release_id", bound);
+            }
         };
         Self::new(kind, refusal)
     }
@@ -266,6 +276,34 @@ impl From<ReceiptError> for Problem {
             }
             ReceiptError::OutOfRange(_) => Self::new(Kind::OutOfRange, detail),
             ReceiptError::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<AdmitError> for Problem {
+    fn from(error: AdmitError) -> Self {
+        match error {
+            AdmitError::Busy => Self::new(Kind::Busy, error).retry_after(1),
+            error => Self::new(Kind::NotAdmitted, chain(&error)).with("reason", error.reason()),
+        }
+    }
+}
+
+impl From<ReleaseError> for Problem {
+    fn from(error: ReleaseError) -> Self {
+        match error {
+            ReleaseError::NotFound(_)
+            | ReleaseError::PlanNotFound(_)
+            | ReleaseError::OrgNotFound(_) => Self::new(Kind::NotFound, error),
+            ReleaseError::NotLoaded(_) => Self::new(Kind::ReleaseMissing, error),
+            ReleaseError::Admit(error) => error.into(),
+            ReleaseError::Policy(error) => {
+                tracing::error!(error = chain(&error), "a policy does not describe itself");
+                Self::new(Kind::PolicyFault, "the policy gives no answer").retry_after(5)
+            }
+            ReleaseError::ChangeLost(_) => Self::new(Kind::Internal, error),
+            ReleaseError::Write(error) => error.into(),
+            ReleaseError::Read(error) => error.into(),
         }
     }
 }

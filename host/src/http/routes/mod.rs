@@ -1,10 +1,12 @@
 //! The routes, and the description made from them.
 
+mod admin_bindings;
 mod admin_budgets;
 mod admin_faults;
 mod admin_keys;
 mod admin_money;
 mod admin_orgs;
+pub(super) mod admin_policies;
 mod admin_unpriced;
 mod admin_usage;
 mod audit;
@@ -25,6 +27,7 @@ mod wallet;
 use super::Api;
 use super::problem::{Kind, Problem};
 use crate::service::Service;
+use axum::extract::DefaultBodyLimit;
 use std::sync::Arc;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
@@ -71,6 +74,15 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(admin_keys::create, admin_keys::list))
         .routes(routes!(admin_keys::revoke))
         .routes(routes!(admin_usage::settle))
+        .merge(pushes())
+        .routes(routes!(admin_policies::show))
+        .routes(routes!(admin_policies::file))
+        .routes(routes!(admin_policies::book))
+        .routes(routes!(admin_policies::revoke))
+        .routes(routes!(admin_bindings::list))
+        .routes(routes!(admin_bindings::history))
+        .routes(routes!(admin_bindings::activate))
+        .routes(routes!(admin_bindings::rollback))
         .routes(routes!(admin_faults::list))
         .routes(routes!(admin_unpriced::list))
         .routes(routes!(admin_unpriced::settle))
@@ -87,6 +99,13 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(operations::description))
         .routes(routes!(operations::problems))
         .routes(routes!(operations::problem))
+}
+
+/// Releases are larger than other bodies: their route has a limit of its own.
+fn pushes() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(admin_policies::push, admin_policies::list))
+        .layer(DefaultBodyLimit::max(admin_policies::FILE_BYTES_MAX))
 }
 
 /// The description of the API (OpenAPI 3.1).

@@ -150,9 +150,11 @@ impl From<&Facts> for FactsJson {
     }
 }
 
-/// What priced a charge: both by SHA-256, hex.
+/// What priced a charge; component and book by SHA-256, hex.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReleaseJson {
+    /// The release's address.
+    id: String,
     component: String,
     book: String,
 }
@@ -160,6 +162,7 @@ pub struct ReleaseJson {
 impl From<&ReleaseId> for ReleaseJson {
     fn from(release: &ReleaseId) -> Self {
         Self {
+            id: release.to_string(),
             component: hex::encode(release.component.0),
             book: hex::encode(release.book.0),
         }

@@ -1,12 +1,14 @@
-//! Who there is and what prices their calls: orgs, keys, releases, bindings, quotes, queries.
+//! Who there is: orgs, keys, quotes, queries; and every change of the directory, releases and
+//! bindings included.
 
+use super::releases::{BindingChange, BindingScope, ReleaseParts, ReleaseRecord};
 use super::write::{CallAudit, Personal};
 use crate::service::policy::ReleaseId;
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::hold::Dimensions;
 use farebox_ledger::ids::{Digest, EventId, KeyId, OrgId, QueryId, QuoteId};
 use farebox_pricing::answer::Line;
-use farebox_pricing::event::{Deployment, Facts, QuoteRequest};
+use farebox_pricing::event::{Facts, QuoteRequest};
 use farebox_pricing::money::Nanos;
 use rust_decimal::Decimal;
 use std::sync::Arc;
@@ -45,50 +47,6 @@ pub struct KeyRecord {
     pub expires_at_ms: Option<i64>,
     /// Since when it no longer works.
     pub revoked_at_ms: Option<i64>,
-}
-
-/// The bytes of a release.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReleaseParts {
-    /// The component.
-    pub component: Arc<[u8]>,
-    /// The canonical book.
-    pub book: Arc<[u8]>,
-    /// The book as people wrote it.
-    pub book_source: Option<Arc<[u8]>>,
-}
-
-/// An admitted release.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReleaseRecord {
-    /// What it is, by content.
-    pub id: ReleaseId,
-    /// The operator's name for it.
-    pub name: Box<str>,
-    /// When it was admitted, milliseconds since the Unix epoch.
-    pub admitted_at_ms: i64,
-}
-
-/// What a binding is for; the most specific wins.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum BindingScope {
-    /// Everything in this deployment.
-    Deployment(Deployment),
-    /// A plan.
-    Plan(Box<str>),
-    /// An org.
-    Org(OrgId),
-}
-
-/// A scope and the release that prices it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BindingRecord {
-    /// What it is for.
-    pub scope: BindingScope,
-    /// What prices it.
-    pub release: ReleaseId,
-    /// Since when, milliseconds since the Unix epoch.
-    pub since_ms: i64,
 }
 
 /// A quote that is kept, to be approved and run.
@@ -162,17 +120,22 @@ pub enum DirectoryWrite {
         /// Which.
         key: KeyId,
     },
-    /// A release and its bytes. Known already: nothing happens.
+    /// A release and its bytes. Known already with the same trust: nothing happens.
     AdmitRelease {
         /// The release.
         release: ReleaseRecord,
         /// Its bytes.
         parts: ReleaseParts,
     },
-    /// A scope is priced by this release from now on.
-    Bind(BindingRecord),
-    /// A scope has no release of its own any more.
-    Unbind(BindingScope),
+    /// A scope is priced by another release from now on.
+    Bind(BindingChange),
+    /// A release prices nothing from now on. Revoking twice keeps the first time.
+    RevokeRelease {
+        /// Which.
+        release: ReleaseId,
+        /// Why.
+        why: Box<str>,
+    },
     /// A quote to keep.
     KeepQuote(Box<QuoteRecord>),
     /// A free query.
@@ -205,9 +168,43 @@ pub enum DirectoryRefusal {
     #[error("commodity `{0}` exists already with another peg or name")]
     CommodityExists(farebox_ledger::ids::CommodityId),
     /// The release was never admitted.
-    #[error("the release was never admitted")]
-    ReleaseNotFound,
+    #[error("release `{0}` was never admitted")]
+    ReleaseNotFound(ReleaseId),
+    /// The release was admitted before, with another trust.
+    #[error("release `{0}` was admitted before, with another trust: a release never changes")]
+    ReleaseExists(ReleaseId),
+    /// The release prices nothing any more.
+    #[error("release `{0}` was revoked")]
+    ReleaseRevoked(ReleaseId),
+    /// The release still prices somebody.
+    #[error("release `{release}` is still bound to `{scope}`: activate another one first")]
+    ReleaseBound {
+        /// Which.
+        release: Box<ReleaseId>,
+        /// One of the scopes.
+        scope: Box<BindingScope>,
+    },
+    /// Something else is bound than the asker believed.
+    #[error("`{scope}` is bound to {}, not to what was expected", named(bound))]
+    BindingMoved {
+        /// Which scope.
+        scope: Box<BindingScope>,
+        /// What is bound now.
+        bound: Option<Box<ReleaseId>>,
+    },
+    /// No earlier binding can be restored.
+    #[error("`{0}` has no earlier release to go back to")]
+    NothingBefore(Box<BindingScope>),
+    /// A whole deployment always has a release.
+    #[error("`{0}` must be bound to a release: only a plan's or an org's own can be taken away")]
+    ScopeNeedsRelease(Box<BindingScope>),
     /// The quote's id is taken.
     #[error("quote `{0}` exists already")]
     QuoteExists(QuoteId),
+}
+
+fn named(release: &Option<Box<ReleaseId>>) -> String {
+    release
+        .as_ref()
+        .map_or_else(|| "nothing".to_owned(), |release| format!("`{release}`"))
 }

@@ -7,10 +7,11 @@
 pub mod directory;
 pub mod failure;
 pub mod receipt;
+pub mod releases;
 pub mod view;
 pub mod write;
 
-use directory::{BindingRecord, KeyRecord, OrgRecord, QuoteRecord, ReleaseParts, ReleaseRecord};
+use directory::{KeyRecord, OrgRecord, QuoteRecord};
 use failure::ReadError;
 use farebox_ledger::budget::{Budget, BudgetUse};
 use farebox_ledger::commodity::Commodity;
@@ -18,6 +19,7 @@ use farebox_ledger::grant::Grant;
 use farebox_ledger::ids::{ChargeId, CommodityId, Digest, EventId, HoldId, KeyId, OrgId, QuoteId};
 use farebox_pricing::money::Nanos;
 use receipt::Receipt;
+use releases::{BindingScope, Bindings, ChangeRecord, ReleaseParts, ReleaseRecord};
 use rust_decimal::Decimal;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -134,8 +136,22 @@ pub trait LedgerStore: Send + Sync {
         release: &super::policy::ReleaseId,
     ) -> Result<Option<ReleaseParts>, ReadError>;
 
-    /// Every binding.
-    fn bindings(&self) -> Result<Vec<BindingRecord>, ReadError>;
+    /// What is bound as of the last commit. Costs no read of the database, and shows every caller
+    /// the same moment.
+    fn bindings(&self) -> Arc<Bindings>;
+
+    /// The present binding of every scope that has or had one of its own: its newest change.
+    fn bound(&self) -> Result<Vec<ChangeRecord>, ReadError>;
+
+    /// Changes of bindings, newest first; of one scope where one is named.
+    fn binding_changes(
+        &self,
+        scope: Option<&BindingScope>,
+        page: PageRequest,
+    ) -> Result<Page<ChangeRecord>, ReadError>;
+
+    /// Whether an org is on this plan.
+    fn has_plan(&self, plan: &str) -> Result<bool, ReadError>;
 
     /// A kept quote.
     fn quote(&self, org: OrgId, quote: QuoteId) -> Result<Option<QuoteRecord>, ReadError>;

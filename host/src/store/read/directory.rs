@@ -1,22 +1,16 @@
-//! Orgs, keys, kinds of credit, releases, bindings, quotes and queries.
+//! Orgs, keys, kinds of credit, quotes and queries.
 
 use super::super::connection::damaged;
 use super::super::rows::quote::{query as query_row, quote};
 use super::{blob, get, known, query, query_one};
-use crate::service::ledger::directory::{
-    BindingRecord, BindingScope, KeyRecord, OrgRecord, QueryRecord, QuoteRecord, ReleaseParts,
-    ReleaseRecord,
-};
+use crate::service::ledger::directory::{KeyRecord, OrgRecord, QueryRecord, QuoteRecord};
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::view::{Page, PageRequest};
 use crate::service::ledger::write::Personal;
-use crate::service::policy::{Digest, ReleaseId};
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::ids::{CommodityId, KeyId, OrgId, QueryId, QuoteId};
-use farebox_pricing::event::Deployment;
 use farebox_pricing::money::Peg;
 use rusqlite::{Connection, Params, Row, params};
-use std::sync::Arc;
 
 /// Every kind of credit, oldest first.
 pub fn commodities(connection: &Connection) -> Result<Vec<Commodity>, StorageError> {
@@ -44,6 +38,12 @@ fn org_record(row: &Row<'_>) -> Result<OrgRecord, StorageError> {
 pub fn org(connection: &Connection, org: OrgId) -> Result<Option<OrgRecord>, StorageError> {
     let sql = "SELECT id, name, plan, created_at_ms FROM orgs WHERE id = ?1";
     query_one(connection, sql, [org.to_bytes()], org_record)
+}
+
+/// Whether an org is on this plan.
+pub fn has_plan(connection: &Connection, plan: &str) -> Result<bool, StorageError> {
+    let sql = "SELECT 1 FROM orgs WHERE plan = ?1 LIMIT 1";
+    Ok(query_one(connection, sql, [plan], |_| Ok(()))?.is_some())
 }
 
 /// Orgs after `after`, oldest first.
@@ -116,83 +116,6 @@ pub fn key(
 pub fn keys(connection: &Connection, org: OrgId) -> Result<Vec<KeyRecord>, StorageError> {
     let sql = format!("{KEY} org = ?1 ORDER BY id");
     query(connection, &sql, [org.to_bytes()], key_record)
-}
-
-fn release_id(row: &Row<'_>) -> Result<ReleaseId, StorageError> {
-    Ok(ReleaseId {
-        component: Digest(get(row, 0)?),
-        book: Digest(get(row, 1)?),
-    })
-}
-
-/// Every release, oldest first.
-pub fn releases(connection: &Connection) -> Result<Vec<ReleaseRecord>, StorageError> {
-    let sql = "SELECT component, book, name, admitted_at_ms FROM releases
-         ORDER BY admitted_at_ms, component, book";
-    query(connection, sql, [], |row| {
-        Ok(ReleaseRecord {
-            id: release_id(row)?,
-            name: get(row, 2)?,
-            admitted_at_ms: get(row, 3)?,
-        })
-    })
-}
-
-/// The bytes of a release.
-pub fn release_parts(
-    connection: &Connection,
-    release: &ReleaseId,
-) -> Result<Option<ReleaseParts>, StorageError> {
-    let sql = "SELECT c.bytes, b.bytes, s.bytes FROM releases r
-         JOIN contents c ON c.digest = r.component JOIN contents b ON b.digest = r.book
-         LEFT JOIN contents s ON s.digest = r.book_source
-         WHERE r.component = ?1 AND r.book = ?2";
-    query_one(
-        connection,
-        sql,
-        params![release.component.0, release.book.0],
-        |row| {
-            let source: Option<Vec<u8>> = get(row, 2)?;
-            Ok(ReleaseParts {
-                component: Arc::from(blob(row, 0)?),
-                book: Arc::from(blob(row, 1)?),
-                book_source: source.map(Arc::from),
-            })
-        },
-    )
-}
-
-/// A binding's scope as a text that sorts by kind.
-pub fn scope_text(scope: &BindingScope) -> String {
-    match scope {
-        BindingScope::Deployment(Deployment::Hosted) => "deployment:hosted".to_owned(),
-        BindingScope::Deployment(Deployment::SelfHosted) => "deployment:self-hosted".to_owned(),
-        BindingScope::Plan(plan) => format!("plan:{plan}"),
-        BindingScope::Org(org) => format!("org:{org}"),
-    }
-}
-
-fn scope(text: &str) -> Option<BindingScope> {
-    Some(match text.split_once(':')? {
-        ("deployment", "hosted") => BindingScope::Deployment(Deployment::Hosted),
-        ("deployment", "self-hosted") => BindingScope::Deployment(Deployment::SelfHosted),
-        ("plan", plan) => BindingScope::Plan(plan.into()),
-        ("org", org) => BindingScope::Org(org.parse().ok()?),
-        _ => return None,
-    })
-}
-
-/// Every binding.
-pub fn bindings(connection: &Connection) -> Result<Vec<BindingRecord>, StorageError> {
-    let sql = "SELECT component, book, scope, since_ms FROM bindings ORDER BY scope";
-    query(connection, sql, [], |row| {
-        let text: String = get(row, 2)?;
-        Ok(BindingRecord {
-            scope: known(scope(&text), "scope of a binding")?,
-            release: release_id(row)?,
-            since_ms: get(row, 3)?,
-        })
-    })
 }
 
 /// A kept quote.

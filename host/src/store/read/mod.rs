@@ -12,6 +12,7 @@ pub mod groups;
 pub mod holds;
 pub mod journal;
 pub mod pool;
+pub mod releases;
 pub mod usage;
 pub mod wallets;
 

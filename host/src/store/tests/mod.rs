@@ -3,6 +3,7 @@
 mod concurrency;
 mod damage;
 mod flow;
+mod releases;
 mod retries;
 mod trouble;
 mod verifying;

@@ -2,11 +2,11 @@
 
 use super::damage::{DAMAGES, rewrite_transactions};
 use super::*;
-use crate::service::ledger::directory::{ReleaseParts, ReleaseRecord};
 use crate::service::ledger::receipt::Receipt;
+use crate::service::ledger::releases::{ReleaseParts, ReleaseRecord};
 use crate::service::ledger::view::SignedHead;
 use crate::service::ledger::write::{Counted, SettleWrite};
-use crate::service::policy::{Digest as PolicyDigest, ReleaseId};
+use crate::service::policy::{Digest as PolicyDigest, LimitClass, ReleaseId, Trust};
 use crate::store::backup::{BackupError, backup, restore};
 use crate::store::verify::{Evidence, Report, verify};
 use farebox_ledger::budget::{Budget, BudgetKind, BudgetScope};
@@ -132,7 +132,13 @@ impl CountingBook {
                 release: ReleaseRecord {
                     id: release,
                     name: "counts".into(),
+                    class: LimitClass::Native,
+                    trust: Trust::Trusted,
+                    component_bytes: 0,
+                    book_bytes: 0,
                     admitted_at_ms: NOW,
+                    admitted_by: Box::default(),
+                    revoked: None,
                 },
                 parts: ReleaseParts {
                     component,

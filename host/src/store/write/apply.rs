@@ -6,6 +6,7 @@ use super::super::rows::usage::{FirstEffect, detail_digest};
 use super::derived::Statements;
 use super::memory::Memory;
 use super::prepare::{Prepared, Ready};
+use super::releases::By;
 use super::{outcome, recall, registry};
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::write::{Acknowledged, SettleWrite, UsageWrite, WriteError};
@@ -65,7 +66,12 @@ impl Turn<'_, '_> {
                 }
             }
             Ready::Directory(directory) => {
-                let done = registry::apply(self.connection, self.memory, directory, write.at_ms)?;
+                let by = By {
+                    id: self.id,
+                    at_ms: write.at_ms,
+                    actor: &registry::actor_text(&write.actor),
+                };
+                let done = registry::apply(self.connection, self.memory, directory, by)?;
                 done.map(|()| None).map_err(WriteError::from)
             }
         };

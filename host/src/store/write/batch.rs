@@ -2,6 +2,7 @@
 
 use super::super::connection::failure;
 use super::super::load;
+use super::super::read::releases;
 use super::apply::{Turn, Verdict};
 use super::carrier::{Carrier, carry};
 use super::derived::Statements;
@@ -157,6 +158,8 @@ impl<'c> Writer<'c> {
             missing => {
                 let (memory, commodities) = load::memory(self.connection)?;
                 self.published.show_all(&memory, commodities);
+                self.published
+                    .show_bindings(releases::bindings(self.connection)?);
                 missing.insert(memory)
             }
         };
@@ -192,7 +195,14 @@ impl<'c> Writer<'c> {
         self.statements.flush(memory)?;
         memory.effects.flush(self.connection).map_err(failure)?;
         memory.dedupe.flush(self.connection).map_err(failure)?;
+        let bindings = match memory.dirty.bindings {
+            true => Some(releases::bindings(self.connection)?),
+            false => None,
+        };
         self.connection.execute_batch("COMMIT").map_err(failure)?;
+        if let Some(bindings) = bindings {
+            self.published.show_bindings(bindings);
+        }
         let dirty: Dirty = std::mem::take(&mut memory.dirty);
         self.published.show(memory, dirty);
         Ok(verdicts)

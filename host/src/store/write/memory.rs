@@ -4,12 +4,13 @@ use super::super::chunks::Place;
 use super::super::dedupe::Dedupe;
 use super::journal::Journal;
 use super::outcome::Effects;
+use crate::service::ledger::releases::Bindings;
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::ids::{CommodityId, GrantId, OrgId, TransactionId};
 use farebox_ledger::state::{State, Wallet};
 use farebox_pricing::money::Nanos;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Where an org's lists end, and what it was charged this month.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub struct Dirty {
     pub lots: HashMap<GrantId, (OrgId, Nanos)>,
     /// New kinds of credit.
     pub commodities: Vec<Commodity>,
+    /// Whether something was bound or revoked.
+    pub bindings: bool,
 }
 
 /// What readers see without asking the database: as of the last commit.
@@ -72,6 +75,7 @@ pub struct Dirty {
 pub struct Published {
     wallets: RwLock<HashMap<OrgId, (Wallet, Tail)>>,
     commodities: RwLock<HashMap<CommodityId, Commodity>>,
+    bindings: RwLock<Arc<Bindings>>,
 }
 
 impl Published {
@@ -105,6 +109,22 @@ impl Published {
         let mut all: Vec<_> = commodities.values().cloned().collect();
         all.sort_unstable_by_key(|commodity| commodity.id);
         all
+    }
+
+    /// What is bound.
+    pub fn bindings(&self) -> Arc<Bindings> {
+        let bindings = self.bindings.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&bindings)
+    }
+
+    /// Shows what is bound since a commit: every reader from now on, all at once.
+    pub fn show_bindings(&self, new: Bindings) {
+        let new = Arc::new(new);
+        let mut bindings = self
+            .bindings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *bindings = new;
     }
 
     /// Shows what a commit changed.

@@ -17,3 +17,4 @@ pub mod prepare;
 pub mod queue;
 pub mod recall;
 mod registry;
+mod releases;

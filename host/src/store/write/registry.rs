@@ -1,18 +1,16 @@
 //! The directory's rows: orgs, keys, releases, bindings, quotes, queries; and the audit trail.
 
 use super::super::connection::failure;
-use super::super::read::directory::scope_text;
 use super::super::rows::quote::{query_body, quote_body};
 use super::memory::Memory;
 use super::personal;
 use super::prepare::{Prepared, Ready};
+use super::releases::{self, By};
 use crate::service::ledger::directory::{
-    BindingRecord, BindingScope, DirectoryRefusal, DirectoryWrite, KeyRecord, OrgRecord,
-    QueryRecord, QuoteRecord, ReleaseParts, ReleaseRecord,
+    DirectoryRefusal, DirectoryWrite, KeyRecord, OrgRecord, QueryRecord, QuoteRecord,
 };
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::write::{Actor, Counted};
-use crate::service::policy::{Digest, ReleaseId};
 use farebox_ledger::command::Command;
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::ids::{ChargeId, EventId, KeyId, OrgId, TransactionId};
@@ -39,8 +37,9 @@ pub fn apply(
     connection: &Connection,
     memory: &mut Memory,
     write: &DirectoryWrite,
-    at_ms: i64,
+    by: By<'_>,
 ) -> Done {
+    let at_ms = by.at_ms;
     match write {
         DirectoryWrite::CreateCommodity(commodity) => {
             create_commodity(connection, memory, commodity)
@@ -52,9 +51,17 @@ pub fn apply(
         }
         DirectoryWrite::CreateKey(key) => create_key(connection, key),
         DirectoryWrite::RevokeKey { org, key } => revoke_key(connection, *org, *key, at_ms),
-        DirectoryWrite::AdmitRelease { release, parts } => admit(connection, release, parts),
-        DirectoryWrite::Bind(binding) => bind(connection, binding),
-        DirectoryWrite::Unbind(scope) => unbind(connection, scope),
+        DirectoryWrite::AdmitRelease { release, parts } => {
+            releases::admit(connection, release, parts, by)
+        }
+        DirectoryWrite::Bind(change) => {
+            memory.dirty.bindings = true;
+            releases::bind(connection, change, by)
+        }
+        DirectoryWrite::RevokeRelease { release, why } => {
+            memory.dirty.bindings = true;
+            releases::revoke(connection, release, why, by)
+        }
         DirectoryWrite::KeepQuote(quote) => keep_quote(connection, quote),
         DirectoryWrite::RecordQuery(query) => record_query(connection, query),
         DirectoryWrite::ErasePersonal { org, event } => {
@@ -185,70 +192,6 @@ fn revoke_key(connection: &Connection, org: OrgId, key: KeyId, at_ms: i64) -> Do
     Ok(found(changed, DirectoryRefusal::KeyNotFound(key)))
 }
 
-fn keep_content(
-    connection: &Connection,
-    digest: &Digest,
-    bytes: &[u8],
-) -> Result<(), StorageError> {
-    let sql = "INSERT INTO contents (digest, bytes) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-    run(connection, sql, params![digest.0, bytes]).map(drop)
-}
-
-fn admit(connection: &Connection, release: &ReleaseRecord, parts: &ReleaseParts) -> Done {
-    let ReleaseId { component, book } = &release.id;
-    keep_content(connection, component, &parts.component)?;
-    keep_content(connection, book, &parts.book)?;
-    let source = parts.book_source.as_deref().map(|source| {
-        let digest = <sha2::Sha256 as sha2::Digest>::digest(source).into();
-        (Digest(digest), source)
-    });
-    if let Some((digest, source)) = &source {
-        keep_content(connection, digest, source)?;
-    }
-    run(
-        connection,
-        "INSERT INTO releases VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
-        params![
-            component.0,
-            book.0,
-            source.map(|(digest, _)| digest.0),
-            release.name,
-            release.admitted_at_ms,
-        ],
-    )?;
-    Ok(Ok(()))
-}
-
-fn bind(connection: &Connection, binding: &BindingRecord) -> Done {
-    let ReleaseId { component, book } = &binding.release;
-    let known = exists(
-        connection,
-        "SELECT 1 FROM releases WHERE component = ?1 AND book = ?2",
-        params![component.0, book.0],
-    )?;
-    if !known {
-        return Ok(Err(DirectoryRefusal::ReleaseNotFound));
-    }
-    run(
-        connection,
-        "INSERT INTO bindings VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT DO UPDATE SET component = ?2, book = ?3, since_ms = ?4",
-        params![
-            scope_text(&binding.scope),
-            component.0,
-            book.0,
-            binding.since_ms
-        ],
-    )?;
-    Ok(Ok(()))
-}
-
-fn unbind(connection: &Connection, scope: &BindingScope) -> Done {
-    let sql = "DELETE FROM bindings WHERE scope = ?1";
-    run(connection, sql, [scope_text(scope)])?;
-    Ok(Ok(()))
-}
-
 fn keep_quote(connection: &Connection, quote: &QuoteRecord) -> Done {
     let id = quote.id.to_bytes();
     if exists(connection, "SELECT 1 FROM quotes WHERE id = ?1", [id])? {
@@ -319,6 +262,15 @@ fn keep_personal(connection: &Connection, query: &QueryRecord) -> Result<(), Sto
     .map(drop)
 }
 
+/// Who, in a row.
+pub fn actor_text(actor: &Actor) -> String {
+    match actor {
+        Actor::Key(key) => key.to_string(),
+        Actor::Admin(name) => format!("admin:{name}"),
+        Actor::Host => "host".to_owned(),
+    }
+}
+
 /// Records who did what. Holds and usage are their own record; everything else leaves a row.
 pub fn audit(
     connection: &Connection,
@@ -329,11 +281,7 @@ pub fn audit(
     let Some((verb, subject)) = audited(write) else {
         return Ok(());
     };
-    let actor = match &write.actor {
-        Actor::Key(key) => key.to_string(),
-        Actor::Admin(name) => format!("admin:{name}"),
-        Actor::Host => "host".to_owned(),
-    };
+    let actor = actor_text(&write.actor);
     let sql = "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let org = write.org.map_or([0; 16], OrgId::to_bytes);
     let row = params![
@@ -389,18 +337,15 @@ fn audited_directory(write: &DirectoryWrite) -> Option<(&'static str, Option<Str
         DirectoryWrite::CreateKey(key) => ("create_key", Some(key.id.to_string())),
         DirectoryWrite::RevokeKey { key, .. } => ("revoke_key", Some(key.to_string())),
         DirectoryWrite::AdmitRelease { release, .. } => {
-            ("admit_release", Some(release_text(&release.id)))
+            ("admit_release", Some(release.id.to_string()))
         }
-        DirectoryWrite::Bind(binding) => ("bind", Some(release_text(&binding.release))),
-        DirectoryWrite::Unbind(scope) => ("unbind", Some(scope_text(scope))),
+        DirectoryWrite::Bind(change) => ("bind", Some(change.scope.to_string())),
+        DirectoryWrite::RevokeRelease { release, .. } => {
+            ("revoke_release", Some(release.to_string()))
+        }
         DirectoryWrite::ErasePersonal { event, .. } => {
             ("erase_personal", event.map(|event| event.to_string()))
         }
         DirectoryWrite::KeepQuote(_) | DirectoryWrite::RecordQuery(_) => return None,
     })
-}
-
-fn release_text(release: &ReleaseId) -> String {
-    let ReleaseId { component, book } = release;
-    format!("{}+{}", hex::encode(component.0), hex::encode(book.0))
 }

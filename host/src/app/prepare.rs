@@ -1,0 +1,157 @@
+//! What a data directory must hold before the first request: the configured release, what is bound
+//! to it, the kind of credit; and in the engine every release that an open hold or a receipt may
+//! name. Written by the host itself, as any other write.
+
+use super::server::StartError;
+use super::shipped;
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::engine::package::Package;
+use crate::service::ledger::LedgerStore;
+use crate::service::ledger::directory::DirectoryWrite;
+use crate::service::ledger::releases::{BindTo, BindingChange, BindingScope, ChangeKind};
+use crate::service::ledger::write::{Action, Actor, Write, WriteError};
+use crate::service::policy::{Admitted, ReleaseId};
+use crate::service::releases;
+use crate::service::time::Clock;
+use crate::store::SqliteStore;
+use farebox_book::Format;
+use farebox_ledger::commodity::Commodity;
+use farebox_ledger::ids::CommodityId;
+use farebox_pricing::money::Peg;
+use std::path::Path;
+
+/// What the configuration names to price with, as a package with a book.
+pub(super) fn configured(config: &Config) -> Result<Package, StartError> {
+    let mut package = match &config.policy {
+        Some(path) => Package::open(&read(path)?).map_err(|source| StartError::Package {
+            path: path.clone(),
+            source,
+        })?,
+        None => Package {
+            component: shipped::STANDARD_COMPONENT.to_vec(),
+            ..Package::default()
+        },
+    };
+    let (source, format) = match &config.price_book {
+        Some(path) => (text(path)?, Format::of_file_name(&path.to_string_lossy())),
+        None if package.book.is_some() => return Ok(package),
+        None => (shipped::DEFAULT_BOOK.to_owned(), Format::Toml),
+    };
+    let compiled = farebox_book::compile(&source, format).map_err(|errors| StartError::Book {
+        path: config.price_book.clone(),
+        first: errors.first().map(ToString::to_string).unwrap_or_default(),
+        count: errors.len(),
+    })?;
+    package.book = Some(compiled.canonical);
+    package.book_source = Some(source.into_bytes());
+    Ok(package)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, StartError> {
+    std::fs::read(path).map_err(|source| StartError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn text(path: &Path) -> Result<String, StartError> {
+    std::fs::read_to_string(path).map_err(|source| StartError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// What the host itself writes at start.
+pub(super) struct Preparation<'a> {
+    pub store: &'a SqliteStore,
+    pub clock: &'a dyn Clock,
+}
+
+impl Preparation<'_> {
+    async fn write(&self, write: DirectoryWrite) -> Result<(), WriteError> {
+        self.store
+            .submit(Write {
+                at_ms: self.clock.now_ms(),
+                actor: Actor::Host,
+                request_id: "start".into(),
+                idempotency: None,
+                once: None,
+                action: Action::Directory(write),
+            })
+            .await
+            .map(drop)
+    }
+
+    /// Keeps the configured release.
+    pub async fn admit(&self, release: Admitted) -> Result<(), StartError> {
+        let known = self.store.releases()?;
+        if known.iter().any(|known| known.id == release.id) {
+            return Ok(());
+        }
+        let write = releases::admission(release, self.clock.now_ms());
+        Ok(self.write(write).await?)
+    }
+
+    /// Binds the configured release where nobody ever activated one: the configuration rules until
+    /// an operator's first activation, and never after.
+    pub async fn bind(&self, id: ReleaseId, config: &Config) -> Result<(), StartError> {
+        let scope = BindingScope::everyone(config.deployment);
+        let bound = self.store.bound()?;
+        let newest = bound.iter().find(|change| change.scope == scope);
+        if let Some(newest) = newest {
+            if newest.release == Some(id) {
+                return Ok(());
+            }
+            if newest.kind != ChangeKind::Start {
+                tracing::info!(configured = %id, %scope,
+                    "an activated release is bound, not the configured one");
+                return Ok(());
+            }
+        }
+        let change = BindingChange {
+            to: BindTo::Configured(id),
+            expected: newest.and_then(|newest| newest.release),
+            scope,
+            why: None,
+        };
+        Ok(self.write(DirectoryWrite::Bind(change)).await?)
+    }
+
+    /// Loads the releases of earlier starts: open holds and receipts name them. One that no longer
+    /// loads stops nobody else: what it priced is answered as not loaded.
+    pub fn load_known(&self, engine: &Engine) -> Result<(), StartError> {
+        for known in self.store.releases()? {
+            let Some(parts) = self.store.release_parts(&known.id)? else {
+                continue;
+            };
+            if let Err(error) = engine.load(&known, &parts) {
+                tracing::warn!(release = %known.name, %error, "an earlier release does not load");
+            }
+        }
+        Ok(())
+    }
+
+    /// The kind of credit of this name, made where there is none.
+    pub async fn commodity(&self, name: &str, peg: Peg) -> Result<Commodity, StartError> {
+        let known = self.store.commodities()?;
+        if let Some(known) = known.into_iter().find(|known| *known.name == *name) {
+            if known.peg != peg {
+                return Err(StartError::PegChanged {
+                    name: known.name,
+                    known: known.peg.usd_per_credit(),
+                    asked: peg.usd_per_credit(),
+                });
+            }
+            return Ok(known);
+        }
+        let commodity = Commodity {
+            id: CommodityId::new(self.clock.next_id()),
+            name: name.into(),
+            peg,
+        };
+        let write = DirectoryWrite::CreateCommodity(commodity.clone());
+        self.write(write).await?;
+        Ok(commodity)
+    }
+}

@@ -1,0 +1,152 @@
+//! The way to a ledger's releases: the API of a running server, or the data directory of a stopped
+//! one, which is served from for the moment that the command takes. Either way it is the same API,
+//! so there is one set of rules and one audit.
+
+use crate::app::server::{self, RunningApp};
+use crate::cli::failure::Failure;
+use crate::cli::remote::server::Server;
+use crate::config::{Config, Options};
+use crate::service::releases::Address;
+use clap::Args;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use tokio::runtime::Runtime;
+
+/// Where the releases are.
+#[derive(Debug, Args)]
+pub struct Place {
+    #[command(flatten)]
+    server: Server,
+    /// The data directory of a server that is stopped, to work on it directly. The audit then names
+    /// `local`.
+    #[arg(long, value_name = "DIR", global = true, help_heading = "Server")]
+    data_dir: Option<PathBuf>,
+}
+
+/// An open way. Ends with the command.
+pub enum Door<'a> {
+    /// A running server.
+    Running(&'a Server),
+    /// A stopped one's data directory.
+    Stopped(Box<Local>),
+}
+
+/// A data directory that is served from for a moment.
+pub struct Local {
+    server: Server,
+    // In this order: the server is stopped on its runtime.
+    app: Option<RunningApp>,
+    runtime: Runtime,
+}
+
+impl Place {
+    /// Whether answers are printed as JSON.
+    pub const fn json(&self) -> bool {
+        self.server.json
+    }
+
+    /// Opens the way.
+    ///
+    /// # Errors
+    /// The data directory is in use, or holds no ledger.
+    pub fn open(&self) -> Result<Door<'_>, Failure> {
+        match &self.data_dir {
+            None => Ok(Door::Running(&self.server)),
+            Some(path) => Ok(Door::Stopped(Box::new(Local::open(path, &self.server)?))),
+        }
+    }
+}
+
+impl Local {
+    fn open(data_dir: &Path, like: &Server) -> Result<Self, Failure> {
+        let what = || format!("`{}` cannot be worked on", data_dir.display());
+        let cannot = |error: getrandom::Error| Failure::unavailable(what(), error.to_string());
+        let mut secret = [0_u8; 24];
+        getrandom::fill(&mut secret).map_err(cannot)?;
+        let key = hex::encode(secret);
+        let options = Options {
+            data_dir: Some(data_dir.to_owned()),
+            listen: Some(([127, 0, 0, 1], 0).into()),
+            admin_key: Some(key.clone()),
+            settle_interval_ms: Some(0),
+            ..Options::default()
+        };
+        let config = Config::load(options).map_err(|error| Failure::Usage(error.to_string()))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let app = runtime
+            .block_on(server::maintain(&config))
+            .map_err(|error| Failure::unavailable(what(), error))?;
+        let url = format!("http://{}", app.address());
+        Ok(Self {
+            server: like.to(url, key),
+            app: Some(app),
+            runtime,
+        })
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        if let Some(app) = self.app.take() {
+            self.runtime.block_on(app.stop());
+        }
+    }
+}
+
+impl std::ops::Deref for Door<'_> {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        match self {
+            Self::Running(server) => server,
+            Self::Stopped(local) => &local.server,
+        }
+    }
+}
+
+impl Door<'_> {
+    /// The address of the release that `named` means: an address, the beginning of one, or the name
+    /// of a book that only one release has.
+    ///
+    /// # Errors
+    /// No release is meant, or more than one.
+    pub fn release(&self, named: &str) -> Result<String, Failure> {
+        if named.parse::<Address>().is_ok() {
+            return Ok(named.to_owned());
+        }
+        let all = self.get("/v1/admin/policies", None)?;
+        let text = |release: &Value, field: &str| {
+            let text = release.get(field).and_then(Value::as_str);
+            text.unwrap_or_default().to_owned()
+        };
+        let is_meant = |release: &&Value| {
+            let id = text(release, "id");
+            text(release, "name") == named
+                || id.starts_with(named)
+                || id
+                    .strip_prefix("rel_")
+                    .is_some_and(|id| id.starts_with(named))
+        };
+        let meant: Vec<String> = all
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(is_meant)
+            .map(|release| text(release, "id"))
+            .collect();
+        match meant.as_slice() {
+            [one] => Ok(one.clone()),
+            [] => Err(Failure::Found(format!(
+                "`{named}` names no release; `farebox policy list` shows them"
+            ))),
+            all => Err(Failure::Found(format!(
+                "`{named}` names {} releases: give more digits of one of {}",
+                all.len(),
+                all.join(", ")
+            ))),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! From a pushed file to a release that prices: what the file may hold, in the order in which it is
+//! cheapest to find out, and each reason against it by name. Here is the compiler, and nowhere on
+//! the path of a call.
+
+use super::admission::AdmissionError;
+use super::limits::{BOOK_BYTES_MAX, BOOK_TEXT_BYTES_MAX, LimitClass, Trust};
+use super::package::{Package, PackageError};
+use super::{Engine, LoadError, digest};
+use crate::service::ledger::releases::{ReleaseParts, ReleaseRecord};
+use crate::service::policy::{AdmitError, Admitted};
+use farebox_pricing::canonical::BookView;
+
+impl Engine {
+    /// Admits a release whose file was taken apart already.
+    ///
+    /// # Errors
+    /// See [`AdmitError`].
+    pub fn admit_package(
+        &self,
+        package: Package,
+        trust: Option<Trust>,
+    ) -> Result<Admitted, AdmitError> {
+        let book = package.book.ok_or(AdmitError::NoBook)?;
+        within("price book", book.len(), BOOK_BYTES_MAX)?;
+        let text = package.book_source;
+        let text_bytes = text.as_ref().map_or(0, Vec::len);
+        within("text of the price book", text_bytes, BOOK_TEXT_BYTES_MAX)?;
+        let class = LimitClass::of(package.component.len());
+        let trust = self.trust_of(&package.component, trust);
+        let name = BookView::open(book.clone())
+            .map_err(|error| AdmitError::Book(error.to_string()))?
+            .terms()
+            .name
+            .clone();
+        let id = self.load_release(&package.component, book.clone(), class, trust)?;
+        Ok(Admitted {
+            id,
+            name,
+            class,
+            trust,
+            parts: ReleaseParts {
+                component: package.component.into(),
+                book: book.into(),
+                book_source: text.map(Into::into),
+            },
+        })
+    }
+
+    /// Loads a release that was admitted before.
+    ///
+    /// # Errors
+    /// See [`AdmitError`].
+    pub fn load(&self, release: &ReleaseRecord, parts: &ReleaseParts) -> Result<(), AdmitError> {
+        let trust = self.trust_of(&parts.component, Some(release.trust));
+        self.load_release(&parts.component, parts.book.to_vec(), release.class, trust)
+            .map(drop)
+            .map_err(AdmitError::from)
+    }
+
+    /// The host's own component is trusted, whatever was said of it.
+    fn trust_of(&self, component: &[u8], said: Option<Trust>) -> Trust {
+        if self.shipped == Some(digest(component)) {
+            Trust::Trusted
+        } else {
+            said.unwrap_or(Trust::Untrusted)
+        }
+    }
+}
+
+fn within(what: &'static str, bytes: usize, bytes_max: usize) -> Result<(), AdmitError> {
+    if bytes <= bytes_max {
+        return Ok(());
+    }
+    Err(AdmitError::BookTooLarge {
+        what,
+        bytes,
+        bytes_max,
+    })
+}
+
+impl From<PackageError> for AdmitError {
+    fn from(error: PackageError) -> Self {
+        let reason = match error {
+            PackageError::NotWasm => "not_wasm",
+            PackageError::Damaged { .. } => "damaged",
+            PackageError::SectionTwice(_) => "section_twice",
+            PackageError::SectionDamaged(_) => "section_damaged",
+        };
+        Self::Component {
+            reason,
+            detail: error.to_string(),
+        }
+    }
+}
+
+impl From<AdmissionError> for AdmitError {
+    fn from(error: AdmissionError) -> Self {
+        let reason = match error {
+            AdmissionError::TooLarge { .. } => "too_large",
+            AdmissionError::CoreModule => "core_module",
+            AdmissionError::NotWasm => "not_wasm",
+            AdmissionError::Invalid(_) => "damaged",
+            AdmissionError::ImportsNotAllowed { .. } => "imports",
+            AdmissionError::UnknownContract(_) => "unknown_contract",
+            AdmissionError::WrongWorld => "wrong_world",
+            AdmissionError::WrongInterface { .. } => "wrong_interface",
+        };
+        Self::Component {
+            reason,
+            detail: error.to_string(),
+        }
+    }
+}
+
+impl From<LoadError> for AdmitError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Component(error) => error.into(),
+            LoadError::Book(error) => Self::Book(error.to_string()),
+            LoadError::Config(error) => Self::BookRefused(error.to_string()),
+            LoadError::Fault(fault) => Self::Fault(fault),
+            LoadError::Busy => Self::Busy,
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Releases and what they are bound to: what prices whose calls, since when, by whom and why.
+//!
+//! A release never changes. A binding is the newest entry of its scope's history, which only grows:
+//! there is no second place that could say otherwise. Must not know how a release is loaded.
+
+use crate::service::policy::{LimitClass, ReleaseId, Trust};
+use farebox_ledger::ids::{OrgId, TransactionId};
+use farebox_pricing::event::Deployment;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+/// The bytes of a release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseParts {
+    /// The component.
+    pub component: Arc<[u8]>,
+    /// The canonical book.
+    pub book: Arc<[u8]>,
+    /// The book as people wrote it.
+    pub book_source: Option<Arc<[u8]>>,
+}
+
+/// An admitted release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseRecord {
+    /// What it is, by content.
+    pub id: ReleaseId,
+    /// The operator's name for it: that of its book.
+    pub name: Box<str>,
+    /// Which limits it runs under.
+    pub class: LimitClass,
+    /// Whether its instances may be kept.
+    pub trust: Trust,
+    /// Bytes of the component.
+    pub component_bytes: u64,
+    /// Bytes of the canonical book.
+    pub book_bytes: u64,
+    /// When it was admitted, milliseconds since the Unix epoch.
+    pub admitted_at_ms: i64,
+    /// Who pushed it.
+    pub admitted_by: Box<str>,
+    /// Since when, and why, it prices nothing any more.
+    pub revoked: Option<Revocation>,
+}
+
+/// Why a release prices nothing any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Since when, milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// By whom.
+    pub by: Box<str>,
+    /// Why.
+    pub why: Box<str>,
+}
+
+/// What a binding is for: a deployment, or a part of it. The most specific wins: org, plan,
+/// deployment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BindingScope {
+    /// Where Farebox runs.
+    pub deployment: Deployment,
+    /// Absent: everyone there.
+    pub part: Option<ScopePart>,
+}
+
+/// A part of a deployment.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ScopePart {
+    /// The orgs on a plan.
+    Plan(Box<str>),
+    /// One org.
+    Org(OrgId),
+}
+
+impl BindingScope {
+    /// Everyone in a deployment.
+    pub const fn everyone(deployment: Deployment) -> Self {
+        Self {
+            deployment,
+            part: None,
+        }
+    }
+}
+
+impl fmt::Display for BindingScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.deployment {
+            Deployment::Hosted => "hosted",
+            Deployment::SelfHosted => "self-hosted",
+        })?;
+        match &self.part {
+            None => Ok(()),
+            Some(ScopePart::Plan(plan)) => write!(f, "/plan:{plan}"),
+            Some(ScopePart::Org(org)) => write!(f, "/org:{org}"),
+        }
+    }
+}
+
+/// What kind of change a binding's history has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// The host bound the configured release at start.
+    Start,
+    /// Somebody activated a release.
+    Activate,
+    /// Somebody went back to what stood before.
+    Rollback,
+    /// Somebody took the scope's own release away, so that a wider scope's holds.
+    Deactivate,
+}
+
+impl ChangeKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [
+        Self::Start,
+        Self::Activate,
+        Self::Rollback,
+        Self::Deactivate,
+    ];
+
+    /// The word used in rows and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Activate => "activate",
+            Self::Rollback => "rollback",
+            Self::Deactivate => "deactivate",
+        }
+    }
+}
+
+/// A change of a binding, as it is asked for: one atomic step, or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindingChange {
+    /// What it is for.
+    pub scope: BindingScope,
+    /// What shall price it.
+    pub to: BindTo,
+    /// What the asker believes is bound now. When it is not, nothing changes: of two operators at
+    /// once, one wins and the other is told.
+    pub expected: Option<ReleaseId>,
+    /// Why, in the asker's words.
+    pub why: Option<Box<str>>,
+}
+
+/// What shall price a scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BindTo {
+    /// A release, because of the configuration.
+    Configured(ReleaseId),
+    /// A release.
+    Release(ReleaseId),
+    /// What stood before the last activation that was not rolled back, and was not revoked since.
+    Before,
+    /// Nothing of its own.
+    Nothing,
+}
+
+/// A change that took effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeRecord {
+    /// Which; sorts by time.
+    pub id: TransactionId,
+    /// When, milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// Who.
+    pub by: Box<str>,
+    /// What kind.
+    pub kind: ChangeKind,
+    /// What it is for.
+    pub scope: BindingScope,
+    /// What prices it since; absent: a wider scope's release.
+    pub release: Option<ReleaseId>,
+    /// What priced it until then.
+    pub before: Option<ReleaseId>,
+    /// What a rollback of it restores: an earlier change of the scope.
+    pub base: Option<TransactionId>,
+    /// Why.
+    pub why: Option<Box<str>>,
+}
+
+/// Everything that is bound at one moment, and what was revoked. Never changed in place: readers
+/// hold one and see one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bindings {
+    hosted: Bound,
+    self_hosted: Bound,
+    revoked: HashSet<ReleaseId>,
+    newest: Option<TransactionId>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Bound {
+    everyone: Option<ReleaseId>,
+    plans: HashMap<Box<str>, ReleaseId>,
+    orgs: HashMap<OrgId, ReleaseId>,
+}
+
+impl Bindings {
+    /// The moment after these: of each scope its newest change, and every revoked release.
+    pub fn new(
+        changes: impl IntoIterator<Item = ChangeRecord>,
+        revoked: impl IntoIterator<Item = ReleaseId>,
+    ) -> Self {
+        let mut all = Self {
+            revoked: revoked.into_iter().collect(),
+            ..Self::default()
+        };
+        for change in changes {
+            all.newest = all.newest.max(Some(change.id));
+            let Some(release) = change.release else {
+                continue;
+            };
+            let bound = match change.scope.deployment {
+                Deployment::Hosted => &mut all.hosted,
+                Deployment::SelfHosted => &mut all.self_hosted,
+            };
+            match change.scope.part {
+                None => bound.everyone = Some(release),
+                Some(ScopePart::Plan(plan)) => drop(bound.plans.insert(plan, release)),
+                Some(ScopePart::Org(org)) => drop(bound.orgs.insert(org, release)),
+            }
+        }
+        all
+    }
+
+    const fn of(&self, deployment: Deployment) -> &Bound {
+        match deployment {
+            Deployment::Hosted => &self.hosted,
+            Deployment::SelfHosted => &self.self_hosted,
+        }
+    }
+
+    /// What prices the calls of an org on a plan.
+    pub fn release_for(
+        &self,
+        deployment: Deployment,
+        org: OrgId,
+        plan: Option<&str>,
+    ) -> Option<ReleaseId> {
+        let bound = self.of(deployment);
+        bound
+            .orgs
+            .get(&org)
+            .or_else(|| bound.plans.get(plan?))
+            .copied()
+            .or(bound.everyone)
+    }
+
+    /// What is bound to exactly this scope.
+    pub fn bound(&self, scope: &BindingScope) -> Option<ReleaseId> {
+        let bound = self.of(scope.deployment);
+        match &scope.part {
+            None => bound.everyone,
+            Some(ScopePart::Plan(plan)) => bound.plans.get(plan).copied(),
+            Some(ScopePart::Org(org)) => bound.orgs.get(org).copied(),
+        }
+    }
+
+    /// Whether a release prices nothing any more.
+    pub fn is_revoked(&self, release: &ReleaseId) -> bool {
+        !self.revoked.is_empty() && self.revoked.contains(release)
+    }
+
+    /// The newest change: when it is another, something was bound anew.
+    pub const fn newest(&self) -> Option<TransactionId> {
+        self.newest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::policy::Digest;
+
+    fn release(number: u8) -> ReleaseId {
+        ReleaseId {
+            component: Digest([number; 32]),
+            book: Digest([0; 32]),
+        }
+    }
+
+    fn change(id: u128, part: Option<ScopePart>, to: Option<ReleaseId>) -> ChangeRecord {
+        ChangeRecord {
+            id: TransactionId::new(id),
+            at_ms: 0,
+            by: "host".into(),
+            kind: ChangeKind::Activate,
+            scope: BindingScope {
+                deployment: Deployment::Hosted,
+                part,
+            },
+            release: to,
+            before: None,
+            base: None,
+            why: None,
+        }
+    }
+
+    #[test]
+    fn the_most_specific_scope_wins() {
+        let (acme, other) = (OrgId::new(1), OrgId::new(2));
+        let bindings = Bindings::new(
+            [
+                change(3, Some(ScopePart::Org(acme)), Some(release(3))),
+                change(1, None, Some(release(1))),
+                change(2, Some(ScopePart::Plan("pro".into())), Some(release(2))),
+                change(4, Some(ScopePart::Plan("gone".into())), None),
+            ],
+            [release(9)],
+        );
+        let of = |org, plan| bindings.release_for(Deployment::Hosted, org, plan);
+        assert_eq!(of(acme, Some("pro")), Some(release(3)));
+        assert_eq!(of(other, Some("pro")), Some(release(2)));
+        assert_eq!(of(other, Some("gone")), Some(release(1)));
+        assert_eq!(of(other, None), Some(release(1)));
+        let elsewhere = bindings.release_for(Deployment::SelfHosted, acme, Some("pro"));
+        assert_eq!(elsewhere, None);
+        assert_eq!(bindings.newest(), Some(TransactionId::new(4)));
+        assert!(bindings.is_revoked(&release(9)) && !bindings.is_revoked(&release(1)));
+    }
+}
