@@ -3,6 +3,7 @@
 mod access;
 mod calls;
 mod description;
+mod failures;
 mod gate;
 mod input;
 mod money;
