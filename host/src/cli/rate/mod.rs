@@ -28,9 +28,9 @@ use std::path::{Path, PathBuf};
 ///   {"provider","model","usage":{POOL: NUMBER,…},"service_tier"?,"feature"?,"occurred_at"?}
 ///   {"provider","api","status"?,"request":{…},"response":{…}}  (or "sse": "…")
 ///   {"provider","feature","provider_cost_usd"}
-/// each perhaps with "facts":{NAME: TEXT,…} (used:NAME: units of a free allowance so far;
-/// known_at: milliseconds, to price by what was known then), "aborted":true (the caller went
-/// away) or "status" (the provider's; an error from 400 on), and comes out as
+/// each perhaps with "facts":{NAME: TEXT,…} (count:RULE, named as in lines: what the customer has
+/// used so far of what the rule counts; used:NAME: units of a provider's allowance so far; known_at:
+/// milliseconds, to price by what was known then), "aborted":true (the caller went away) or "status" (the provider's; an error from 400 on), and comes out as
 ///   {"provider_cost_usd","market_usd","price_usd","credits","lines":[…]}
 /// or, when it has no price, as {"error":{"type","detail"}}. Amounts are decimal strings.
 ///
@@ -53,6 +53,9 @@ pub struct Rate {
     /// The customer's plan.
     #[arg(long, value_name = "NAME")]
     plan: Option<Box<str>>,
+    /// The customer: an org's id, for rules of a contract.
+    #[arg(long, value_name = "ID")]
+    org: Option<Box<str>>,
     /// What one credit is worth, in USD.
     #[arg(long, value_name = "USD", default_value = "0.10")]
     credit_usd: Decimal,
@@ -158,6 +161,7 @@ impl Rate {
             occurred_at_ms,
         );
         facts.plan.clone_from(&self.plan);
+        facts.org.clone_from(&self.org);
         facts.other = other;
         match (understood.fate, understood.outcome) {
             (Fate::Rate, _) => {}
