@@ -72,11 +72,13 @@ pub fn router_with(service: Arc<Service>, limits: Limits, more: Router) -> Route
         .merge(more)
         .fallback(routes::operations::unknown_path)
         .method_not_allowed_fallback(routes::operations::wrong_method)
-        .layer(DefaultBodyLimit::max(limits.body_bytes_max))
-        .layer(CatchPanicLayer::custom(move |cause| {
-            observe::panicked(&panics, cause)
-        }))
-        .layer(axum::middleware::from_fn_with_state(api, observe::observe))
+        // One layer of three, outermost first: each layer of its own would put every call of every
+        // route into two more boxes.
+        .layer((
+            axum::middleware::from_fn_with_state(api, observe::observe),
+            CatchPanicLayer::custom(move |cause| observe::panicked(&panics, cause)),
+            DefaultBodyLimit::max(limits.body_bytes_max),
+        ))
 }
 
 /// Serves until `stop` is done, then lets open requests end.

@@ -11,4 +11,5 @@ mod operations;
 mod releases;
 mod server;
 mod settling;
+mod swaps;
 mod trouble;

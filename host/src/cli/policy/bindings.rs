@@ -1,6 +1,6 @@
 //! `farebox policy activate`, `rollback`, `bindings` and `history`: which release prices whom.
 
-use super::door::{Door, Place};
+use super::door::{Door, Place, brief};
 use crate::cli::failure::Failure;
 use crate::cli::remote::show;
 use crate::config::DeploymentOption;
@@ -173,7 +173,9 @@ impl BindingCommand {
                 (door.post(path, &Value::Object(fields))?, place.json())
             }
             Self::Bindings { place } => {
-                (place.open()?.get("/v1/admin/bindings", None)?, place.json())
+                let answer = place.open()?.get("/v1/admin/bindings", None)?;
+                let fields = ["scope", "release_id", "at", "by", "why"];
+                (brief(answer, &fields, place.json()), place.json())
             }
             Self::History {
                 place,
@@ -185,7 +187,17 @@ impl BindingCommand {
                     let value = value.as_str().unwrap_or_default();
                     path.push_str(&format!("&{name}={}", encoded(value)));
                 }
-                (place.open()?.get(&path, None)?, place.json())
+                let answer = place.open()?.get(&path, None)?;
+                let fields = [
+                    "at",
+                    "kind",
+                    "scope",
+                    "release_id",
+                    "before_release_id",
+                    "by",
+                    "why",
+                ];
+                (brief(answer, &fields, place.json()), place.json())
             }
         };
         show::answer(&answer, json, out)

@@ -150,3 +150,61 @@ impl Door<'_> {
         }
     }
 }
+
+/// A list for people: of each item these fields, and of a release's address enough to name it.
+/// Programs get all of it.
+pub fn brief(answer: Value, fields: &[&str], json: bool) -> Value {
+    if json {
+        return answer;
+    }
+    let items = match answer {
+        Value::Array(items) => items,
+        mut other => match other.get_mut("items").map(Value::take) {
+            Some(Value::Array(items)) => items,
+            _ => return other,
+        },
+    };
+    let row = |item: Value| {
+        let fields = fields.iter().map(|name| {
+            let value = item.get(*name).map_or(Value::Null, short);
+            ((*name).to_owned(), value)
+        });
+        Value::Object(fields.collect())
+    };
+    items.into_iter().map(row).collect()
+}
+
+/// How many digits of an address a list shows.
+const DIGITS: usize = 12;
+
+fn short(value: &Value) -> Value {
+    match value {
+        Value::String(text) if text.parse::<Address>().is_ok() => {
+            let digits = text.chars().take("rel_".len().saturating_add(DIGITS));
+            Value::String(digits.collect())
+        }
+        Value::Object(fields) => fields.get("at").cloned().unwrap_or_default(),
+        Value::Array(items) if items.is_empty() => Value::Null,
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_list_for_people_has_short_addresses_and_only_what_it_names() {
+        let address = format!("rel_{}", "5".repeat(64));
+        let answer = json!([{ "id": address, "name": "november", "more": 1, "bound_to": [],
+            "revoked": { "at": "then", "why": "because" } }]);
+        let fields = ["id", "name", "bound_to", "revoked"];
+        assert_eq!(
+            brief(answer.clone(), &fields, false),
+            json!([{ "id": "rel_555555555555", "name": "november", "bound_to": null,
+                "revoked": "then" }])
+        );
+        assert_eq!(brief(answer.clone(), &fields, true), answer);
+    }
+}

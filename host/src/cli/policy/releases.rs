@@ -1,7 +1,7 @@
 //! `farebox policy push`, `list`, `show`, `export` and `revoke`: the releases of a ledger.
 
 use super::build;
-use super::door::Place;
+use super::door::{Place, brief};
 use crate::cli::failure::{self, Failure};
 use crate::cli::remote::show;
 use clap::{Args, Subcommand, ValueEnum};
@@ -107,7 +107,16 @@ impl Releases {
         match self {
             Self::List { place } => {
                 let answer = place.open()?.get("/v1/admin/policies", None)?;
-                show::answer(&answer, place.json(), out)
+                let fields = [
+                    "id",
+                    "name",
+                    "class",
+                    "trust",
+                    "admitted_at",
+                    "bound_to",
+                    "revoked",
+                ];
+                show::answer(&brief(answer, &fields, place.json()), place.json(), out)
             }
             Self::Show {
                 place,

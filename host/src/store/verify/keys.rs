@@ -82,7 +82,8 @@ fn entries_of(row: &[u8]) -> Result<Vec<Entry>, StorageError> {
 struct Run {
     generation: Option<i64>,
     block: std::vec::IntoIter<Entry>,
-    after: Option<Key>,
+    /// The first key of the block; nothing sorts before all of them.
+    after: Vec<u8>,
 }
 
 impl Run {
@@ -90,7 +91,7 @@ impl Run {
         Self {
             generation: None,
             block: entries.into_iter(),
-            after: None,
+            after: Vec::new(),
         }
     }
 
@@ -109,7 +110,7 @@ impl Run {
             return Ok(None);
         };
         let sql = "SELECT first_key, entries FROM dedupe_entries
-             WHERE generation = ?1 AND (?2 IS NULL OR first_key > ?2) ORDER BY first_key LIMIT 1";
+             WHERE generation = ?1 AND first_key > ?2 ORDER BY first_key LIMIT 1";
         let block = connection
             .prepare_cached(sql)
             .map_err(failure)?
@@ -121,7 +122,7 @@ impl Run {
         let Some((first, entries)) = block else {
             return Ok(None);
         };
-        self.after = Some(first);
+        self.after = first;
         self.block = entries?.into_iter();
         Ok(self.block.next())
     }

@@ -3,6 +3,7 @@
 //! Full means full: the caller gets [`WriteError::Busy`] at once instead of an unbounded wait.
 
 use super::batch::{Counters, Writer};
+use super::crowd::{Crowd, Looks};
 use super::memory::{Memory, Published};
 use super::prepare::{Prepared, prepare};
 use crate::service::ledger::failure::StorageError;
@@ -16,8 +17,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// The most writes in one commit.
-pub const BATCH_MAX: usize = 1_024;
+/// The most writes in one commit. A write waits for the commit that is under way and then for its
+/// own, so a larger one saves a little per write and costs each of a thousand callers twice its
+/// length.
+pub const BATCH_MAX: usize = 512;
 /// How often the writer looks for what is due when nobody writes.
 const IDLE: Duration = Duration::from_millis(250);
 
@@ -126,6 +129,7 @@ impl Drop for Queue {
 
 fn run(writer: &mut Writer<'_>, receiver: &Receiver<Message>, counters: &Counters) {
     let mut jobs: Vec<Box<Job>> = Vec::with_capacity(BATCH_MAX);
+    let mut crowd = Crowd::default();
     let mut running = true;
     while running {
         match receiver.recv_timeout(IDLE) {
@@ -136,12 +140,11 @@ fn run(writer: &mut Writer<'_>, receiver: &Receiver<Message>, counters: &Counter
                 continue;
             }
         }
-        while jobs.len() < BATCH_MAX {
-            match receiver.try_recv() {
-                Ok(Message::Write(job)) => jobs.push(job),
-                Ok(Message::Stop) => running = false,
-                Err(_) => break,
-            }
+        let mut looks = Looks::default();
+        running &= take(receiver, &mut jobs);
+        while running && let Some(nap) = crowd.nap(&mut looks, jobs.len()) {
+            std::thread::sleep(nap);
+            running &= take(receiver, &mut jobs);
         }
         if jobs.is_empty() {
             continue;
@@ -149,7 +152,8 @@ fn run(writer: &mut Writer<'_>, receiver: &Receiver<Message>, counters: &Counter
         let writes: Vec<&Prepared> = jobs.iter().map(|job| &job.write).collect();
         let verdicts = writer.write(&writes);
         let answered = u64::try_from(jobs.len()).unwrap_or_default();
-        counters.queue.fetch_sub(answered, Ordering::Relaxed);
+        let queued = counters.queue.fetch_sub(answered, Ordering::Relaxed);
+        crowd.seen(jobs.len(), queued.saturating_sub(answered));
         for (job, verdict) in jobs.drain(..).zip(verdicts) {
             let Job { write, reply } = *job;
             // Nobody may be waiting any more; the write stands all the same.
@@ -161,4 +165,20 @@ fn run(writer: &mut Writer<'_>, receiver: &Receiver<Message>, counters: &Counter
         writer.after_answers();
     }
     writer.checkpoint();
+}
+
+/// Takes what is waiting, as far as one commit may hold it. False: the queue is to stop.
+#[expect(
+    clippy::vec_box,
+    reason = "they come boxed from the queue: unboxing would copy each"
+)]
+fn take(receiver: &Receiver<Message>, jobs: &mut Vec<Box<Job>>) -> bool {
+    while jobs.len() < BATCH_MAX {
+        match receiver.try_recv() {
+            Ok(Message::Write(job)) => jobs.push(job),
+            Ok(Message::Stop) => return false,
+            Err(_) => break,
+        }
+    }
+    true
 }
