@@ -7,12 +7,13 @@
     reason = "a test fails by panicking; the lint's own exemption stops at its functions"
 )]
 
-use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+mod serving;
 
-const ADMIN_KEY: &str = "margins-test-admin-key";
+use serde_json::{Value, json};
+use serving::{ADMIN_KEY, Server};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 fn farebox() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_farebox"));
@@ -60,71 +61,47 @@ deep-chat
     );
 }
 
-struct Server {
-    child: Child,
-    url: String,
+fn post(server: &Server, path: &str, org: Option<&str>, body: &Value) -> Value {
+    let agent = ureq::Agent::config_builder().http_status_as_error(false);
+    let agent: ureq::Agent = agent.build().into();
+    let mut request = agent
+        .post(format!("{}{path}", server.url))
+        .header("authorization", format!("Bearer {ADMIN_KEY}"))
+        .header("content-type", "application/json");
+    if let Some(org) = org {
+        request = request.header("farebox-org", org);
+    }
+    let mut answer = request.send(body.to_string()).unwrap();
+    let text = answer.body_mut().read_to_string().unwrap();
+    assert!(answer.status().is_success(), "{path}: {text}");
+    serde_json::from_str(&text).unwrap()
 }
 
-impl Server {
-    fn start(data_dir: &Path) -> Self {
-        let mut command = farebox();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn"]);
-        command.arg("--data-dir").arg(data_dir);
-        command.arg("--price-book").arg(book("cost-plus"));
-        command.env("FAREBOX_ADMIN_KEY", ADMIN_KEY);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        let stdout = child.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("farebox listens on ");
-        let url = url.unwrap_or_else(|| panic!("no server: `{line}`"));
-        Self {
-            url: url.to_owned(),
-            child,
-        }
-    }
-
-    fn post(&self, path: &str, org: Option<&str>, body: &Value) -> Value {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false);
-        let agent: ureq::Agent = agent.build().into();
-        let mut request = agent
-            .post(format!("{}{path}", self.url))
-            .header("authorization", format!("Bearer {ADMIN_KEY}"))
-            .header("content-type", "application/json");
-        if let Some(org) = org {
-            request = request.header("farebox-org", org);
-        }
-        let mut answer = request.send(body.to_string()).unwrap();
-        let text = answer.body_mut().read_to_string().unwrap();
-        assert!(answer.status().is_success(), "{path}: {text}");
-        serde_json::from_str(&text).unwrap()
-    }
-
-    fn margins(&self, arguments: &[&str]) -> Output {
-        let mut command = farebox();
-        command.arg("margins").args(arguments);
-        command.env("FAREBOX_URL", &self.url);
-        command.env("FAREBOX_ADMIN_KEY", ADMIN_KEY);
-        command.output().unwrap()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn margins(server: &Server, arguments: &[&str]) -> Output {
+    let mut command = farebox();
+    command.arg("margins").args(arguments);
+    command.env("FAREBOX_URL", &server.url);
+    command.env("FAREBOX_ADMIN_KEY", ADMIN_KEY);
+    command.output().unwrap()
 }
 
 #[test]
 fn realised_margins_are_summed_over_orgs_and_held_to_a_bound() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path());
+    let server = Server::start(
+        folder.path(),
+        [OsString::from("--price-book"), book("cost-plus").into()],
+    );
     for name in ["acme", "globex"] {
-        let org = server.post("/v1/admin/orgs", None, &json!({"name": name}));
+        let org = post(&server, "/v1/admin/orgs", None, &json!({"name": name}));
         let org = org.get("id").and_then(Value::as_str).unwrap().to_owned();
         let grant = json!({"source": "promotional", "amount_credits": "1000"});
-        server.post(&format!("/v1/admin/orgs/{org}/grants"), None, &grant);
+        post(
+            &server,
+            &format!("/v1/admin/orgs/{org}/grants"),
+            None,
+            &grant,
+        );
         // A model and a paid API, both for features; both a quarter above cost.
         let model = json!({
             "provider": "openrouter", "model": "openai/gpt-4o-mini", "feature": "outreach_draft",
@@ -134,10 +111,10 @@ fn realised_margins_are_summed_over_orgs_and_held_to_a_bound() {
             "provider": "apify", "feature": "lead_signal_fetch", "provider_cost_usd": "0.42"
         });
         for usage in [&model, &actor] {
-            server.post("/v1/usage", Some(&org), usage);
+            post(&server, "/v1/usage", Some(&org), usage);
         }
     }
-    let shown = server.margins(&["--at-least", "0.2"]);
+    let shown = margins(&server, &["--at-least", "0.2"]);
     assert!(shown.status.success(), "{}", text(&shown.stderr));
     let lines = text(&shown.stdout);
     let rows: Vec<Vec<&str>> = lines
@@ -153,7 +130,7 @@ fn realised_margins_are_summed_over_orgs_and_held_to_a_bound() {
             vec!["outreach_draft", "2", "0.525", "0.42", "20.00", "%"],
         ]
     );
-    let below = server.margins(&["--at-least", "0.2001", "--by", "provider"]);
+    let below = margins(&server, &["--at-least", "0.2001", "--by", "provider"]);
     assert_eq!(below.status.code(), Some(1), "{}", text(&below.stdout));
     let found = text(&below.stderr);
     assert!(

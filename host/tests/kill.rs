@@ -12,61 +12,20 @@
     reason = "a test fails by panicking"
 )]
 
+mod serving;
+
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
+use serving::{ADMIN_KEY, Server};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-const ADMIN_KEY: &str = "kill-test-admin-key";
+const NO_OPTIONS: [&str; 0] = [];
 const WORKERS: usize = 8;
 /// Charges of one round before the process is killed, with calls of every worker in flight.
 const CHARGES_PER_ROUND: usize = 150;
 const ROUNDS: usize = 3;
-
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(data_dir: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_farebox"))
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--log",
-                "warn",
-                "--data-dir",
-            ])
-            .arg(data_dir)
-            .env("FAREBOX_ADMIN_KEY", ADMIN_KEY)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let url = line
-            .trim()
-            .strip_prefix("farebox listens on ")
-            .unwrap_or_else(|| {
-                panic!("the server did not start: `{line}`");
-            });
-        Self {
-            url: url.to_owned(),
-            child,
-        }
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
 
 /// One client. A transport error is the process dying under it.
 #[derive(Clone)]
@@ -143,6 +102,10 @@ fn call(client: &Client, name: &str) -> Option<Acknowledged> {
     })
 }
 
+fn serve(data_dir: &Path) -> Server {
+    Server::start(data_dir, NO_OPTIONS)
+}
+
 fn load_until_killed(server: Server, key: &str, round: usize) -> Vec<Acknowledged> {
     let acknowledged = Arc::new(Mutex::new(Vec::new()));
     let charges = Arc::new(AtomicUsize::new(0));
@@ -168,7 +131,7 @@ fn load_until_killed(server: Server, key: &str, round: usize) -> Vec<Acknowledge
         );
         std::thread::yield_now();
     }
-    server.kill();
+    drop(server);
     for worker in workers {
         worker.join().unwrap();
     }
@@ -199,7 +162,7 @@ fn l9_kill_9_under_load_loses_no_acknowledged_charge_and_invents_none() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data");
 
-    let server = Server::start(&data_dir);
+    let server = serve(&data_dir);
     let admin = Client::new(&server.url, ADMIN_KEY);
     let (_, org) = admin
         .post("/v1/admin/orgs", "org", &json!({"name": "acme"}))
@@ -222,7 +185,7 @@ fn l9_kill_9_under_load_loses_no_acknowledged_charge_and_invents_none() {
     let mut acknowledged = Vec::new();
     let mut running = Some(server);
     for round in 0..ROUNDS {
-        let server = running.take().unwrap_or_else(|| Server::start(&data_dir));
+        let server = running.take().unwrap_or_else(|| serve(&data_dir));
         acknowledged.extend(load_until_killed(server, &key, round));
         let report = farebox(&["ledger", "verify", "--replay"], &data_dir);
         assert!(report.contains("every invariant holds"), "{report}");
@@ -230,7 +193,7 @@ fn l9_kill_9_under_load_loses_no_acknowledged_charge_and_invents_none() {
     assert!(acknowledged.len() >= ROUNDS * CHARGES_PER_ROUND);
 
     // Each acknowledged charge is there, and a retry is answered with it instead of a second one.
-    let server = Server::start(&data_dir);
+    let server = serve(&data_dir);
     let client = Client::new(&server.url, &key);
     for done in &acknowledged {
         let (_, again) = client
@@ -251,5 +214,4 @@ fn l9_kill_9_under_load_loses_no_acknowledged_charge_and_invents_none() {
         charged - known <= each * (WORKERS * ROUNDS) as i128,
         "{charged} charged, {known} known"
     );
-    server.kill();
 }
