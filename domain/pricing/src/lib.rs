@@ -9,6 +9,7 @@ pub mod answer;
 pub mod book;
 pub mod canonical;
 pub mod card;
+pub mod currency;
 pub mod event;
 pub mod exact;
 pub mod failure;

@@ -110,11 +110,7 @@ impl Bench {
         self.store
             .submit(
                 self.write(Action::Directory(DirectoryWrite::CreateCommodity(
-                    Commodity {
-                        id: CREDITS,
-                        name: "credit".into(),
-                        peg: Peg::DEFAULT,
-                    },
+                    Commodity::of_usd(CREDITS, "credit".into(), Peg::DEFAULT),
                 ))),
             )
             .await?;

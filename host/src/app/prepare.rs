@@ -18,7 +18,7 @@ use crate::store::SqliteStore;
 use farebox_book::Format;
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::ids::CommodityId;
-use farebox_pricing::money::Peg;
+use farebox_pricing::currency::Pegs;
 use std::path::Path;
 
 /// What the configuration names to price with, as a package with a book.
@@ -133,14 +133,14 @@ impl Preparation<'_> {
     }
 
     /// The kind of credit of this name, made where there is none.
-    pub async fn commodity(&self, name: &str, peg: Peg) -> Result<Commodity, StartError> {
+    pub async fn commodity(&self, name: &str, pegs: &Pegs) -> Result<Commodity, StartError> {
         let known = self.store.commodities()?;
         if let Some(known) = known.into_iter().find(|known| *known.name == *name) {
-            if known.peg != peg {
+            if !known.is_worth(pegs) {
                 return Err(StartError::PegChanged {
                     name: known.name,
-                    known: known.peg.usd_per_credit(),
-                    asked: peg.usd_per_credit(),
+                    known: (known.per_credit, known.currency),
+                    asked: (pegs.per_credit(), pegs.currency()),
                 });
             }
             return Ok(known);
@@ -148,7 +148,8 @@ impl Preparation<'_> {
         let commodity = Commodity {
             id: CommodityId::new(self.clock.next_id()),
             name: name.into(),
-            peg,
+            currency: pegs.currency(),
+            per_credit: pegs.per_credit(),
         };
         let write = DirectoryWrite::CreateCommodity(commodity.clone());
         self.write(write).await?;

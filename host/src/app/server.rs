@@ -19,6 +19,7 @@ use crate::service::{Service, Settings, secret};
 use crate::store::directory::DataDirectory;
 use crate::store::{OpenError, SqliteStore, StoreOptions};
 use farebox_ledger::commodity::Commodity;
+use farebox_pricing::currency::Currency;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -78,16 +79,17 @@ pub enum StartError {
     Load(#[from] AdmitError),
     /// A peg never changes: another peg is another commodity.
     #[error(
-        "the commodity `{name}` of this data directory is worth {known} USD, but {asked} is \
-         configured; name another commodity for another worth"
+        "the commodity `{name}` of this data directory is worth {} {}, but {} {} is \
+         configured; name another commodity for another worth",
+        known.0, known.1, asked.0, asked.1
     )]
     PegChanged {
         /// The commodity.
         name: Box<str>,
         /// What it is worth.
-        known: rust_decimal::Decimal,
+        known: (rust_decimal::Decimal, Currency),
         /// What is configured.
-        asked: rust_decimal::Decimal,
+        asked: (rust_decimal::Decimal, Currency),
     },
     /// The address cannot be listened at.
     #[error("cannot listen at `{address}`")]
@@ -147,7 +149,9 @@ pub async fn start_with(config: &Config, clock: SharedClock) -> Result<RunningAp
     preparation.admit(release).await?;
     preparation.bind(id, config).await?;
     preparation.load_known(&engine)?;
-    let commodity = preparation.commodity(&config.commodity, config.peg).await?;
+    let commodity = preparation
+        .commodity(&config.commodity, &config.pegs)
+        .await?;
     let settings = settings(config, id, commodity, "bootstrap");
     serve(config, store, engine, clock, settings).await
 }
@@ -194,6 +198,7 @@ fn settings(
         deployment: config.deployment,
         release,
         commodity,
+        pegs: config.pegs.clone(),
         hold_ttl_ms: config.hold_ttl_ms,
         hold_ttl_max_ms: config.hold_ttl_max_ms,
         skew_max_ms: config.skew_max_ms,

@@ -7,11 +7,14 @@
 //! overflow is refused here, before anything starts. Must not know what the values are used for.
 
 mod options;
+mod rates;
 mod reference;
 
 pub use options::{DeploymentOption, LogFormat, Options};
+pub use rates::{RatesError, credit_rates};
 pub use reference::reference;
 
+use farebox_pricing::currency::Pegs;
 use farebox_pricing::event::Deployment;
 use farebox_pricing::money::{Peg, Rounding};
 use rust_decimal::Decimal;
@@ -61,8 +64,8 @@ pub struct Config {
     pub policy: Option<PathBuf>,
     /// The name of the commodity.
     pub commodity: Box<str>,
-    /// What one credit is worth.
-    pub peg: Peg,
+    /// What one credit is worth, at any time.
+    pub pegs: Pegs,
     /// How long a hold lives when its caller does not say, in milliseconds.
     pub hold_ttl_ms: i64,
     /// How long a caller may make a hold live, in milliseconds.
@@ -120,9 +123,18 @@ pub enum ConfigError {
         /// What it must be.
         rule: &'static str,
     },
+    /// The file of exchange rates is of no use.
+    #[error("the exchange rates in `{}` cannot be used", path.display())]
+    Rates {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<RatesError>,
+    },
     /// Every charge must fit into the ledger's integers.
     #[error(
-        "`credit_usd` is `{peg}`, but a charge of {CHARGE_USD_MAX} USD would overflow the ledger \
+        "a credit is worth {peg} USD, but a charge of {CHARGE_USD_MAX} USD would overflow the ledger \
          at that peg"
     )]
     PegOverflows {
@@ -185,7 +197,7 @@ impl Config {
             price_book: options.price_book,
             policy: options.policy,
             commodity: commodity(options.commodity)?,
-            peg: peg(options.credit_usd)?,
+            pegs: pegs(options.credit_usd, options.credit_rates.as_deref())?,
             hold_ttl_ms,
             hold_ttl_max_ms,
             skew_max_ms: in_range(
@@ -299,6 +311,18 @@ fn commodity(given: Option<String>) -> Result<Box<str>, ConfigError> {
     }
 }
 
+fn pegs(usd: Option<String>, rates: Option<&Path>) -> Result<Pegs, ConfigError> {
+    match (usd, rates) {
+        (Some(usd), Some(_)) => Err(ConfigError::OutOfRange {
+            key: "credit_usd",
+            value: usd,
+            rule: "`credit_rates` says what a credit is worth: give one of them",
+        }),
+        (None, Some(rates)) => credit_rates(rates),
+        (usd, None) => Ok(Pegs::usd(peg(usd)?)),
+    }
+}
+
 fn peg(given: Option<String>) -> Result<Peg, ConfigError> {
     let text = given.unwrap_or_else(|| "0.10".to_owned());
     let peg = Decimal::from_str_exact(&text)
@@ -309,6 +333,11 @@ fn peg(given: Option<String>) -> Result<Peg, ConfigError> {
             value: text,
             rule: "must be above 0, at most 1000000, with at most nine decimal places",
         })?;
+    fits(peg)
+}
+
+/// The peg, where every charge fits the ledger at it.
+fn fits(peg: Peg) -> Result<Peg, ConfigError> {
     peg.to_nanos(Decimal::from(CHARGE_USD_MAX), Rounding::AwayFromZero)
         .map(|_| peg)
         .map_err(|_| ConfigError::PegOverflows {

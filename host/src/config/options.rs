@@ -85,6 +85,12 @@ pub struct Options {
     #[arg(long, env = "FAREBOX_CREDIT_USD", value_name = "USD")]
     pub credit_usd: Option<String>,
 
+    /// A TOML file that pegs the credit to another currency, in place of `credit_usd`: `currency`,
+    /// `per_credit`, and dated `rates` to USD (docs/billing/currencies.md). Currency and worth are
+    /// fixed once the data directory exists; rates may be added.
+    #[arg(long, env = "FAREBOX_CREDIT_RATES", value_name = "FILE")]
+    pub credit_rates: Option<PathBuf>,
+
     /// How long a hold lives when its caller does not say, in milliseconds: 1000 to
     /// `hold_ttl_max_ms`.
     #[arg(long, env = "FAREBOX_HOLD_TTL_MS", value_name = "MS")]
@@ -155,6 +161,7 @@ impl Options {
             policy: self.policy.or(file.policy),
             commodity: self.commodity.or(file.commodity),
             credit_usd: self.credit_usd.or(file.credit_usd),
+            credit_rates: self.credit_rates.or(file.credit_rates),
             hold_ttl_ms: self.hold_ttl_ms.or(file.hold_ttl_ms),
             hold_ttl_max_ms: self.hold_ttl_max_ms.or(file.hold_ttl_max_ms),
             skew_max_ms: self.skew_max_ms.or(file.skew_max_ms),

@@ -73,7 +73,7 @@ fn shown(config: &Config) -> Vec<(&'static str, String)> {
             },
         ),
         ("commodity", config.commodity.to_string()),
-        ("credit_usd", config.peg.usd_per_credit().to_string()),
+        ("credit_usd", config.pegs.per_credit().to_string()),
         ("hold_ttl_ms", config.hold_ttl_ms.to_string()),
         ("hold_ttl_max_ms", config.hold_ttl_max_ms.to_string()),
         ("skew_max_ms", config.skew_max_ms.to_string()),

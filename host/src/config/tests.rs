@@ -83,6 +83,75 @@ fn a_peg_under_which_charges_could_overflow_is_refused() {
 }
 
 #[test]
+fn exchange_rates_that_are_no_table_are_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rates.toml");
+    let refused = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let error = credit_rates(&path).unwrap_err();
+        let reason = std::error::Error::source(&error);
+        reason.map_or_else(|| error.to_string(), ToString::to_string)
+    };
+    let head = "currency = \"EUR\"\nper_credit = \"0.10\"\n";
+    for (text, reason) in [
+        (
+            "currency = \"euro\"\nper_credit = \"1\"\n".to_owned(),
+            "`currency` is `euro`",
+        ),
+        (head.to_owned(), "the first rate has no `from`"),
+        (
+            format!("{head}[[rates]]\nusd = \"a lot\"\n"),
+            "`a lot` is no amount",
+        ),
+        (format!("{head}[[rates]]\nusd = 1.08\n"), "it is not valid"),
+        (
+            format!("{head}[[rates]]\nfrom = \"soon\"\nusd = \"1\"\n"),
+            "`soon` is no date",
+        ),
+        (
+            format!("{head}[[rates]]\nusd = \"1.123456789\"\n"),
+            "at rate 1, a credit is worth",
+        ),
+        (
+            format!("{head}[[rates]]\nusd = \"0.00000001\"\n"),
+            "a credit is worth 0.000000001 USD",
+        ),
+    ] {
+        let said = refused(&text);
+        assert!(said.starts_with(reason), "{text}: {said}");
+    }
+    let both = Config::load(flags(&[
+        "--credit-usd",
+        "0.10",
+        "--credit-rates",
+        "rates.toml",
+    ]));
+    assert!(
+        both.unwrap_err()
+            .to_string()
+            .starts_with("`credit_usd` is `0.10`")
+    );
+}
+
+#[test]
+fn the_page_about_currencies_is_true() {
+    let page = include_str!("../../../docs/billing/currencies.md");
+    let example = page.split("```toml\n").nth(1).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rates.toml");
+    std::fs::write(&path, example.split("```").next().unwrap()).unwrap();
+    let pegs = credit_rates(&path).unwrap();
+    // 2026-12-01T00:00:00Z.
+    let december = 1_796_083_200_000;
+    let usd = Decimal::from_str_exact("0.0002625").unwrap();
+    for at_ms in [december - 1, december] {
+        let nanos = pegs.at(at_ms).to_nanos(usd, Rounding::AwayFromZero);
+        let credits = nanos.unwrap().credits().to_string();
+        assert!(page.contains(&format!("= {credits}")), "{credits}");
+    }
+}
+
+#[test]
 fn the_admin_key_is_never_shown() {
     let config = Config::load(flags(&["--admin-key", "0123456789abcdef"])).unwrap();
     assert!(!format!("{config:?}").contains("0123456789abcdef"));

@@ -104,7 +104,7 @@ impl Service {
         occurred_at_ms: i64,
     ) -> Result<Facts, CallError> {
         let spent = self.store.month_to_date(org.id, occurred_at_ms)?;
-        let peg = self.settings.commodity.peg;
+        let peg = self.settings.pegs.at(occurred_at_ms);
         let mut facts = Facts::new(self.settings.deployment, key_source, occurred_at_ms);
         facts.plan = org.plan.clone();
         facts.org = Some(org.id.to_string().into());
@@ -142,7 +142,7 @@ impl Service {
     /// A bound in nano-credits. A hold rounds up whatever the book says of charges: one nano too
     /// many is given back, one too few would be a shortfall.
     fn hold_amount(&self, quote: &Quote) -> Result<Nanos, ArithmeticError> {
-        let peg = self.settings.commodity.peg;
+        let peg = self.settings.pegs.at(self.clock.now_ms());
         peg.to_nanos(quote.total_usd, Rounding::AwayFromZero)
     }
 

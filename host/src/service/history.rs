@@ -8,6 +8,7 @@ use super::ledger::view::{
 use super::{Context, Service};
 use farebox_ledger::grant::Grant;
 use farebox_ledger::ids::{EventId, KeyId};
+use farebox_pricing::money::Peg;
 
 /// Why something is not shown.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -38,6 +39,11 @@ impl Service {
         let mut grants = self.store.grants(context.org)?;
         grants.sort_by_key(Grant::order);
         Ok((wallet, grants))
+    }
+
+    /// What one credit is worth in USD today.
+    pub fn peg_now(&self) -> Peg {
+        self.settings.pegs.at(self.clock.now_ms())
     }
 
     /// The org's transactions, newest first.

@@ -37,6 +37,7 @@ use breaker::{BreakerRule, Breakers};
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::idempotency::Idempotency;
 use farebox_ledger::ids::{Digest, KeyId, OrgId};
+use farebox_pricing::currency::Pegs;
 use farebox_pricing::event::Deployment;
 use ledger::write::{Action, Actor, Once, Write};
 use ledger::{SharedStore, WriteFuture};
@@ -54,6 +55,8 @@ pub struct Settings {
     pub release: ReleaseId,
     /// What wallets hold.
     pub commodity: Commodity,
+    /// What one of it is worth in USD, at any time.
+    pub pegs: Pegs,
     /// How long a hold lives when its caller does not say, in milliseconds.
     pub hold_ttl_ms: i64,
     /// How long a caller may make a hold live, in milliseconds.

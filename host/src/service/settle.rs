@@ -97,8 +97,7 @@ impl Service {
         };
         let mut facts = self.facts(&org, key_source, &labels, usage.occurred_at_ms)?;
         facts.plan = usage.dimensions.plan.clone();
-        let commodity = &self.settings.commodity;
-        let nothing = |facts| Pricing::write_off(facts, commodity.id, commodity.peg);
+        let nothing = |facts| self.write_off(facts);
         let mut counts = Vec::new();
         let pricing = match settlement {
             // It has its price: this is a retry of what gave it one, or it is refused.

@@ -267,11 +267,7 @@ impl Service {
                 .map_err(|_| "out_of_range"),
             Some(Err(error)) => Err(unpriced_reason(&error)),
             None => match prepared.fate {
-                Fate::Nothing => {
-                    let commodity = &self.settings.commodity;
-                    let facts = prepared.facts.clone();
-                    Ok(Pricing::write_off(facts, commodity.id, commodity.peg))
-                }
+                Fate::Nothing => Ok(self.write_off(prepared.facts.clone())),
                 Fate::Unpriced(reason) => Err(reason),
                 Fate::Rate => Err("unknown"),
             },
@@ -362,15 +358,21 @@ impl Service {
         Ok(recorded)
     }
 
-    /// A price in today's commodity.
+    /// No price, in today's commodity.
+    pub(super) fn write_off(&self, facts: Facts) -> Pricing {
+        let peg = self.settings.pegs.at(facts.occurred_at_ms);
+        Pricing::write_off(facts, self.settings.commodity.id, peg)
+    }
+
+    /// A price in today's commodity, at what it was worth when the call ran.
     pub(super) fn pricing(
         &self,
         release: ReleaseId,
         facts: Facts,
         priced: Priced,
     ) -> Result<Pricing, ArithmeticError> {
-        let commodity = &self.settings.commodity;
-        Pricing::of(release, facts, priced, commodity.id, commodity.peg)
+        let peg = self.settings.pegs.at(facts.occurred_at_ms);
+        Pricing::of(release, facts, priced, self.settings.commodity.id, peg)
     }
 
     /// The event's time: the host's, unless the caller's lies within the declared skew.

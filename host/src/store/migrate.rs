@@ -9,6 +9,7 @@ use rusqlite::Connection;
 const STEPS: &[&str] = &[
     include_str!("schema.sql"),
     include_str!("schema_releases.sql"),
+    include_str!("schema_currency.sql"),
 ];
 
 /// Tables whose rows are written once (L4), and their keys, by the step that ends with them

@@ -2,6 +2,7 @@
 
 mod access;
 mod calls;
+mod currencies;
 mod description;
 mod failures;
 mod gate;

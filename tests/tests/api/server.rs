@@ -113,8 +113,14 @@ impl Server {
     }
 
     pub async fn start_at(clock: SharedClock) -> Self {
+        Self::start_as_at(|_| {}, clock).await
+    }
+
+    pub async fn start_as_at(change: impl FnOnce(&mut Options), clock: SharedClock) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = Config::load(options(folder.path())).unwrap();
+        let mut options = options(folder.path());
+        change(&mut options);
+        let config = Config::load(options).unwrap();
         let app = start_with(&config, clock).await.unwrap();
         Self::of(app, folder)
     }

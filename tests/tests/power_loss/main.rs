@@ -102,11 +102,7 @@ fn write(clock: &SharedClock, action: Action) -> Write {
 }
 
 async fn org(clock: &SharedClock, store: &SqliteStore) -> OrgId {
-    let commodity = Commodity {
-        id: CREDITS,
-        name: "credit".into(),
-        peg: Peg::DEFAULT,
-    };
+    let commodity = Commodity::of_usd(CREDITS, "credit".into(), Peg::DEFAULT);
     let create = DirectoryWrite::CreateCommodity(commodity);
     store
         .submit(write(clock, Action::Directory(create)))

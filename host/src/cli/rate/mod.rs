@@ -12,6 +12,7 @@ use crate::service::failures::{Fate, Understood, understand};
 use clap::{Args, ValueEnum};
 use explain::Explain;
 use farebox_pricing::book::Book;
+use farebox_pricing::currency::Pegs;
 use farebox_pricing::event::{Deployment, Facts, KeySource};
 use farebox_pricing::meter::Attribute;
 use farebox_pricing::money::Peg;
@@ -59,6 +60,9 @@ pub struct Rate {
     /// What one credit is worth, in USD.
     #[arg(long, value_name = "USD", default_value = "0.10")]
     credit_usd: Decimal,
+    /// What one credit is worth in another currency, and dated rates to USD, as `serve` reads them.
+    #[arg(long, value_name = "FILE", conflicts_with = "credit_usd")]
+    credit_rates: Option<PathBuf>,
     /// Say beside each answer how the call ended, which rule of the book that meets, and which
     /// rule of names found its model.
     #[arg(long)]
@@ -78,9 +82,7 @@ enum KeySourceOption {
 
 impl Rate {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        let peg = Peg::new(self.credit_usd).ok_or_else(|| {
-            Failure::Usage(format!("`--credit-usd {}` is not a peg: above 0, at most 1000000, at most nine decimal places", self.credit_usd))
-        })?;
+        let pegs = self.pegs()?;
         let offline = self.open()?;
         let book = self.explain.then(|| offline.book()).transpose();
         let book = book.map_err(|error| Failure::unavailable("cannot read the book", error))?;
@@ -93,7 +95,7 @@ impl Rate {
             }
             let trimmed = line.trim_ascii();
             if !trimmed.is_empty() {
-                write_line(out, &self.answer(&offline, peg, book.as_ref(), trimmed))?;
+                write_line(out, &self.answer(&offline, &pegs, book.as_ref(), trimmed))?;
             }
         }
     }
@@ -126,7 +128,22 @@ impl Rate {
         }
     }
 
-    fn answer(&self, offline: &Offline, peg: Peg, book: Option<&Book>, line: &[u8]) -> Answer {
+    fn pegs(&self) -> Result<Pegs, Failure> {
+        if let Some(path) = &self.credit_rates {
+            return config::credit_rates(path)
+                .map_err(|error| Failure::unavailable("cannot use the exchange rates", error));
+        }
+        let peg = Peg::new(self.credit_usd).ok_or_else(|| {
+            Failure::Usage(format!(
+                "`--credit-usd {}` is not a peg: above 0, at most 1000000, at most nine decimal \
+                 places",
+                self.credit_usd
+            ))
+        })?;
+        Ok(Pegs::usd(peg))
+    }
+
+    fn answer(&self, offline: &Offline, pegs: &Pegs, book: Option<&Book>, line: &[u8]) -> Answer {
         let call = input::Line::parse(line).and_then(|line| {
             let (engine, release) = (offline.engine(), offline.release());
             let understood =
@@ -138,14 +155,14 @@ impl Rate {
             Err(error) => return Answer::from(ErrorLine::from(&error)),
         };
         let explain = book.map(|book| Explain::new(book, &understood));
-        let answer = self.rated(offline, peg, &understood, occurred_at_ms, other);
+        let answer = self.rated(offline, pegs, &understood, occurred_at_ms, other);
         Answer { answer, explain }
     }
 
     fn rated(
         &self,
         offline: &Offline,
-        peg: Peg,
+        pegs: &Pegs,
         understood: &Understood,
         occurred_at_ms: Option<i64>,
         other: Vec<Attribute>,
@@ -171,7 +188,7 @@ impl Rate {
             }
         }
         match offline.rate(&understood.intake.event, &facts) {
-            Ok(priced) => match PricedLine::new(&priced, peg) {
+            Ok(priced) => match PricedLine::new(&priced, pegs.at(facts.occurred_at_ms)) {
                 Ok(line) => Rated::Priced(line),
                 Err(error) => Rated::Error(ErrorLine::out_of_range(error)),
             },

@@ -16,9 +16,15 @@ pub struct WalletJson {
     /// The name of the credits.
     #[schema(example = "credit")]
     commodity: String,
-    /// What one of them is worth.
+    /// What one of them is worth in USD today.
     #[schema(example = "0.1")]
     credit_usd: String,
+    /// The currency that they are pegged to.
+    #[schema(example = "USD")]
+    currency: String,
+    /// What one of them is worth in that currency, always.
+    #[schema(example = "0.1")]
+    credit_value: String,
     balance: BalanceJson,
     totals: TotalsJson,
     /// Lots with something left, in the order they are spent.
@@ -37,7 +43,9 @@ pub async fn wallet(
     Ok(Answer(WalletJson {
         org_id: context.org.to_string(),
         commodity: view.commodity.name.to_string(),
-        credit_usd: plain(view.commodity.peg.usd_per_credit()),
+        credit_usd: plain(api.service.peg_now().usd_per_credit()),
+        currency: view.commodity.currency.to_string(),
+        credit_value: plain(view.commodity.per_credit),
         balance: (&view.wallet).into(),
         totals: (&view.wallet).into(),
         grants: grants.iter().map(Into::into).collect(),

@@ -9,18 +9,20 @@ use crate::service::ledger::view::{Page, PageRequest};
 use crate::service::ledger::write::Personal;
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::ids::{CommodityId, KeyId, OrgId, QueryId, QuoteId};
-use farebox_pricing::money::Peg;
+use farebox_pricing::currency::Currency;
 use rusqlite::{Connection, Params, Row, params};
 
 /// Every kind of credit, oldest first.
 pub fn commodities(connection: &Connection) -> Result<Vec<Commodity>, StorageError> {
-    let sql = "SELECT id, name, usd_per_credit FROM commodities ORDER BY id";
+    let sql = "SELECT id, name, usd_per_credit, currency FROM commodities ORDER BY id";
     query(connection, sql, [], |row| {
-        let usd: String = get(row, 2)?;
+        let per_credit: String = get(row, 2)?;
+        let currency: String = get(row, 3)?;
         Ok(Commodity {
             id: CommodityId::from_bytes(get(row, 0)?),
             name: get(row, 1)?,
-            peg: known(usd.parse().ok().and_then(Peg::new), "peg")?,
+            currency: known(Currency::from_code(&currency), "currency")?,
+            per_credit: known(per_credit.parse().ok(), "worth of a credit")?,
         })
     })
 }

@@ -59,11 +59,11 @@ fn a_full_queue_says_busy_at_once() {
         request_id: "r".into(),
         idempotency: None,
         once: None,
-        action: Action::Directory(DirectoryWrite::CreateCommodity(Commodity {
-            id: CREDITS,
-            name: "credit".into(),
-            peg: Peg::DEFAULT,
-        })),
+        action: Action::Directory(DirectoryWrite::CreateCommodity(Commodity::of_usd(
+            CREDITS,
+            "credit".into(),
+            Peg::DEFAULT,
+        ))),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()

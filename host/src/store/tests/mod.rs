@@ -66,11 +66,7 @@ impl House {
         };
         house
             .write(Action::Directory(DirectoryWrite::CreateCommodity(
-                Commodity {
-                    id: CREDITS,
-                    name: "credit".into(),
-                    peg: Peg::DEFAULT,
-                },
+                Commodity::of_usd(CREDITS, "credit".into(), Peg::DEFAULT),
             )))
             .unwrap();
         house

@@ -111,11 +111,12 @@ fn create_commodity(connection: &Connection, memory: &mut Memory, new: &Commodit
     }
     run(
         connection,
-        "INSERT INTO commodities VALUES (?1, ?2, ?3)",
+        "INSERT INTO commodities VALUES (?1, ?2, ?3, ?4)",
         params![
             new.id.to_bytes(),
             new.name,
-            new.peg.usd_per_credit().to_string()
+            new.per_credit.to_string(),
+            new.currency.code()
         ],
     )?;
     memory.state.add_commodity(new.clone());

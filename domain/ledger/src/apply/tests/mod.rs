@@ -57,11 +57,7 @@ impl Ledger {
     /// A wallet with nothing in it and a credit limit.
     fn with_credit(limit: i64) -> Self {
         let mut state = State::new(START_MS);
-        state.add_commodity(Commodity {
-            id: COMMODITY,
-            name: "credit".into(),
-            peg: Peg::DEFAULT,
-        });
+        state.add_commodity(Commodity::of_usd(COMMODITY, "credit".into(), Peg::DEFAULT));
         let mut ledger = Self {
             state,
             now_ms: START_MS,

@@ -79,11 +79,7 @@ fn l5_the_journal_is_a_chain_and_every_edit_is_found() {
 
 fn restored(rows: OrgRows) -> Result<State, RestoreError> {
     let mut state = State::new(0);
-    state.add_commodity(Commodity {
-        id: COMMODITY,
-        name: "credit".into(),
-        peg: Peg::DEFAULT,
-    });
+    state.add_commodity(Commodity::of_usd(COMMODITY, "credit".into(), Peg::DEFAULT));
     state.restore(rows).map(|()| state)
 }
 
