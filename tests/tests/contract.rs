@@ -1,8 +1,11 @@
 //! The contract itself: it parses, it is documented, and the built guests keep its first promises.
 
+use farebox_sdk::component::v1_0_0::{COMPONENT_TYPE, abi};
 use farebox_tests::guests;
+use std::collections::BTreeSet;
+use std::mem::offset_of;
 use std::path::Path;
-use wit_parser::{Docs, Resolve, TypeDefKind, WorldItem};
+use wit_parser::{Docs, Resolve, SizeAlign, Type, TypeDefKind, WorldItem};
 
 fn contract() -> Resolve {
     let mut resolve = Resolve::default();
@@ -61,4 +64,107 @@ fn the_standard_policy_is_small_and_imports_nothing() {
     let resolve = decoded.resolve();
     let (_, world) = resolve.worlds.iter().next().unwrap();
     assert!(world.imports.is_empty(), "{:?}", world.imports);
+}
+
+/// The form of the contract that the SDK puts into every module. It is generated, so it is compared
+/// and not reviewed; `INSTA_UPDATE=always` writes it anew.
+#[test]
+fn the_sdk_carries_the_contract() {
+    let mut resolve = Resolve::default();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (package, _) = resolve.push_dir(root.join("wit/1.0.0")).unwrap();
+    let world = resolve.select_world(&[package], None).unwrap();
+    let utf8 = wit_component::StringEncoding::UTF8;
+    let encoded = wit_component::metadata::encode(&resolve, world, utf8, None, false).unwrap();
+    if std::env::var_os("INSTA_UPDATE").is_some_and(|update| update == "always") {
+        let path = root.join("guest/sdk/src/component/v1_0_0/component-type.bin");
+        std::fs::write(path, &encoded).unwrap();
+    }
+    assert!(
+        encoded == *COMPONENT_TYPE,
+        "run this test with INSTA_UPDATE=always"
+    );
+}
+
+/// Every type of the SDK's adapter, its size and its fields' places, against the WIT.
+#[test]
+fn the_sdk_reads_and_writes_where_the_contract_says() {
+    let resolve = contract();
+    let (_, interface) = resolve.interfaces.iter().next().unwrap();
+    let mut sizes = SizeAlign::default();
+    sizes.fill(&resolve).unwrap();
+    let mut compared = BTreeSet::new();
+    let mut compare = |name: &'static str, size: usize, offsets: &[usize]| {
+        let id = interface.types[name];
+        let ty = Type::Id(id);
+        // Pointers are as wide as this machine's; the layout's rules are the same.
+        assert_eq!(size, sizes.size(&ty).size_wasm64(), "size of `{name}`");
+        let wanted: Vec<usize> = match &resolve.types[id].kind {
+            TypeDefKind::Record(record) => {
+                let offsets = sizes.field_offsets(record.fields.iter().map(|field| &field.ty));
+                offsets.iter().map(|(at, _)| at.size_wasm64()).collect()
+            }
+            TypeDefKind::Variant(variant) => {
+                let cases = variant.cases.iter().map(|case| case.ty.as_ref());
+                vec![0, sizes.payload_offset(variant.tag(), cases).size_wasm64()]
+            }
+            other => panic!("`{name}` is {other:?}"),
+        };
+        assert_eq!(offsets, wanted, "places in `{name}`");
+        compared.insert(name);
+    };
+    macro_rules! compare {
+        ($($name:literal => $ty:ty { $($field:ident),+ };)+) => {
+            $(compare($name, size_of::<$ty>(), &[$(offset_of!($ty, $field)),+]);)+
+        };
+    }
+    compare! {
+        "decimal" => abi::Decimal { negative, coefficient_high, coefficient_low, scale };
+        "attribute" => abi::Attribute { name, value };
+        "meter" => abi::Meter { case, other };
+        "pool" => abi::Pool { meter, quantity, attributes };
+        "caller" => abi::Caller {
+            deployment, key_source, plan, org, project, user, agent, other
+        };
+        "facts" => abi::Facts { caller, occurred_at_ms, month_to_date_usd };
+        "usage-event" => abi::UsageEvent {
+            provider, model_asked, model_served, service_tier, region, feature, pools,
+            provider_cost_usd
+        };
+        "rate-request" => abi::RateRequest { event, facts };
+        "batch-request" => abi::BatchRequest { event, caller, occurred_at_ms, month_to_date_usd };
+        "quote-request" => abi::QuoteRequest {
+            provider, model, service_tier, region, feature, body_bytes, max_output_tokens,
+            declared, provider_cost_max_usd, facts
+        };
+        "rate-reason" => abi::RateReason {
+            model, service_tier, context_above, fallback, conditions
+        };
+        "custom-reason" => abi::CustomReason { code, parameters };
+        "reason" => abi::Reason { case, of };
+        "line" => abi::Line { kind, meter, quantity, unit_price_usd, amount_usd, reason };
+        "rating" => abi::Rating { model, lines, total_usd };
+        "quote" => abi::Quote { model, lines, total_usd, max_output_tokens };
+        "refusal" => abi::Refusal { case, first };
+        "rate-card-request" => abi::RateCardRequest { provider, model_prefix, after, limit, facts };
+        "rate-card-rate" => abi::RateCardRate {
+            meter, attributes, service_tier, region, context_above, unit_price_usd, market_usd
+        };
+        "rate-card-entry" => abi::RateCardEntry { provider, model, rates };
+        "rate-card-page" => abi::RateCardPage { entries, next };
+        "description" => abi::Description { name, version, summary, book_name, book_as_of };
+        "config-error" => abi::ConfigError { case, of };
+    }
+    // Enumerations are one byte; the records of `refusal` lie in its two texts.
+    let others = [
+        "deployment",
+        "key-source",
+        "line-kind",
+        "unknown-model",
+        "not-priced",
+        "policy",
+    ];
+    let all: BTreeSet<&str> = interface.types.keys().map(String::as_str).collect();
+    compared.extend(others);
+    assert_eq!(compared, all);
 }

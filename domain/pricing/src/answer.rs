@@ -16,9 +16,12 @@ pub const AMOUNT_MAX_USD: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, fal
 
 /// Whether an amount is within [`AMOUNT_MAX_USD`] either side of zero.
 pub fn is_in_range(amount_usd: Decimal) -> bool {
-    // 64 bits of digits behind eleven places or more are below 10^9.
-    (amount_usd.scale() >= 11 && exact::fits_64_bits(amount_usd))
-        || exact::cmp(amount_usd.abs(), AMOUNT_MAX_USD).is_le()
+    match exact::digits_of_64_bits(amount_usd) {
+        // The limit's own digits at this scale; where they do not fit, no 64 bits are above it.
+        Some(digits) => exact::power_of_ten(amount_usd.scale().saturating_add(9))
+            .is_none_or(|most| digits <= most),
+        None => exact::cmp(amount_usd.abs(), AMOUNT_MAX_USD).is_le(),
+    }
 }
 
 /// What a line stands for. Only [`LineKind::Discount`] may be negative.

@@ -54,9 +54,20 @@ pub fn cmp(a: Decimal, b: Decimal) -> Ordering {
     cmp_small(a, b).unwrap_or_else(|| a.cmp(&b))
 }
 
-/// Whether the digits of `a`, its decimal point left out, are below 2^64.
-pub(crate) const fn fits_64_bits(a: Decimal) -> bool {
-    a.unpack().hi == 0
+/// The digits of `a`, its decimal point and sign left out, when they are below 2^64.
+#[inline]
+pub(crate) const fn digits_of_64_bits(a: Decimal) -> Option<u64> {
+    let parts = a.unpack();
+    if parts.hi != 0 {
+        return None;
+    }
+    Some((parts.mid as u64) << 32 | parts.lo as u64)
+}
+
+/// 10 to the power of `exponent`, when that is below 2^64.
+#[inline]
+pub(crate) fn power_of_ten(exponent: u32) -> Option<u64> {
+    POWERS_OF_TEN.get(exponent as usize).copied()
 }
 
 /// Whether `a` is below zero.
@@ -73,9 +84,7 @@ pub fn sum(amounts: impl IntoIterator<Item = Decimal>) -> Result<Decimal, Arithm
 /// The digits of `a` and its sign, when the digits fit 64 bits.
 #[inline]
 fn small(a: Decimal) -> Option<(u64, bool)> {
-    let parts = a.unpack();
-    let digits = (u64::from(parts.mid) << 32) | u64::from(parts.lo);
-    (parts.hi == 0).then_some((digits, parts.negative))
+    Some((digits_of_64_bits(a)?, a.is_sign_negative()))
 }
 
 #[inline]
@@ -131,7 +140,7 @@ fn cmp_small(a: Decimal, b: Decimal) -> Option<Ordering> {
 /// The digits of both at the larger of their scales, when they fit 64 bits.
 #[inline]
 fn aligned(a: u64, a_scale: u32, b: u64, b_scale: u32) -> Option<(u64, u64, u32)> {
-    let at = |digits: u64, up: u32| mul_u64(digits, *POWERS_OF_TEN.get(up as usize)?);
+    let at = |digits: u64, up: u32| mul_u64(digits, power_of_ten(up)?);
     Some(match a_scale.cmp(&b_scale) {
         Ordering::Equal => (a, b, a_scale),
         Ordering::Less => (at(a, b_scale.wrapping_sub(a_scale))?, b, b_scale),
@@ -150,11 +159,11 @@ fn signed(digits: u64, negative: bool) -> Option<i64> {
 }
 
 #[rustfmt::skip]
-const POWERS_OF_TEN: [u64; 19] = [
+const POWERS_OF_TEN: [u64; 20] = [
     1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000,
     10_000_000_000, 100_000_000_000, 1_000_000_000_000, 10_000_000_000_000, 100_000_000_000_000,
     1_000_000_000_000_000, 10_000_000_000_000_000, 100_000_000_000_000_000,
-    1_000_000_000_000_000_000,
+    1_000_000_000_000_000_000, 10_000_000_000_000_000_000,
 ];
 
 #[cold]
@@ -259,6 +268,12 @@ mod tests {
                 prop_assert_eq!(sub(a, a), Ok(Decimal::ZERO));
             }
             prop_assert_eq!(cmp(a, b), a.cmp(&b));
+        }
+
+        #[test]
+        fn amounts_are_in_range_as_decimals_say(a in decimal()) {
+            let most = crate::answer::AMOUNT_MAX_USD;
+            prop_assert_eq!(crate::answer::is_in_range(a), a.abs() <= most);
         }
 
         #[test]

@@ -95,6 +95,16 @@ impl Meter {
         well_formed.then(|| Self::Other(name.into()))
     }
 
+    /// Whether this is `other`: as `==`, in fewer steps for the named.
+    #[inline]
+    pub fn is(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+            && match (self, other) {
+                (Self::Other(a), Self::Other(b)) => a == b,
+                _ => true,
+            }
+    }
+
     /// Whether the meter counts tokens or other things that only exist whole.
     /// Seconds and meters without a name of their own may be fractional.
     pub const fn is_whole(&self) -> bool {
@@ -145,11 +155,25 @@ impl Quantity {
     /// The largest quantity, 10^15. Far above any real usage, far below any overflow.
     pub const MAX: Self = Self(Decimal::from_parts(0xA4C6_8000, 0x0003_8D7E, 0, false, 0));
 
+    const MAX_WHOLE: u64 = 1_000_000_000_000_000;
+
     /// A quantity of any meter.
     ///
     /// # Errors
     /// See [`QuantityError`].
+    #[inline]
     pub fn new(quantity: Decimal) -> Result<Self, QuantityError> {
+        // Nearly all are whole, small and of any sign but minus: nothing to compare digit by digit.
+        let parts = quantity.unpack();
+        let digits = u64::from(parts.mid) << 32 | u64::from(parts.lo);
+        if parts.scale == 0 && parts.hi == 0 && !parts.negative && digits <= Self::MAX_WHOLE {
+            return Ok(Self(quantity));
+        }
+        Self::of_any_form(quantity)
+    }
+
+    #[cold]
+    fn of_any_form(quantity: Decimal) -> Result<Self, QuantityError> {
         if quantity.is_sign_negative() && !quantity.is_zero() {
             return Err(QuantityError::Negative);
         }
@@ -171,12 +195,23 @@ impl Quantity {
     ///
     /// # Errors
     /// See [`QuantityError`].
+    #[inline]
     pub fn of(meter: &Meter, quantity: Decimal) -> Result<Self, QuantityError> {
         let quantity = Self::new(quantity)?;
         if meter.is_whole() && quantity.0.scale() != 0 {
             return Err(QuantityError::Fractional);
         }
         Ok(quantity)
+    }
+
+    /// The quantity, where it is a whole number.
+    pub const fn whole(self) -> Option<u64> {
+        let parts = self.0.unpack();
+        if parts.scale != 0 {
+            return None;
+        }
+        // No quantity is negative or above 10^15.
+        Some((parts.mid as u64) << 32 | parts.lo as u64)
     }
 
     /// The quantity as a decimal.

@@ -202,6 +202,7 @@ fn settings(
         hold_ttl_ms: config.hold_ttl_ms,
         hold_ttl_max_ms: config.hold_ttl_max_ms,
         skew_max_ms: config.skew_max_ms,
+        fallback: config.policy_fallback,
         breaker: BreakerRule {
             faults: config.breaker_faults,
             pause: Duration::from_millis(config.breaker_pause_ms),

@@ -10,10 +10,11 @@ mod options;
 mod rates;
 mod reference;
 
-pub use options::{DeploymentOption, LogFormat, Options};
+pub use options::{DeploymentOption, FallbackOption, LogFormat, Options};
 pub use rates::{RatesError, credit_rates};
 pub use reference::reference;
 
+use crate::service::releases::Fallback;
 use farebox_pricing::currency::Pegs;
 use farebox_pricing::event::Deployment;
 use farebox_pricing::money::{Peg, Rounding};
@@ -78,6 +79,8 @@ pub struct Config {
     pub breaker_faults: u32,
     /// How long it is paused, in milliseconds.
     pub breaker_pause_ms: u64,
+    /// What prices a call that has not run yet when its release fails.
+    pub policy_fallback: Fallback,
     /// Commands that may wait for the ledger's writer.
     pub queue_max: usize,
     /// Bytes of the largest request body.
@@ -216,6 +219,10 @@ impl Config {
                 100,
                 86_400_000,
             )?,
+            policy_fallback: options
+                .policy_fallback
+                .unwrap_or(FallbackOption::Refuse)
+                .into(),
             queue_max: in_range("queue_max", options.queue_max, 8_192, 1, 1_000_000)?,
             body_bytes_max: in_range(
                 "body_bytes_max",

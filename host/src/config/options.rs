@@ -1,6 +1,7 @@
 //! Every key, as the file, the environment and the flags spell it. The first paragraph of each
 //! field's comment is its text in `--help` and in docs/configuration.md.
 
+use crate::service::releases::Fallback;
 use farebox_pricing::event::Deployment;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -21,6 +22,25 @@ impl From<DeploymentOption> for Deployment {
         match option {
             DeploymentOption::Hosted => Self::Hosted,
             DeploymentOption::SelfHosted => Self::SelfHosted,
+        }
+    }
+}
+
+/// What prices a call that has not run yet when its release fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FallbackOption {
+    /// Nothing: the call is refused.
+    Refuse,
+    /// The release that was bound before.
+    LastGood,
+}
+
+impl From<FallbackOption> for Fallback {
+    fn from(option: FallbackOption) -> Self {
+        match option {
+            FallbackOption::Refuse => Self::Refuse,
+            FallbackOption::LastGood => Self::LastGood,
         }
     }
 }
@@ -119,6 +139,12 @@ pub struct Options {
     #[arg(long, env = "FAREBOX_BREAKER_PAUSE_MS", value_name = "MS")]
     pub breaker_pause_ms: Option<u64>,
 
+    /// What prices a call that has not run yet when its release fails or is paused: nothing, so that
+    /// the call gets 503, or the last good release, the one that was bound before. What has run
+    /// already is never priced by another release: it waits.
+    #[arg(long, env = "FAREBOX_POLICY_FALLBACK", value_enum)]
+    pub policy_fallback: Option<FallbackOption>,
+
     /// Commands that may wait for the ledger's writer, 1 to 1000000. Above it, callers get 503
     /// with `Retry-After`.
     #[arg(long, env = "FAREBOX_QUEUE_MAX", value_name = "COUNT")]
@@ -168,6 +194,7 @@ impl Options {
             settle_interval_ms: self.settle_interval_ms.or(file.settle_interval_ms),
             breaker_faults: self.breaker_faults.or(file.breaker_faults),
             breaker_pause_ms: self.breaker_pause_ms.or(file.breaker_pause_ms),
+            policy_fallback: self.policy_fallback.or(file.policy_fallback),
             queue_max: self.queue_max.or(file.queue_max),
             body_bytes_max: self.body_bytes_max.or(file.body_bytes_max),
             request_timeout_ms: self.request_timeout_ms.or(file.request_timeout_ms),

@@ -4,7 +4,7 @@ use crate::service::policy::Fault;
 use wasmtime::Trap;
 
 /// What wasmtime says when more is lifted than `Store::set_hostcall_fuel` allows; its error type
-/// is private. `tests/tests/hostile.rs` fails should the words change.
+/// is private. `tests/tests/hostile/limits.rs` fails should the words change.
 const OUTPUT_LIMIT: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// The fault behind a failed call.

@@ -26,7 +26,9 @@ pub struct Sandbox {
 impl Sandbox {
     fn new(class: LimitClass) -> Result<Self, StartError> {
         let limits = class.limits();
-        let engine = Engine::new(&config(limits))
+        // Where a process may not have so many addresses, every access checks its bounds instead.
+        let engine = Engine::new(&config(limits, ADDRESSES))
+            .or_else(|_| Engine::new(&config(limits, limits.memory_bytes_max as u64)))
             .map_err(|error| StartError::Sandbox(format!("{error:#}")))?;
         Ok(Self { engine, limits })
     }
@@ -41,7 +43,12 @@ impl Sandbox {
     }
 }
 
-fn config(limits: &Limits) -> Config {
+/// Addresses that are kept free for a guest's memory: all that it can name. No access of a guest
+/// then has to be compared with the end of its memory, which was a seventh of the time of a rating;
+/// what lies beyond the limit is never backed by memory.
+const ADDRESSES: u64 = 4 << 30;
+
+fn config(limits: &Limits, memory_reservation: u64) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(limits.instances_max)
         .total_core_instances(limits.instances_max.saturating_mul(4))
@@ -59,7 +66,7 @@ fn config(limits: &Limits) -> Config {
         .consume_fuel(true)
         .epoch_interruption(true)
         .max_wasm_stack(limits.stack_bytes_max)
-        .memory_reservation(limits.memory_bytes_max as u64)
+        .memory_reservation(memory_reservation)
         .cranelift_opt_level(OptLevel::Speed)
         .cranelift_nan_canonicalization(true);
     config

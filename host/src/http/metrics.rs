@@ -44,6 +44,7 @@ struct LedgerGauges {
     settle_failures: Gauge,
     policy_faults: Gauge,
     policy_pauses: Gauge,
+    policy_fallbacks: Gauge,
     queue: Gauge,
     commits: Gauge,
     writes: Gauge,
@@ -58,6 +59,8 @@ pub struct FaultCounts {
     pub total: u64,
     /// Pairs of release and org that are paused now.
     pub paused: u64,
+    /// Calls that the last good release priced instead.
+    pub fallbacks: u64,
 }
 
 /// Upper bounds of the latency buckets, in seconds.
@@ -105,7 +108,7 @@ impl Default for Metrics {
 }
 
 impl LedgerGauges {
-    fn all(&self) -> [(&'static str, &'static str, &Gauge); 13] {
+    fn all(&self) -> [(&'static str, &'static str, &Gauge); 14] {
         [
             ("orgs", "Orgs with a wallet", &self.orgs),
             ("holds_active", "Active holds", &self.holds_active),
@@ -138,6 +141,11 @@ impl LedgerGauges {
                 "policy_pauses",
                 "Orgs for which a release is paused now",
                 &self.policy_pauses,
+            ),
+            (
+                "policy_fallbacks",
+                "Calls that the last good release priced because the bound one failed, since the start",
+                &self.policy_fallbacks,
             ),
             ("ledger_queue", "Writes that wait", &self.queue),
             ("ledger_commits", "Commits since the start", &self.commits),
@@ -202,6 +210,7 @@ impl Metrics {
             (&ledger.unpriced, gauges.unpriced),
             (&ledger.policy_faults, faults.total),
             (&ledger.policy_pauses, faults.paused),
+            (&ledger.policy_fallbacks, faults.fallbacks),
             (&ledger.settled, waiting.settled),
             (&ledger.settle_failures, waiting.failed),
             (&ledger.queue, gauges.queue),

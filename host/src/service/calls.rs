@@ -1,6 +1,5 @@
 //! What quote and hold share: a call that has not run yet becomes a priced worst case.
 
-use super::breaker::Question;
 use super::ledger::directory::OrgRecord;
 use super::ledger::failure::ReadError;
 use super::policy::{PolicyError, ReleaseId};
@@ -126,9 +125,8 @@ impl Service {
     ) -> Result<WorstCase, CallError> {
         let org = self.known_org(context.org)?;
         let facts = self.facts(&org, call.key_source, &call.labels, self.clock.now_ms())?;
-        let release = self.release_for(&org);
-        let quote = self.ask(release, context.org, Question::Quote, || {
-            self.engine.quote(&release, &call.request, &facts)
+        let (release, quote) = self.ask_or_fall_back(&org, |release| {
+            self.engine.quote(release, &call.request, &facts)
         })?;
         Ok(WorstCase {
             release,

@@ -43,6 +43,8 @@ use ledger::write::{Action, Actor, Once, Write};
 use ledger::{SharedStore, WriteFuture};
 use placed::PlacedHolds;
 use policy::{ReleaseId, SharedEngine};
+use releases::Fallback;
+use std::sync::atomic::AtomicU64;
 use time::SharedClock;
 use waiting::Tally;
 
@@ -63,6 +65,8 @@ pub struct Settings {
     pub hold_ttl_max_ms: i64,
     /// How far a caller's time may lie from the host's, in milliseconds.
     pub skew_max_ms: i64,
+    /// What prices a call that has not run yet when its release fails.
+    pub fallback: Fallback,
     /// When a policy that fails for an org is paused for it.
     pub breaker: BreakerRule,
     /// Who the audit says the bearer of that key is.
@@ -80,6 +84,7 @@ pub struct Service {
     directory: Directory,
     waiting: Tally,
     breakers: Breakers,
+    fallbacks: AtomicU64,
     placed: PlacedHolds,
     counters: counts::Counters,
 }
@@ -115,6 +120,7 @@ impl Service {
             settings,
             directory: Directory::default(),
             waiting: Tally::default(),
+            fallbacks: AtomicU64::new(0),
             placed: PlacedHolds::default(),
             counters: counts::Counters::default(),
         }

@@ -6,6 +6,7 @@
 //! sooner. Must not know how a release is compiled.
 
 use super::Service;
+use super::breaker::Question;
 use super::ledger::directory::{DirectoryWrite, OrgRecord};
 use super::ledger::failure::ReadError;
 use super::ledger::releases::{
@@ -18,6 +19,7 @@ use farebox_book::Format;
 use farebox_ledger::idempotency::Idempotency;
 use farebox_ledger::ids::{OrgId, TransactionId};
 use farebox_pricing::load::Description;
+use std::sync::atomic::Ordering;
 
 /// Who changes what concerns no single org.
 #[derive(Clone, Debug)]
@@ -28,6 +30,15 @@ pub struct Operator {
     pub request_id: Box<str>,
     /// The caller's idempotency key.
     pub idempotency: Option<Idempotency>,
+}
+
+/// What prices a call that has not run yet when its release fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// Nothing: the call is refused.
+    Refuse,
+    /// The last good release: what was bound before.
+    LastGood,
 }
 
 /// Why a release is not what was asked for.
@@ -114,6 +125,45 @@ impl Service {
         bindings
             .release_for(self.settings.deployment, org.id, org.plan.as_deref())
             .unwrap_or(self.settings.release)
+    }
+
+    /// Asks what prices the org's new calls, and where that fails, what is declared to stand in for
+    /// it. The call is then held, and so charged, under the release that answered.
+    pub(super) fn ask_or_fall_back<T>(
+        &self,
+        org: &OrgRecord,
+        ask: impl Fn(&ReleaseId) -> Result<T, PolicyError>,
+    ) -> Result<(ReleaseId, T), PolicyError> {
+        let release = self.release_for(org);
+        let failed = match self.ask(release, org.id, Question::Quote, || ask(&release)) {
+            Ok(answer) => return Ok((release, answer)),
+            Err(error) => error,
+        };
+        let is_failure = matches!(
+            failed,
+            PolicyError::Fault(_) | PolicyError::Paused | PolicyError::NotLoaded
+        );
+        if !is_failure || self.settings.fallback == Fallback::Refuse {
+            return Err(failed);
+        }
+        let bindings = self.store.bindings();
+        let plan = org.plan.as_deref();
+        let Some(other) = bindings.last_good(self.settings.deployment, org.id, plan) else {
+            return Err(failed);
+        };
+        match self.ask(other, org.id, Question::Quote, || ask(&other)) {
+            Ok(answer) => {
+                self.fallbacks.fetch_add(1, Ordering::Relaxed);
+                Ok((other, answer))
+            }
+            // Of two failures the first tells more: it is of what is bound.
+            Err(_) => Err(failed),
+        }
+    }
+
+    /// Calls that were priced by the last good release because the bound one failed, since start.
+    pub fn fallbacks(&self) -> u64 {
+        self.fallbacks.load(Ordering::Relaxed)
     }
 
     /// What prices a call that began under `held`: the same, unless it was revoked since.

@@ -406,3 +406,56 @@ async fn what_an_operator_activated_stays_whatever_is_configured() {
     let names: Vec<_> = list.as_array().unwrap().iter().collect();
     assert!(names.iter().any(|release| release["name"] == "configured"));
 }
+
+/// The file of a hostile policy in this mode, which is the name of its book.
+fn hostile_file(mode: &str) -> Vec<u8> {
+    Package {
+        component: farebox_tests::guests::component(farebox_tests::guests::HOSTILE),
+        ..Package::open(&release_file(mode, "10")).unwrap()
+    }
+    .to_file()
+}
+
+#[tokio::test]
+async fn what_fails_before_a_call_falls_back_where_that_is_declared_and_after_it_never() {
+    use farebox::config::FallbackOption;
+    for declared in [FallbackOption::Refuse, FallbackOption::LastGood] {
+        let server = Server::start_as(|options| {
+            options.policy_fallback = Some(declared);
+            options.settle_interval_ms = Some(0);
+        })
+        .await;
+        let customer = server.customer("acme", "100").await;
+        let start = server.bound(None).await;
+        let good = pushed(&server, "good", "20").await;
+        activate(&server, &good, &start).await.expect(200);
+        // Its quotes are lies, so each is a fault; its ratings are honest.
+        let file = hostile_file("low_quote");
+        let bad = server.push(&file).await.expect(201);
+        assert_eq!(bad["trust"], "untrusted");
+        let bad = bad["id"].as_str().unwrap().to_owned();
+        activate(&server, &bad, &good).await.expect(200);
+        let hold = customer.post("/v1/holds", json!({"call": call()})).await;
+        if declared == FallbackOption::Refuse {
+            hold.problem(503, "policy-fault");
+        } else {
+            let hold = hold.expect(201)["id"].clone();
+            let mut report = usage();
+            report["hold_id"] = hold;
+            let captured = customer.post("/v1/usage", report).await.expect(200);
+            let priced = priced(&customer, &captured).await;
+            assert_eq!(priced, ("0.022".into(), good.clone()));
+        }
+        let page = server.client.send(Method::GET, "/metrics", &[], "").await;
+        let expected = u8::from(declared == FallbackOption::LastGood);
+        let line = format!("farebox_policy_fallbacks {expected}\n");
+        assert!(page.text().contains(&line), "{}", page.text());
+        // What has run already is priced by what is bound, or waits for it: never by another.
+        let file = hostile_file("trap");
+        let trap = server.push(&file).await.expect(201);
+        let trap = trap["id"].as_str().unwrap().to_owned();
+        activate(&server, &trap, &bad).await.expect(200);
+        let waits = customer.post("/v1/usage", usage()).await.expect(202);
+        assert_eq!(waits["reason"], "policy_fault");
+    }
+}

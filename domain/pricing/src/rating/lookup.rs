@@ -274,6 +274,8 @@ pub(super) struct Conditions<'e> {
     context_passed: Option<u64>,
     /// When the call ran, milliseconds since the Unix epoch.
     at_ms: i64,
+    /// The number of the table that holds, where it is the only one: most calls need no other.
+    only: Option<usize>,
 }
 
 impl<'e> Conditions<'e> {
@@ -288,7 +290,7 @@ impl<'e> Conditions<'e> {
             }
             tier => (tier, None),
         };
-        Ok(Self {
+        let conditions = Self {
             service_tier,
             tier_fallback,
             region: event.region.as_deref(),
@@ -298,7 +300,22 @@ impl<'e> Conditions<'e> {
             } else {
                 list.context_passed(event)?
             },
+            only: None,
+        };
+        Ok(Self {
+            only: conditions.only_table(list),
+            ..conditions
         })
+    }
+
+    fn only_table(&self, list: &PriceList<'_>) -> Option<usize> {
+        let mut only = None;
+        for (number, table) in list.period.tables.iter().enumerate() {
+            if self.holds(table) && only.replace(number).is_some() {
+                return None;
+            }
+        }
+        only
     }
 
     /// The same with this many units of the meter before the one that is priced.
@@ -310,12 +327,30 @@ impl<'e> Conditions<'e> {
             // A threshold is whole, so a part of a unit passes none.
             context_passed: u64::try_from(units.trunc()).ok(),
             at_ms: self.at_ms,
+            // Another context, and perhaps another table.
+            only: None,
         }
     }
 
     /// The rate for a pool, or `None` when the book has none.
     #[inline]
     pub fn rate_for<'b>(
+        &self,
+        list: &PriceList<'b>,
+        meter: &Meter,
+        attributes: &[Attribute],
+    ) -> Option<FoundRate<'b>> {
+        // Of a tier's own fallbacks, and of those of any, few calls need one.
+        if self.service_tier.is_none()
+            && let Some(found) = self.direct(list, meter, attributes)
+        {
+            return Some(found);
+        }
+        self.rate_by_any_rule(list, meter, attributes)
+    }
+
+    #[cold]
+    fn rate_by_any_rule<'b>(
         &self,
         list: &PriceList<'b>,
         meter: &Meter,
@@ -387,12 +422,16 @@ impl<'e> Conditions<'e> {
     }
 
     /// The rate that a table has for the meter itself.
+    #[inline]
     pub fn direct<'b>(
         &self,
         list: &PriceList<'b>,
         meter: &Meter,
         attributes: &[Attribute],
     ) -> Option<FoundRate<'b>> {
+        if let Some(only) = self.only {
+            return FoundRate::in_table(list.period.tables.get(only)?, meter, attributes);
+        }
         self.first(list, meter, attributes, |_| true)
     }
 
@@ -408,14 +447,8 @@ impl<'e> Conditions<'e> {
     ) -> Option<FoundRate<'b>> {
         // Tables are sorted with the absent first, so backwards is from the most specific on.
         let tables = list.period.tables.iter().rev();
-        let tables = tables.filter(|table| wanted(table) && self.holds(table));
-        tables.into_iter().find_map(|table| {
-            Some(FoundRate {
-                table,
-                rate: best_rate(table, meter, attributes)?,
-                fallback: None,
-            })
-        })
+        let mut tables = tables.filter(|table| wanted(table) && self.holds(table));
+        tables.find_map(|table| FoundRate::in_table(table, meter, attributes))
     }
 
     fn holds(&self, table: &RateTable) -> bool {
@@ -440,10 +473,22 @@ pub(super) struct FoundRate<'b> {
     pub fallback: Option<&'b MeterFallback>,
 }
 
+impl<'b> FoundRate<'b> {
+    #[inline]
+    fn in_table(table: &'b RateTable, meter: &Meter, pool: &[Attribute]) -> Option<Self> {
+        Some(Self {
+            table,
+            rate: best_rate(table, meter, pool)?,
+            fallback: None,
+        })
+    }
+}
+
 /// The rate of `table` for a pool: all its attributes are the pool's, and it has the most.
+#[inline]
 fn best_rate<'b>(table: &'b RateTable, meter: &Meter, pool: &[Attribute]) -> Option<&'b Rate> {
     let mut best: Option<&Rate> = None;
-    for rate in table.rates.iter().filter(|rate| rate.meter == *meter) {
+    for rate in table.rates.iter().filter(|rate| rate.meter.is(meter)) {
         let better = best.is_none_or(|best| rate.attributes.len() > best.attributes.len());
         if better && rate.attributes.iter().all(|a| pool.contains(a)) {
             best = Some(rate);
@@ -464,7 +509,13 @@ pub(super) fn special_tier(service_tier: &str) -> Option<&str> {
 }
 
 fn prompt_tokens(event: &UsageEvent) -> Result<Decimal, Refusal> {
-    let pools = event.pools.iter().filter(|p| p.meter.is_prompt_tokens());
+    let pools = || event.pools.iter().filter(|p| p.meter.is_prompt_tokens());
+    // Whole numbers up to 10^15 each: nearly always, and far from any end.
+    let whole = pools().try_fold(0_u64, |sum, pool| sum.checked_add(pool.quantity.whole()?));
+    if let Some(sum) = whole {
+        return Ok(Decimal::from(sum));
+    }
+    let pools = pools();
     exact::sum(pools.map(|pool| pool.quantity.get())).map_err(|_| out_of_range("prompt tokens"))
 }
 

@@ -3,7 +3,7 @@
 
 use super::super::instance::Malformed;
 use super::wit;
-use farebox_pricing::answer::{Line, LineKind, Quote, RateReason, Rating, Reason, Refusal};
+use farebox_pricing::answer::{Line, LineKind, Quote, RateReason, Reason, Refusal};
 use farebox_pricing::card::{RateCardEntry, RateCardPage, RateCardRate};
 use farebox_pricing::load::{ConfigError, Description};
 use farebox_pricing::meter::{Attribute, Meter};
@@ -21,7 +21,7 @@ pub fn answer<W, T>(
     }
 }
 
-fn decimal(decimal: wit::Decimal) -> Result<Decimal, Malformed> {
+pub fn decimal(decimal: wit::Decimal) -> Result<Decimal, Malformed> {
     let wit::Decimal {
         negative,
         coefficient_high,
@@ -81,12 +81,16 @@ fn meter(meter: wit::MeterResult) -> Result<Meter, Malformed> {
         wit::MeterResult::Character => Meter::Character,
         wit::MeterResult::Page => Meter::Page,
         wit::MeterResult::Image => Meter::Image,
-        // A known meter under `other` would be a second name for it.
-        wit::MeterResult::Other(name) => match Meter::from_name(&name) {
-            Some(other @ Meter::Other(_)) => other,
-            _ => return Err(Malformed::Meter(name.chars().take(64).collect())),
-        },
+        wit::MeterResult::Other(name) => return other_meter(&name),
     })
+}
+
+/// A known meter under `other` would be a second name for it.
+pub fn other_meter(name: &str) -> Result<Meter, Malformed> {
+    match Meter::from_name(name) {
+        Some(other @ Meter::Other(_)) => Ok(other),
+        _ => Err(Malformed::Meter(name.chars().take(64).collect())),
+    }
 }
 
 fn reason(reason: wit::Reason, model: Option<&Arc<str>>) -> Result<Reason, Malformed> {
@@ -141,14 +145,6 @@ fn lines(lines: Vec<wit::Line>, model: Option<String>) -> Result<Vec<Line>, Malf
         .collect()
 }
 
-/// The answer to `rate`.
-pub fn rating(rating: wit::Rating) -> Result<Rating, Malformed> {
-    Ok(Rating {
-        lines: lines(rating.lines, rating.model)?,
-        total_usd: decimal(rating.total_usd)?,
-    })
-}
-
 /// The answer to `quote`.
 pub fn quote(quote: wit::Quote) -> Result<Quote, Malformed> {
     Ok(Quote {
@@ -158,7 +154,7 @@ pub fn quote(quote: wit::Quote) -> Result<Quote, Malformed> {
     })
 }
 
-fn refusal(refusal: wit::Refusal) -> Refusal {
+pub fn refusal(refusal: wit::Refusal) -> Refusal {
     match refusal {
         wit::Refusal::UnknownModel(unknown) => Refusal::UnknownModel {
             provider: unknown.provider.into(),

@@ -2,7 +2,7 @@
 
 use super::wit;
 use farebox_pricing::card::RateCardRequest;
-use farebox_pricing::event::{Deployment, Facts, KeySource, QuoteRequest, UsageEvent};
+use farebox_pricing::event::{Deployment, Facts, KeySource, QuoteRequest};
 use farebox_pricing::meter::{Attribute, Meter, Pool};
 
 /// A decimal as integers.
@@ -130,34 +130,6 @@ pub fn is_same_caller(a: &Facts, b: &Facts) -> bool {
 pub fn facts<'a>(facts: &'a Facts, other: &'a [wit::AttributeParam<'a>]) -> wit::Facts<'a> {
     wit::Facts {
         caller: caller(facts, other),
-        occurred_at_ms: facts.occurred_at_ms,
-        month_to_date_usd: decimal(facts.month_to_date_usd),
-    }
-}
-
-/// What one call used.
-pub fn event<'a>(event: &'a UsageEvent, pools: &'a [wit::Pool<'a>]) -> wit::UsageEvent<'a> {
-    wit::UsageEvent {
-        provider: &event.provider,
-        model_asked: event.model_asked.as_deref(),
-        model_served: event.model_served.as_deref(),
-        service_tier: event.service_tier.as_deref(),
-        region: event.region.as_deref(),
-        feature: event.feature.as_deref(),
-        pools,
-        provider_cost_usd: event.provider_cost_usd.map(decimal),
-    }
-}
-
-/// One event of a batch, of caller number `caller`.
-pub fn batch_request<'a>(
-    event: wit::UsageEvent<'a>,
-    caller: u32,
-    facts: &Facts,
-) -> wit::BatchRequest<'a> {
-    wit::BatchRequest {
-        event,
-        caller,
         occurred_at_ms: facts.occurred_at_ms,
         month_to_date_usd: decimal(facts.month_to_date_usd),
     }

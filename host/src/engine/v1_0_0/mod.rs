@@ -2,11 +2,16 @@
 //!
 //! [`Policy`] speaks the domain's types on one side and the contract's on the other. Arguments are
 //! borrowed on the way in ([`lower`]); whatever comes out is checked to be a value of the contract
-//! ([`lift`]) before anything else looks at it.
+//! ([`lift`]) before anything else looks at it. Rating is on the path of every event, so its
+//! requests and answers have no types in between: [`ask`] writes and [`answer`] reads the guest's
+//! memory.
 
+mod answer;
+mod ask;
 mod bindings;
 mod lift;
 mod lower;
+mod place;
 
 use super::instance::Malformed;
 use bindings::exports::farebox::policy::policy as wit;
@@ -14,25 +19,45 @@ use farebox_pricing::answer::{Quote, Rating, Refusal};
 use farebox_pricing::card::{RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_pricing::load::{ConfigError, Description};
-use wasmtime::component::{InstancePre, ResourceAny};
-use wasmtime::{Result, Store};
+use wasmtime::component::{ComponentExportIndex, Func, InstancePre, ResourceAny, TypedFunc};
+use wasmtime::{Result, Store, bail};
 
 /// The interface that a policy of this version exports.
 pub const INTERFACE: &str = "farebox:policy/policy@1.0.0";
 
 /// A component that exports the interface, type-checked.
-pub struct Pre<T: 'static>(bindings::FareboxPolicyPre<T>);
+pub struct Pre<T: 'static> {
+    instance: InstancePre<T>,
+    bindings: bindings::FareboxPolicyIndices,
+    rate: ComponentExportIndex,
+    rate_batch: ComponentExportIndex,
+}
 
 impl<T> Pre<T> {
     /// Type-checks the exports.
-    pub fn new(pre: InstancePre<T>) -> Result<Self> {
-        bindings::FareboxPolicyPre::new(pre).map(Self)
+    pub fn new(instance: InstancePre<T>) -> Result<Self> {
+        // It checks the type of every function: what `Policy` relies on.
+        let bindings = bindings::FareboxPolicyIndices::new(&instance)?;
+        let component = instance.component();
+        let interface = component.get_export_index(None, INTERFACE);
+        let method = |name| {
+            let found = component.get_export_index(interface.as_ref(), name);
+            found.ok_or_else(|| wasmtime::format_err!("no export `{name}`"))
+        };
+        Ok(Self {
+            rate: method("[method]policy.rate")?,
+            rate_batch: method("[method]policy.rate-batch")?,
+            instance,
+            bindings,
+        })
     }
 }
 
 /// A policy with its book loaded, inside a store.
 pub struct Policy {
     guest: bindings::FareboxPolicy,
+    rate: Func,
+    rate_batch: Func,
     resource: ResourceAny,
 }
 
@@ -43,13 +68,24 @@ impl Policy {
         pre: &Pre<T>,
         canonical_book: &[u8],
     ) -> Result<std::result::Result<Self, ConfigError>> {
-        let guest = pre.0.instantiate(&mut *store)?;
+        let instance = pre.instance.instantiate(&mut *store)?;
+        let guest = pre.bindings.load(&mut *store, &instance)?;
+        let rate = instance.get_func(&mut *store, pre.rate);
+        let rate_batch = instance.get_func(&mut *store, pre.rate_batch);
+        let (Some(rate), Some(rate_batch)) = (rate, rate_batch) else {
+            bail!("a method of the policy is no function")
+        };
         let loaded = guest
             .farebox_policy_policy()
             .policy()
             .call_load(&mut *store, canonical_book)?;
         Ok(match loaded {
-            Ok(resource) => Ok(Self { guest, resource }),
+            Ok(resource) => Ok(Self {
+                guest,
+                rate,
+                rate_batch,
+                resource,
+            }),
             Err(error) => Err(lift::config_error(error)),
         })
     }
@@ -80,15 +116,12 @@ impl Policy {
         event: &UsageEvent,
         facts: &Facts,
     ) -> Answer<Rating> {
-        let attributes = lower::pool_attributes(event.pools.iter());
-        let pools = lower::pools(event.pools.iter(), &attributes);
-        let other = lower::attributes(&facts.other);
-        let request = wit::RateRequest {
-            event: lower::event(event, &pools),
-            facts: lower::facts(facts, &other),
-        };
-        let answer = self.methods().call_rate(store, self.resource, request)?;
-        Ok(lift::answer(answer, lift::rating))
+        // SAFETY: `Pre::new` checked the function's type against the generated bindings, and these
+        // types stand for theirs.
+        let rate = unsafe { TypedFunc::<_, (answer::Answer,)>::new_unchecked(self.rate) };
+        let request = ask::Request(event, facts);
+        let (answer,) = rate.call(store, (self.resource, request))?;
+        Ok(answer.0)
     }
 
     /// The prices of many events, in one call. Neighbours with the same caller share it.
@@ -97,41 +130,20 @@ impl Policy {
         store: &mut Store<T>,
         requests: &[(UsageEvent, Facts)],
     ) -> Result<std::result::Result<Vec<std::result::Result<Rating, Refusal>>, Malformed>> {
-        let all_pools = || requests.iter().flat_map(|(event, _)| &event.pools);
-        let attributes = lower::pool_attributes(all_pools());
-        let pools = lower::pools(all_pools(), &attributes);
-        let callers: Vec<_> = requests
-            .chunk_by(|(_, a), (_, b)| lower::is_same_caller(a, b))
-            .collect();
-        let facts = callers.iter().filter_map(|events| events.first());
-        let others: Vec<_> = facts
-            .clone()
-            .map(|(_, facts)| lower::attributes(&facts.other))
-            .collect();
-        let lowered_callers: Vec<_> = facts
-            .zip(&others)
-            .map(|((_, facts), other)| lower::caller(facts, other))
-            .collect();
-        let mut rest = pools.as_slice();
-        let mut lowered = Vec::with_capacity(requests.len());
-        for (caller, events) in (0..).zip(callers) {
-            for (event, facts) in events {
-                let (own, after) = rest.split_at_checked(event.pools.len()).unwrap_or_default();
-                rest = after;
-                lowered.push(lower::batch_request(
-                    lower::event(event, own),
-                    caller,
-                    facts,
-                ));
-            }
-        }
-        let answers =
-            self.methods()
-                .call_rate_batch(store, self.resource, &lowered_callers, &lowered)?;
-        Ok(answers
-            .into_iter()
-            .map(|answer| lift::answer(answer, lift::rating))
-            .collect())
+        let of_callers = requests.chunk_by(|(_, a), (_, b)| lower::is_same_caller(a, b));
+        let (callers, of_callers): (Vec<_>, Vec<_>) = of_callers
+            .filter_map(|events| Some((&events.first()?.1, events.len())))
+            .unzip();
+        // SAFETY: as in `rate`.
+        let rate_batch =
+            unsafe { TypedFunc::<_, (answer::Answers,)>::new_unchecked(self.rate_batch) };
+        let callers = ask::Callers(&callers);
+        let requests = ask::Requests {
+            requests,
+            of_callers: &of_callers,
+        };
+        let (answers,) = rate_batch.call(store, (self.resource, callers, requests))?;
+        Ok(answers.0)
     }
 
     /// A page of the rate card.

@@ -55,6 +55,7 @@ pub async fn metrics(axum::extract::State(api): State) -> Result<Response, Probl
     let faults = FaultCounts {
         total: api.service.faults_total(),
         paused: u64::try_from(paused.count()).unwrap_or(u64::MAX),
+        fallbacks: api.service.fallbacks(),
     };
     let page = api
         .metrics

@@ -193,34 +193,43 @@ pub struct Bindings {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Bound {
-    everyone: Option<ReleaseId>,
-    plans: HashMap<Box<str>, ReleaseId>,
-    orgs: HashMap<OrgId, ReleaseId>,
+    everyone: Option<Standing>,
+    plans: HashMap<Box<str>, Standing>,
+    orgs: HashMap<OrgId, Standing>,
+}
+
+/// What a scope is bound to, and what a rollback would bind it to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Standing {
+    release: ReleaseId,
+    before: Option<ReleaseId>,
 }
 
 impl Bindings {
-    /// The moment after these: of each scope its newest change, and every revoked release.
+    /// The moment after these: of each scope its newest change with the release that a rollback of
+    /// it would bind, and every revoked release.
     pub fn new(
-        changes: impl IntoIterator<Item = ChangeRecord>,
+        changes: impl IntoIterator<Item = (ChangeRecord, Option<ReleaseId>)>,
         revoked: impl IntoIterator<Item = ReleaseId>,
     ) -> Self {
         let mut all = Self {
             revoked: revoked.into_iter().collect(),
             ..Self::default()
         };
-        for change in changes {
+        for (change, before) in changes {
             all.newest = all.newest.max(Some(change.id));
             let Some(release) = change.release else {
                 continue;
             };
+            let standing = Standing { release, before };
             let bound = match change.scope.deployment {
                 Deployment::Hosted => &mut all.hosted,
                 Deployment::SelfHosted => &mut all.self_hosted,
             };
             match change.scope.part {
-                None => bound.everyone = Some(release),
-                Some(ScopePart::Plan(plan)) => drop(bound.plans.insert(plan, release)),
-                Some(ScopePart::Org(org)) => drop(bound.orgs.insert(org, release)),
+                None => bound.everyone = Some(standing),
+                Some(ScopePart::Plan(plan)) => drop(bound.plans.insert(plan, standing)),
+                Some(ScopePart::Org(org)) => drop(bound.orgs.insert(org, standing)),
             }
         }
         all
@@ -245,18 +254,40 @@ impl Bindings {
             .orgs
             .get(&org)
             .or_else(|| bound.plans.get(plan?))
-            .copied()
-            .or(bound.everyone)
+            .or(bound.everyone.as_ref())
+            .map(|standing| standing.release)
+    }
+
+    /// The last good release besides that one: what the same scope was bound to before, else what
+    /// the next wider one is bound to.
+    pub fn last_good(
+        &self,
+        deployment: Deployment,
+        org: OrgId,
+        plan: Option<&str>,
+    ) -> Option<ReleaseId> {
+        let bound = self.of(deployment);
+        let of_plan = plan.and_then(|plan| bound.plans.get(plan));
+        let mut scopes = [bound.orgs.get(&org), of_plan, bound.everyone.as_ref()]
+            .into_iter()
+            .flatten();
+        let first = scopes.next()?;
+        let mut others = first
+            .before
+            .into_iter()
+            .chain(scopes.map(|next| next.release));
+        others.find(|release| *release != first.release && !self.is_revoked(release))
     }
 
     /// What is bound to exactly this scope.
     pub fn bound(&self, scope: &BindingScope) -> Option<ReleaseId> {
         let bound = self.of(scope.deployment);
         match &scope.part {
-            None => bound.everyone,
-            Some(ScopePart::Plan(plan)) => bound.plans.get(plan).copied(),
-            Some(ScopePart::Org(org)) => bound.orgs.get(org).copied(),
+            None => bound.everyone.as_ref(),
+            Some(ScopePart::Plan(plan)) => bound.plans.get(plan),
+            Some(ScopePart::Org(org)) => bound.orgs.get(org),
         }
+        .map(|standing| standing.release)
     }
 
     /// Whether a release prices nothing any more.
@@ -304,10 +335,16 @@ mod tests {
         let (acme, other) = (OrgId::new(1), OrgId::new(2));
         let bindings = Bindings::new(
             [
-                change(3, Some(ScopePart::Org(acme)), Some(release(3))),
-                change(1, None, Some(release(1))),
-                change(2, Some(ScopePart::Plan("pro".into())), Some(release(2))),
-                change(4, Some(ScopePart::Plan("gone".into())), None),
+                (
+                    change(3, Some(ScopePart::Org(acme)), Some(release(3))),
+                    Some(release(7)),
+                ),
+                (change(1, None, Some(release(1))), Some(release(8))),
+                (
+                    change(2, Some(ScopePart::Plan("pro".into())), Some(release(2))),
+                    None,
+                ),
+                (change(4, Some(ScopePart::Plan("gone".into())), None), None),
             ],
             [release(9)],
         );
@@ -318,6 +355,11 @@ mod tests {
         assert_eq!(of(other, None), Some(release(1)));
         let elsewhere = bindings.release_for(Deployment::SelfHosted, acme, Some("pro"));
         assert_eq!(elsewhere, None);
+        let last_good = |org, plan| bindings.last_good(Deployment::Hosted, org, plan);
+        assert_eq!(last_good(acme, Some("pro")), Some(release(7)));
+        // A plan that never had another one falls back to the deployment's.
+        assert_eq!(last_good(other, Some("pro")), Some(release(1)));
+        assert_eq!(last_good(other, None), Some(release(8)));
         assert_eq!(bindings.newest(), Some(TransactionId::new(4)));
         assert!(bindings.is_revoked(&release(9)) && !bindings.is_revoked(&release(1)));
     }

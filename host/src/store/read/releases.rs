@@ -142,7 +142,7 @@ pub fn newest(
 }
 
 /// One change of a scope.
-pub fn one_change(
+fn one_change(
     connection: &Connection,
     scope: &BindingScope,
     id: TransactionId,
@@ -161,6 +161,36 @@ pub fn bound(connection: &Connection) -> Result<Vec<ChangeRecord>, StorageError>
     query(connection, &sql, [], change)
 }
 
+/// Whether a release prices nothing any more.
+pub fn is_revoked(connection: &Connection, release: &ReleaseId) -> Result<bool, StorageError> {
+    let sql = "SELECT 1 FROM revocations WHERE component = ?1 AND book = ?2";
+    let key = params![release.component.0, release.book.0];
+    Ok(query_one(connection, sql, key, |_| Ok(()))?.is_some())
+}
+
+/// The newest change below the top that was not rolled back and whose release still may price.
+pub fn below(
+    connection: &Connection,
+    top: Option<&ChangeRecord>,
+) -> Result<Option<ChangeRecord>, StorageError> {
+    let Some(top) = top else {
+        return Ok(None);
+    };
+    let mut base = top.base;
+    while let Some(id) = base {
+        let Some(change) = one_change(connection, &top.scope, id)? else {
+            return Ok(None);
+        };
+        match &change.release {
+            Some(release) if is_revoked(connection, release)? => base = change.base,
+            // The same release again would be no step back.
+            release if *release == top.release => base = change.base,
+            _ => return Ok(Some(change)),
+        }
+    }
+    Ok(None)
+}
+
 /// What is bound now, and what was revoked.
 pub fn bindings(connection: &Connection) -> Result<Bindings, StorageError> {
     let revoked = query(
@@ -174,7 +204,12 @@ pub fn bindings(connection: &Connection) -> Result<Bindings, StorageError> {
             })
         },
     )?;
-    Ok(Bindings::new(bound(connection)?, revoked))
+    let mut standing = Vec::new();
+    for change in bound(connection)? {
+        let before = below(connection, Some(&change))?.and_then(|before| before.release);
+        standing.push((change, before));
+    }
+    Ok(Bindings::new(standing, revoked))
 }
 
 /// Changes, newest first.

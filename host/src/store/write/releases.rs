@@ -1,7 +1,7 @@
 //! Releases and bindings: rows that are written once. What is bound now is the newest change.
 
 use super::super::connection::failure;
-use super::super::read::releases::{newest, one_change};
+use super::super::read::releases::{below, is_revoked, newest};
 use crate::service::ledger::directory::DirectoryRefusal;
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::releases::{
@@ -108,15 +108,6 @@ fn is_admitted(connection: &Connection, release: &ReleaseId) -> Result<bool, Sto
     )
 }
 
-fn is_revoked(connection: &Connection, release: &ReleaseId) -> Result<bool, StorageError> {
-    let sql = "SELECT 1 FROM revocations WHERE component = ?1 AND book = ?2";
-    exists(
-        connection,
-        sql,
-        params![release.component.0, release.book.0],
-    )
-}
-
 /// Ends a release for all pricing. One that prices somebody now is not ended: what would price
 /// them then?
 pub fn revoke(connection: &Connection, release: &ReleaseId, why: &str, by: By<'_>) -> Done {
@@ -200,29 +191,6 @@ pub fn bind(connection: &Connection, asked: &BindingChange, by: By<'_>) -> Done 
 /// The change that a rollback of what is bound next would restore.
 fn over(top: Option<&ChangeRecord>) -> Option<TransactionId> {
     top.map(|top| top.id)
-}
-
-/// The newest change below the top that was not rolled back and whose release still may price.
-fn below(
-    connection: &Connection,
-    top: Option<&ChangeRecord>,
-) -> Result<Option<ChangeRecord>, StorageError> {
-    let Some(top) = top else {
-        return Ok(None);
-    };
-    let mut base = top.base;
-    while let Some(id) = base {
-        let Some(change) = one_change(connection, &top.scope, id)? else {
-            return Ok(None);
-        };
-        match &change.release {
-            Some(release) if is_revoked(connection, release)? => base = change.base,
-            // The same release again would be no step back.
-            release if *release == top.release => base = change.base,
-            _ => return Ok(Some(change)),
-        }
-    }
-    Ok(None)
 }
 
 fn write(connection: &Connection, change: &ChangeRecord) -> Result<(), StorageError> {

@@ -12,11 +12,12 @@
 mod honest;
 mod lie;
 mod modes;
+mod raw;
 mod strain;
 
-use farebox_sdk::component::v1_0_0::{Loaded, bindings};
 use farebox_sdk::pricing::canonical::BookView;
 use honest::Honest;
+use raw::{Raw, bindings};
 use std::cell::Cell;
 
 use bindings::exports::farebox::policy::policy as wit;
@@ -27,11 +28,11 @@ impl wit::Guest for Component {
     type Policy = Hostile;
 }
 
-bindings::export!(Component with_types_in bindings);
+bindings::export!(Component with_types_in raw::bindings);
 
 struct Hostile {
     mode: String,
-    honest: Loaded<Honest>,
+    honest: Raw<Honest>,
     calls: Cell<u64>,
 }
 
@@ -47,7 +48,7 @@ impl wit::GuestPolicy for Hostile {
         }
         Ok(wit::Policy::new(Self {
             mode,
-            honest: Loaded::new(Honest::new(book)),
+            honest: Raw(Honest::new(book)),
             calls: Cell::new(0),
         }))
     }

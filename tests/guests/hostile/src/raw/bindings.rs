@@ -9,7 +9,7 @@
 )]
 
 wit_bindgen::generate!({
-    path: "../../wit/1.0.0",
+    path: "../../../wit/1.0.0",
     world: "farebox-policy",
-    pub_export_macro: true,
+    export_macro_name: "export",
 });

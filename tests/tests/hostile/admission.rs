@@ -1,0 +1,98 @@
+//! Bytes that are not admitted: each is refused for its own reason, before anything runs.
+
+use super::Arena;
+use farebox::engine::LoadError;
+use farebox::engine::admission::AdmissionError;
+use farebox::engine::limits::{LimitClass, Trust};
+use farebox_tests::books::two_models;
+use farebox_tests::guests;
+
+/// Loads bytes that must not be admitted.
+fn refused(bytes: &[u8]) -> AdmissionError {
+    let arena = Arena::new();
+    let loaded = arena.engine.load_release(
+        bytes,
+        two_models("any").canonical,
+        LimitClass::Native,
+        Trust::Trusted,
+    );
+    arena.assert_unharmed();
+    match loaded {
+        Err(LoadError::Component(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_truncated_component_is_refused_wherever_it_is_cut() {
+    let whole = guests::component(guests::STANDARD);
+    // The preamble alone is a component without anything in it.
+    assert_eq!(refused(&whole[..8]), AdmissionError::WrongWorld);
+    for length in [0, 1, 3] {
+        assert_eq!(refused(&whole[..length]), AdmissionError::NotWasm);
+    }
+    for length in [4, 7, 9, 1000, whole.len() / 2, whole.len() - 1] {
+        let error = refused(&whole[..length]);
+        assert!(
+            matches!(&error, AdmissionError::Invalid(reason) if !reason.contains('\n')),
+            "{length}: {error:?}"
+        );
+    }
+}
+
+#[test]
+fn a_component_that_imports_wasi_is_refused_by_name() {
+    let bytes = wat::parse_str(
+        r#"(component
+            (import "wasi:clocks/monotonic-clock@0.2.0" (instance
+                (export "now" (func (result u64)))))
+            (import "wasi:random/random@0.2.0" (instance
+                (export "get-random-u64" (func (result u64))))))"#,
+    );
+    assert_eq!(
+        refused(&bytes.unwrap()),
+        AdmissionError::ImportsNotAllowed {
+            names: vec![
+                "wasi:clocks/monotonic-clock@0.2.0".to_owned(),
+                "wasi:random/random@0.2.0".to_owned()
+            ]
+        }
+    );
+}
+
+#[test]
+fn a_component_of_another_world_is_refused() {
+    let empty = wat::parse_str("(component)").unwrap();
+    assert_eq!(refused(&empty), AdmissionError::WrongWorld);
+    let later = r#"(component
+        (instance $none)
+        (export "farebox:policy/policy@2.0.0" (instance $none)))"#;
+    assert_eq!(
+        refused(&wat::parse_str(later).unwrap()),
+        AdmissionError::UnknownContract("farebox:policy/policy@2.0.0".to_owned())
+    );
+    // The right name over nothing.
+    let hollow = r#"(component
+        (instance $none)
+        (export "farebox:policy/policy@1.0.0" (instance $none)))"#;
+    let error = refused(&wat::parse_str(hollow).unwrap());
+    assert!(
+        matches!(error, AdmissionError::WrongInterface { .. }),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_core_module_is_told_what_it_lacks() {
+    let module = wat::parse_str("(module)").unwrap();
+    assert_eq!(refused(&module), AdmissionError::CoreModule);
+}
+
+#[test]
+fn a_component_over_its_class_limit_is_refused_before_it_is_read() {
+    let error = refused(&vec![0; (1 << 20) + 1]);
+    assert!(
+        matches!(error, AdmissionError::TooLarge { .. }),
+        "{error:?}"
+    );
+}

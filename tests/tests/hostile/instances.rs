@@ -1,0 +1,106 @@
+//! What one call leaves behind for the next, and how many instances there are for all.
+
+use super::{Arena, cache, fault, load, modes};
+use farebox::engine::Engine;
+use farebox::engine::limits::{LimitClass, Trust};
+use farebox::service::policy::{Fault, PolicyEngine as _, PolicyError, ReleaseId};
+use farebox_pricing::event::{KeySource, UsageEvent};
+use farebox_tests::books::{event, facts, two_models};
+use farebox_tests::guests;
+use std::sync::Barrier;
+
+#[test]
+fn nothing_survives_in_an_untrusted_policy() {
+    let arena = Arena::new();
+    let release = load(&arena.engine, modes::REMEMBER, Trust::Untrusted).unwrap();
+    let rate = |event: &UsageEvent| {
+        let priced = arena
+            .engine
+            .rate(&release, event, &facts(KeySource::Managed));
+        priced.unwrap().price_usd
+    };
+    let first = rate(&event("gpt-4o"));
+    rate(&event("gpt-4o-mini"));
+    assert_eq!(rate(&event("gpt-4o")), first);
+}
+
+#[test]
+fn after_a_trap_the_next_call_gets_a_new_instance() {
+    let arena = Arena::new();
+    let release = arena.hostile(modes::TRAP_ON_MINI);
+    let managed = facts(KeySource::Managed);
+    for _ in 0..100 {
+        let trapped = arena.engine.rate(&release, &event("gpt-4o-mini"), &managed);
+        assert!(matches!(fault(trapped), Fault::Trap(_)));
+        arena
+            .engine
+            .rate(&release, &event("gpt-4o"), &managed)
+            .unwrap();
+    }
+    assert_eq!(arena.faults(&release), 100);
+}
+
+#[test]
+fn faults_on_many_threads_leave_room_for_honest_calls() {
+    let arena = Arena::new();
+    let trap = arena.hostile(modes::TRAP);
+    let managed = facts(KeySource::Managed);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let trapped = arena.engine.rate(&trap, &event("gpt-4o"), &managed);
+                    assert!(matches!(fault(trapped), Fault::Trap(_)));
+                    arena.assert_unharmed();
+                }
+            });
+        }
+    });
+    assert_eq!(arena.faults(&trap), 400);
+    assert_eq!(arena.faults(&arena.honest), 0);
+}
+
+#[test]
+fn a_full_house_is_nobodys_fault_and_idle_instances_make_room() {
+    // The class with few instances, so that a test can fill it.
+    let class = LimitClass::Scripted;
+    let engine = Engine::new(cache().to_owned()).unwrap();
+    let load = |mode| {
+        let (component, book) = (guests::component(guests::HOSTILE), two_models(mode));
+        engine
+            .load_release(&component, book.canonical, class, Trust::Trusted)
+            .unwrap()
+    };
+    // Two releases that rate honestly.
+    let (first, second) = (load(modes::HONEST), load(modes::LOW_QUOTE));
+    let rate = |release: &ReleaseId| {
+        let priced = engine.rate(release, &event("gpt-4o"), &facts(KeySource::Managed));
+        priced.map(|priced| priced.price_usd.to_string())
+    };
+    let right = Ok("0.004375000".to_owned());
+    let others = class.limits().instances_max as usize - 1;
+    let (begun, end) = (Barrier::new(others + 1), Barrier::new(others + 1));
+    std::thread::scope(|scope| {
+        // Each worker keeps its instance warm as long as it lives, this one too.
+        for _ in 0..others {
+            scope.spawn(|| {
+                let priced = rate(&first);
+                begun.wait();
+                end.wait();
+                assert_eq!(priced, Ok("0.004375000".to_owned()));
+            });
+        }
+        let here = rate(&first);
+        begun.wait();
+        let in_another_worker = scope.spawn(|| rate(&second)).join();
+        // Here the idle instance of the first release makes room for the second.
+        let made_room = rate(&second);
+        end.wait();
+        assert_eq!(here, right);
+        assert_eq!(in_another_worker.unwrap(), Err(PolicyError::Busy));
+        assert_eq!(made_room, right);
+    });
+    let afterwards = std::thread::scope(|scope| scope.spawn(|| rate(&second)).join().unwrap());
+    assert_eq!(afterwards, right);
+    assert!(engine.faults().iter().all(|(_, faults)| *faults == 0));
+}
