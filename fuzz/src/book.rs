@@ -1,6 +1,6 @@
 //! Readers of price books: TOML, JSON, the price files of others, and canonical bytes.
 
-use crate::Target;
+use crate::Named;
 use farebox_book::amount::Amount;
 use farebox_book::describe::describe_model;
 use farebox_book::import::Imported;
@@ -15,7 +15,7 @@ use farebox_pricing::{rating, verify};
 use rust_decimal::Decimal;
 
 /// The targets of this module.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [Named; 6] = [
     ("book_toml", book_toml),
     ("book_json", book_json),
     ("book_amount", book_amount),

@@ -1,6 +1,6 @@
 //! Readers of what callers name things by: ids, and the time zones of budgets.
 
-use crate::Target;
+use crate::Named;
 use farebox_ledger::ids::{
     BatchId, BudgetId, ChargeId, CommodityId, EventId, GrantId, HoldId, IdError, KeyId, OrgId,
     QueryId, QuoteId, RefundId, TransactionId,
@@ -10,7 +10,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 /// The targets of this module.
-pub const TARGETS: [(&str, Target); 2] = [("ledger_ids", ledger_ids), ("ledger_zone", ledger_zone)];
+pub const TARGETS: [Named; 2] = [("ledger_ids", ledger_ids), ("ledger_zone", ledger_zone)];
 
 /// An id has one text.
 fn id<T: FromStr<Err = IdError> + Display>(text: &str) -> bool {

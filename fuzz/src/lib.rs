@@ -10,17 +10,33 @@
 //! Must not know libFuzzer: the same functions run in ordinary tests.
 
 pub mod book;
+#[cfg(feature = "host")]
+pub mod engine;
+#[cfg(feature = "host")]
+pub mod host;
 pub mod ledger;
 pub mod seeds;
 pub mod usage;
+pub mod words;
 
 /// Panics if the bytes break a promise.
 pub type Target = fn(&[u8]);
 
-/// Every target with its name, which is that of its binary and of its folder of found inputs.
-pub fn targets() -> impl Iterator<Item = (&'static str, Target)> {
-    [&usage::TARGETS[..], &book::TARGETS, &ledger::TARGETS]
+/// A target with its name, which is that of its binary and of its folder of found inputs.
+pub type Named = (&'static str, Target);
+
+#[cfg(feature = "host")]
+const OF_HOST: [&[Named]; 2] = [&host::TARGETS, &engine::TARGETS];
+#[cfg(not(feature = "host"))]
+const OF_HOST: [&[Named]; 0] = [];
+
+/// Every target.
+pub fn targets() -> Vec<Named> {
+    let of_domain: [&[Named]; 3] = [&usage::TARGETS, &book::TARGETS, &ledger::TARGETS];
+    of_domain
         .into_iter()
+        .chain(OF_HOST)
         .flatten()
         .copied()
+        .collect()
 }

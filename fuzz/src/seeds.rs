@@ -44,10 +44,101 @@ pub fn of(root: &Path, target: &str) -> io::Result<Vec<Vec<u8>>> {
             .collect(),
         "ledger_ids" => ids(),
         "ledger_zone" => zones(),
+        #[cfg(feature = "host")]
+        of_host => host(root, of_host)?,
+        #[cfg(not(feature = "host"))]
         _ => Vec::new(),
     };
     seeds.retain(|seed| seed.len() <= BYTES_MAX);
     Ok(seeds)
+}
+
+/// The seeds of the host's targets.
+#[cfg(feature = "host")]
+fn host(root: &Path, target: &str) -> io::Result<Vec<Vec<u8>>> {
+    Ok(match target {
+        "host_rate_line" => lines(root)?,
+        "host_key" => keys()?,
+        "host_config" => texts(&[
+            "listen = \"0.0.0.0:80\"\ndeployment = \"self-hosted\"",
+            "credit_usd = \"0.10\"\ncommodity = \"credit\"",
+            "hold_ttl_ms = 1000\nhold_ttl_max_ms = 2000\nskew_max_ms = 0",
+            "queue_max = 1\nbody_bytes_max = 1024\nlog = \"info\"",
+        ]),
+        "host_package" => packages(root)?,
+        "engine_admission" => admissions(root)?,
+        "engine_answer" => answers_of_puppets(),
+        _ => Vec::new(),
+    })
+}
+
+/// Recorded lines, and a few in the shorter forms.
+#[cfg(feature = "host")]
+fn lines(root: &Path) -> io::Result<Vec<Vec<u8>>> {
+    let recorded = recorded(root)?;
+    let mut lines: Vec<Vec<u8>> = recorded
+        .iter()
+        .map(|call| call.to_string().into_bytes())
+        .collect();
+    lines.extend(texts(&[
+        r#"{"provider":"openai","model":"gpt-4o","usage":{"input":1000,"output":"100"},"occurred_at":"2026-11-21T00:00:00Z"}"#,
+        r#"{"provider":"apify","feature":"enrich","provider_cost_usd":"0.0123"}"#,
+    ]));
+    Ok(lines)
+}
+
+#[cfg(feature = "host")]
+fn keys() -> io::Result<Vec<Vec<u8>>> {
+    use farebox::service::secret::KeyText;
+    use farebox_ledger::ids::KeyId;
+    let key = |number| KeyText::generate(KeyId::new(number)).map_err(io::Error::other);
+    [0, 7, 1 << 100, u128::MAX]
+        .map(|number| Ok(key(number)?.reveal().as_bytes().to_vec()))
+        .into_iter()
+        .collect()
+}
+
+#[cfg(feature = "host")]
+fn packages(root: &Path) -> io::Result<Vec<Vec<u8>>> {
+    use farebox::engine::package::Package;
+    let component = crate::engine::puppet();
+    let mut packages = vec![component.clone(), b"\0asm\x01\0\0\0".to_vec()];
+    for source in books(root)? {
+        let package = Package {
+            component: component.clone(),
+            book: as_canonical(&source),
+            book_source: Some(source),
+        };
+        packages.push(package.to_file());
+    }
+    Ok(packages)
+}
+
+/// Bytes that look random and are the same in every run: those of a compressed file.
+#[cfg(feature = "host")]
+fn noise(root: &Path, bytes: usize) -> io::Result<Vec<Vec<u8>>> {
+    let file = fs::read(root.join("tests/data/responses.jsonl.gz"))?;
+    Ok(file
+        .chunks_exact(bytes)
+        .take(32)
+        .map(<[u8]>::to_vec)
+        .collect())
+}
+
+#[cfg(feature = "host")]
+fn admissions(root: &Path) -> io::Result<Vec<Vec<u8>>> {
+    let mut seeds = vec![[&[0], &crate::engine::puppet()[..]].concat()];
+    for (way, noise) in (1_u8..3).cycle().zip(noise(root, 2048)?) {
+        seeds.push([&[way], &noise[..]].concat());
+    }
+    Ok(seeds)
+}
+
+#[cfg(feature = "host")]
+fn answers_of_puppets() -> Vec<Vec<u8>> {
+    (0_u8..4)
+        .map(|call| [&[call], &crate::engine::honest_answer()[..]].concat())
+        .collect()
 }
 
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {

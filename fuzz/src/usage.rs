@@ -1,6 +1,6 @@
 //! Readers of provider payloads: bodies, streams, frames, headers, batches and requests.
 
-use crate::Target;
+use crate::Named;
 use farebox_pricing::meter::Meter;
 use farebox_usage::parse_exact;
 use farebox_usage::{Normalised, Normaliser, RequestFacts, USAGE_BYTES_MAX, UsageError};
@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 
 /// The targets of this module.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [Named; 7] = [
     ("usage_answer", usage_answer),
     ("usage_stream", usage_stream),
     ("usage_frames", usage_frames),

@@ -16,7 +16,7 @@ fn run(target: Target, input: &[u8], name: &str) {
 
 #[test]
 fn every_input_that_was_found_is_handled() {
-    let targets: BTreeMap<_, _> = targets().collect();
+    let targets: BTreeMap<_, _> = targets().into_iter().collect();
     let mut inputs = 0;
     for entry in std::fs::read_dir(root().join("tests/cases/fuzz")).unwrap() {
         let folder = entry.unwrap().path();
@@ -38,6 +38,23 @@ fn every_input_that_was_found_is_handled() {
         }
     }
     assert!(inputs >= 5, "inputs were lost: {inputs} are left");
+}
+
+#[cfg(feature = "host")]
+#[test]
+fn a_component_that_was_found_is_kept_as_one() {
+    let folder = root().join("tests/cases/fuzz/engine_admission");
+    for input in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = input.unwrap().path();
+        // What wasm-smith and wasm-mutate make of an input, an ordinary test does not know.
+        let way = std::fs::read(&path).unwrap()[0];
+        assert_eq!(
+            way,
+            0,
+            "run `cargo run -p farebox-fuzz --features wasm --bin fuzz-component {}`",
+            path.display()
+        );
+    }
 }
 
 #[test]

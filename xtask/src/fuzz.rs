@@ -10,9 +10,12 @@
 //! input is written into `tests/cases/fuzz`, where an ordinary test runs it from then on.
 
 use crate::environment;
+use crate::guests;
 use crate::step::{self, note, step};
+use crate::toolchain;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -39,6 +42,11 @@ const TIMEOUT_SECONDS: u32 = 20;
 /// How much of a log is shown of a target that found something.
 const LOG_LINES_SHOWN: usize = 40;
 
+/// The feature of a target's binary.
+const LIBFUZZER_FEATURE: &str = "libfuzzer";
+/// The feature of the targets that need the host, and so its guests.
+const WASM_FEATURE: &str = "wasm";
+
 /// What a run is asked for.
 pub struct Wanted<'a> {
     /// Only targets whose names contain this.
@@ -47,6 +55,8 @@ pub struct Wanted<'a> {
     pub seconds: u32,
     /// How many targets run at once.
     pub jobs: Option<usize>,
+    /// Where the wasm target comes from: the host carries a policy.
+    pub guest_toolchain: toolchain::Wanted,
 }
 
 #[derive(Deserialize)]
@@ -54,12 +64,21 @@ struct Manifest {
     bin: Vec<Binary>,
 }
 
-/// A fuzz target, as the manifest of `fuzz/` lists it.
+/// A binary, as the manifest of `fuzz/` lists it.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Binary {
     name: String,
     required_features: Vec<String>,
+}
+
+impl Binary {
+    /// The others are tools.
+    fn is_target(&self) -> bool {
+        self.required_features
+            .iter()
+            .any(|name| name == LIBFUZZER_FEATURE)
+    }
 }
 
 /// Where a run keeps what is not committed.
@@ -80,8 +99,12 @@ pub fn run(root: &Path, wanted: &Wanted<'_>) -> Result<()> {
         root: root.to_owned(),
         built: base.join("fuzz"),
     };
-    step("seeds", || seeds(&folders))?;
-    let binaries = step("fuzz targets", || build(&folders, &targets))?;
+    let features = features(&targets);
+    if features.contains(&WASM_FEATURE) {
+        guests::build(root, wanted.guest_toolchain).map(drop)?;
+    }
+    step("seeds", || seeds(&folders, &features))?;
+    let binaries = step("fuzz targets", || build(&folders, &targets, &features))?;
     let jobs = wanted
         .jobs
         .unwrap_or_else(|| thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get));
@@ -103,8 +126,9 @@ pub fn run(root: &Path, wanted: &Wanted<'_>) -> Result<()> {
 fn targets(root: &Path, only: Option<&str>) -> Result<Vec<Binary>> {
     let text = fs::read_to_string(root.join("fuzz/Cargo.toml"))
         .context("could not read fuzz/Cargo.toml")?;
-    let manifest: Manifest =
+    let mut manifest: Manifest =
         toml_edit::de::from_str(&text).context("could not read fuzz/Cargo.toml")?;
+    manifest.bin.retain(Binary::is_target);
     let all: Vec<String> = manifest.bin.iter().map(|bin| bin.name.clone()).collect();
     let wanted = |bin: &Binary| only.is_none_or(|only| bin.name.contains(only));
     let targets: Vec<_> = manifest.bin.into_iter().filter(wanted).collect();
@@ -118,49 +142,42 @@ fn targets(root: &Path, only: Option<&str>) -> Result<Vec<Binary>> {
     Ok(targets)
 }
 
-/// Has the inputs written that the targets start from.
-fn seeds(folders: &Folders) -> Result<()> {
+/// The features that these targets need.
+fn features(targets: &[Binary]) -> BTreeSet<&str> {
+    let required = targets.iter().flat_map(|target| &target.required_features);
+    required.map(String::as_str).collect()
+}
+
+/// Has the inputs written that the targets start from, by the build that the tests use.
+fn seeds(folders: &Folders, features: &BTreeSet<&str>) -> Result<()> {
     let mut cargo = environment::cargo();
-    cargo
-        .current_dir(&folders.root)
-        .args([
-            "run",
-            "--quiet",
-            "-p",
-            "farebox-fuzz",
-            "--bin",
-            "fuzz-seeds",
-            "--",
-        ])
-        .arg(folders.built.join("seeds"));
-    step::run(&mut cargo)
+    cargo.current_dir(&folders.root).args([
+        "run",
+        "--quiet",
+        "-p",
+        "farebox-fuzz",
+        "--bin",
+        "fuzz-seeds",
+    ]);
+    if !features.contains(&WASM_FEATURE) {
+        cargo.arg("--no-default-features");
+    }
+    step::run(cargo.arg("--").arg(folders.built.join("seeds")))
 }
 
 /// Builds the targets with what libFuzzer needs to see, and says where their binaries are.
-fn build(folders: &Folders, targets: &[Binary]) -> Result<PathBuf> {
+fn build(folders: &Folders, targets: &[Binary], features: &BTreeSet<&str>) -> Result<PathBuf> {
     let host = host_triple()?;
-    let mut features: Vec<&str> = Vec::new();
-    for feature in targets.iter().flat_map(|target| &target.required_features) {
-        if !features.contains(&feature.as_str()) {
-            features.push(feature);
-        }
-    }
+    let features: Vec<&str> = features.iter().copied().collect();
     let mut cargo = environment::cargo();
     cargo
         .current_dir(&folders.root)
+        .args(["build", "-p", "farebox-fuzz", "--no-default-features"])
+        .args(["--features", &features.join(",")])
         // With a target of its own, build scripts and macros are compiled without the flags.
-        .args([
-            "build",
-            "-p",
-            "farebox-fuzz",
-            "--target",
-            &host,
-            "--no-default-features",
-        ])
+        .args(["--target", &host])
         .arg("--target-dir")
         .arg(&folders.built)
-        .arg("--features")
-        .arg(features.join(","))
         .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
     for target in targets {
         cargo.args(["--bin", &target.name]);
@@ -219,7 +236,7 @@ fn run_one(folders: &Folders, binaries: &Path, name: &str, seconds: u32) -> Resu
     for folder in [&found, &corpus, &folders.built.join("logs")] {
         fs::create_dir_all(folder)?;
     }
-    let dictionary = folders.root.join("fuzz/dictionaries/words.dict");
+    let dictionary = folders.built.join("seeds/words.dict");
     let status = Command::new(binaries.join(name))
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-max_len={INPUT_BYTES_MAX}"))

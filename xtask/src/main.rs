@@ -101,6 +101,7 @@ fn run(arguments: &Arguments) -> Result<()> {
                     only,
                     seconds,
                     jobs,
+                    guest_toolchain: arguments.guest_toolchain,
                 },
             )
         }

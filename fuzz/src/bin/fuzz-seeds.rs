@@ -1,4 +1,5 @@
-//! Writes the seeds of every target below a folder, one folder each: `fuzz-seeds FOLDER`.
+//! Writes the seeds of every target below a folder, one folder each, and the dictionary beside them:
+//! `fuzz-seeds FOLDER`.
 
 use std::path::Path;
 use std::{env, fs, io};
@@ -15,5 +16,8 @@ fn main() -> io::Result<()> {
             fs::write(folder.join(format!("seed-{number}")), seed)?;
         }
     }
-    Ok(())
+    fs::write(
+        Path::new(&out).join("words.dict"),
+        farebox_fuzz::words::dictionary(),
+    )
 }

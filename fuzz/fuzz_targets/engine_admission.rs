@@ -1,0 +1,3 @@
+//! Looks for bytes that break what `farebox_fuzz::engine::engine_admission` promises.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| farebox_fuzz::engine::engine_admission(data));

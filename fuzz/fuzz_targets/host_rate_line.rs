@@ -1,0 +1,3 @@
+//! Looks for bytes that break what `farebox_fuzz::host::host_rate_line` promises.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| farebox_fuzz::host::host_rate_line(data));
