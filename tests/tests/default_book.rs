@@ -3,8 +3,10 @@
 //! first call is the dearest, and one that does not fit would never be priced.
 
 use farebox::app::shipped;
+use farebox::engine::Engine;
 use farebox::engine::limits::Trust;
-use farebox::service::policy::PolicyError;
+use farebox::engine::package::Package;
+use farebox::service::policy::{PolicyEngine, PolicyError};
 use farebox_pricing::book::Model;
 use farebox_pricing::event::{Deployment, Facts, KeySource, UsageEvent};
 use farebox_pricing::meter::{Meter, Pool, Quantity};
@@ -62,4 +64,32 @@ fn every_model_fits_the_sandbox_alone_and_in_the_heaviest_batches() {
             assert_eq!(answer, expected, "{place}");
         }
     }
+}
+
+#[test]
+fn every_shipped_book_passes_the_trial_of_a_pushed_release() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../guest/standard/books");
+    let cache = tempfile::tempdir().unwrap();
+    let engine = Engine::new(cache.path().to_owned()).unwrap();
+    let mut tried = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let compiled = farebox_book::compile(&text, farebox_book::Format::Toml).unwrap();
+        let package = Package {
+            component: shipped::STANDARD_COMPONENT.to_vec(),
+            book: Some(compiled.canonical),
+            book_source: Some(text.into_bytes()),
+        };
+        // As somebody else's, so that nothing is overlooked because it is our own.
+        let admitted = engine.admit(&package.to_file(), Some(Trust::Untrusted));
+        let admitted = admitted.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let fuel = engine.fuel(&admitted.id).unwrap();
+        assert!((1..fuel.limit).contains(&fuel.used_max), "{fuel:?}");
+        tried += 1;
+    }
+    assert!(tried > 6, "{tried}");
 }

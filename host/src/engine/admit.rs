@@ -5,13 +5,15 @@
 use super::admission::AdmissionError;
 use super::limits::{BOOK_BYTES_MAX, BOOK_TEXT_BYTES_MAX, LimitClass, Trust};
 use super::package::{Package, PackageError};
+use super::release::Release;
 use super::{Engine, LoadError, digest};
 use crate::service::ledger::releases::{ReleaseParts, ReleaseRecord};
-use crate::service::policy::{AdmitError, Admitted};
+use crate::service::policy::{AdmitError, Admitted, ReleaseId};
 use farebox_pricing::canonical::BookView;
 
 impl Engine {
-    /// Admits a release whose file was taken apart already.
+    /// Admits a release of the host's own configuration: nobody pushed it, so it is not asked
+    /// anything first.
     ///
     /// # Errors
     /// See [`AdmitError`].
@@ -19,6 +21,16 @@ impl Engine {
         &self,
         package: Package,
         trust: Option<Trust>,
+    ) -> Result<Admitted, AdmitError> {
+        self.take(package, trust, |_| Ok(()))
+    }
+
+    /// Admits a release that passes `check`. One that prices already is not checked again.
+    pub(super) fn take(
+        &self,
+        package: Package,
+        trust: Option<Trust>,
+        check: impl FnOnce(&Release) -> Result<(), AdmitError>,
     ) -> Result<Admitted, AdmitError> {
         let book = package.book.ok_or(AdmitError::NoBook)?;
         within("price book", book.len(), BOOK_BYTES_MAX)?;
@@ -32,7 +44,15 @@ impl Engine {
             .terms()
             .name
             .clone();
-        let id = self.load_release(&package.component, book.clone(), class, trust)?;
+        let id = ReleaseId {
+            component: digest(&package.component),
+            book: digest(&book),
+        };
+        if self.release(&id).is_err() {
+            let release = self.make(id, &package.component, book.clone(), class, trust)?;
+            check(&release)?;
+            self.keep(release);
+        }
         Ok(Admitted {
             id,
             name,

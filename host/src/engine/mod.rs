@@ -6,7 +6,8 @@
 //! - `sandbox`: one wasmtime engine per limit class, with the clock that stops endless loops.
 //! - [`admission`]: bytes → a component that may be loaded, or a typed reason why not.
 //! - `digests`: a map by what is already a digest.
-//! - [`package`]: a component with its book in one file; `admit`: from that file to a release.
+//! - [`package`]: a component with its book in one file; `admit`: from that file to a release;
+//!   `probe`: what that release is asked first.
 //! - `compiled`: compiled components on disk, so that a restart compiles nothing.
 //! - `release`: a component and a book that belong together, ready to be instantiated.
 //! - `instance`: one sandbox with its book loaded. After any fault it is thrown away.
@@ -20,6 +21,7 @@ mod fault;
 mod instance;
 pub mod limits;
 pub mod package;
+mod probe;
 mod release;
 mod sandbox;
 mod v1_0_0;
@@ -27,7 +29,8 @@ mod warm;
 
 use crate::service::ledger::releases::ReleaseParts;
 use crate::service::policy::{
-    AdmitError, Admitted, Counters, Digest, Fault, PolicyEngine, PolicyError, Priced, ReleaseId,
+    AdmitError, Admitted, Counters, Digest, Fault, Fuel, PolicyEngine, PolicyError, Priced,
+    ReleaseId,
 };
 use admission::AdmissionError;
 use compiled::CompiledCache;
@@ -140,20 +143,35 @@ impl Engine {
             component: digest(component),
             book: digest(&canonical_book),
         };
-        if self.release(&id).is_ok() {
-            return Ok(id);
+        if self.release(&id).is_err() {
+            self.keep(self.make(id, component, canonical_book, class, trust)?);
         }
+        Ok(id)
+    }
+
+    /// A release that is ready to price, and not kept for it yet.
+    fn make(
+        &self,
+        id: ReleaseId,
+        component: &[u8],
+        canonical_book: Vec<u8>,
+        class: LimitClass,
+        trust: Trust,
+    ) -> Result<Release, LoadError> {
         let book = BookView::open(canonical_book)?;
         book.check_all()?;
         let sandbox = self.sandboxes.of(class);
         let component = self.component(class, &id.component, component)?;
         let release = Release::new(id, sandbox.clone(), &component, book, trust)?;
         drop(warm::instance(&release)?);
+        Ok(release)
+    }
+
+    fn keep(&self, release: Release) {
         self.releases
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, Arc::new(release));
-        Ok(id)
+            .insert(release.id, Arc::new(release));
     }
 
     fn component(
@@ -300,7 +318,7 @@ impl Engine {
 impl PolicyEngine for Engine {
     fn admit(&self, file: &[u8], trust: Option<Trust>) -> Result<Admitted, AdmitError> {
         let package = Package::open(file).map_err(AdmitError::from)?;
-        self.admit_package(package, trust)
+        self.take(package, trust, probe::probe)
     }
 
     fn is_loaded(&self, release: &ReleaseId) -> bool {
@@ -309,6 +327,15 @@ impl PolicyEngine for Engine {
 
     fn describe(&self, release: &ReleaseId) -> Result<Description, PolicyError> {
         Self::call(&self.release(release)?, 1, Instance::describe)
+    }
+
+    fn fuel(&self, release: &ReleaseId) -> Result<Fuel, PolicyError> {
+        let release = self.release(release)?;
+        let used_max = probe::fuel_max(&release).map_err(|error| release.blame_for(error))?;
+        Ok(Fuel {
+            used_max,
+            limit: release.sandbox.limits.call_fuel(1),
+        })
     }
 
     fn names_plan(&self, release: &ReleaseId, plan: &str) -> bool {

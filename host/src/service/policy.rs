@@ -179,6 +179,15 @@ pub struct Admitted {
     pub parts: ReleaseParts,
 }
 
+/// Fuel of one call: the same number on every machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fuel {
+    /// The most that a call of a model of the release's own book took.
+    pub used_max: u64,
+    /// What a call may take.
+    pub limit: u64,
+}
+
 /// Why a file is not admitted as a release.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum AdmitError {
@@ -215,6 +224,14 @@ pub enum AdmitError {
     /// The policy broke the contract in the trial.
     #[error("the policy failed in its trial")]
     Fault(#[from] Fault),
+    /// The same question has two answers: no receipt could be priced again.
+    #[error("the policy prices the same call of `{model}` differently when it is {how}")]
+    NotDeterministic {
+        /// The model of the call.
+        model: Box<str>,
+        /// What was different.
+        how: &'static str,
+    },
     /// Every sandbox of the class is in use.
     #[error("every sandbox is in use")]
     Busy,
@@ -231,6 +248,7 @@ impl AdmitError {
             Self::BookText(_) => "book_text",
             Self::BookRefused(_) => "book_refused",
             Self::Fault(_) => "fault",
+            Self::NotDeterministic { .. } => "not_deterministic",
             Self::Busy => "busy",
         }
     }
@@ -254,6 +272,12 @@ pub trait PolicyEngine: Send + Sync {
     /// # Errors
     /// See [`PolicyError`].
     fn describe(&self, release: &ReleaseId) -> Result<Description, PolicyError>;
+
+    /// What calls of the release's own book take of the fuel they may.
+    ///
+    /// # Errors
+    /// See [`PolicyError`].
+    fn fuel(&self, release: &ReleaseId) -> Result<Fuel, PolicyError>;
 
     /// Whether the release's book names this plan.
     fn names_plan(&self, release: &ReleaseId, plan: &str) -> bool;

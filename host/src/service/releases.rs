@@ -14,7 +14,7 @@ use super::ledger::releases::{
 };
 use super::ledger::view::{Page, PageRequest};
 use super::ledger::write::{Acknowledged, Action, Actor, Write, WriteError};
-use super::policy::{AdmitError, Admitted, Digest, PolicyError, ReleaseId, Trust};
+use super::policy::{AdmitError, Admitted, Digest, Fuel, PolicyError, ReleaseId, Trust};
 use farebox_book::Format;
 use farebox_ledger::idempotency::Idempotency;
 use farebox_ledger::ids::{OrgId, TransactionId};
@@ -234,17 +234,18 @@ impl Service {
             .ok_or(ReleaseError::NotFound(address))
     }
 
-    /// What the policy of a release says of itself.
+    /// What the policy of a release says of itself, and what fuel its calls take.
     ///
     /// # Errors
     /// `NotFound`, `NotLoaded`, `Policy` or `Read`.
     pub fn describe_release(
         &self,
         address: Address,
-    ) -> Result<(ReleaseRecord, Description), ReleaseError> {
+    ) -> Result<(ReleaseRecord, Description, Fuel), ReleaseError> {
         let release = self.loaded(address)?;
         let description = self.engine.describe(&release.id)?;
-        Ok((release, description))
+        let fuel = self.engine.fuel(&release.id)?;
+        Ok((release, description, fuel))
     }
 
     /// The bytes of a release.

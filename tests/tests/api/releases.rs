@@ -2,6 +2,7 @@
 //! what, who is told what, and which calls end under which release.
 
 use super::server::{ADMIN, Customer, Server, call, release_file, usage};
+use farebox::config::{FallbackOption, Options};
 use farebox::engine::package::Package;
 use hyper::Method;
 use serde_json::{Value, json};
@@ -407,7 +408,16 @@ async fn what_an_operator_activated_stays_whatever_is_configured() {
     assert!(names.iter().any(|release| release["name"] == "configured"));
 }
 
-/// The file of a hostile policy in this mode, which is the name of its book.
+/// Configures a hostile policy in this mode, which is the name of its book. What the configuration
+/// names is the operator's own and prices without being asked anything first.
+fn hostile(options: &mut Options, mode: &str) {
+    let folder = options.data_dir.clone().unwrap();
+    let file = folder.with_file_name(format!("{mode}.wasm"));
+    std::fs::write(&file, hostile_file(mode)).unwrap();
+    options.policy = Some(file);
+    options.settle_interval_ms = Some(0);
+}
+
 fn hostile_file(mode: &str) -> Vec<u8> {
     Package {
         component: farebox_tests::guests::component(farebox_tests::guests::HOSTILE),
@@ -417,24 +427,49 @@ fn hostile_file(mode: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_fails_before_a_call_falls_back_where_that_is_declared_and_after_it_never() {
-    use farebox::config::FallbackOption;
-    for declared in [FallbackOption::Refuse, FallbackOption::LastGood] {
-        let server = Server::start_as(|options| {
-            options.policy_fallback = Some(declared);
-            options.settle_interval_ms = Some(0);
-        })
+async fn a_policy_that_fails_its_trial_is_not_admitted() {
+    let server = Server::start().await;
+    for (mode, reason) in [
+        ("remember", "not_deterministic"),
+        ("short_batch", "fault"),
+        ("trap", "fault"),
+        ("spin", "fault"),
+        ("low_quote", "fault"),
+        ("under_cost", "fault"),
+        ("total_off_by_a_nano", "fault"),
+        ("minus_zero", "fault"),
+        ("spin_in_load", "fault"),
+        ("allocate_in_load", "fault"),
+    ] {
+        let problem = server.push(&hostile_file(mode)).await;
+        let problem = problem.problem(422, "not-admitted");
+        assert_eq!(problem["reason"], reason, "{mode}: {problem}");
+    }
+    let admitted = server.push(&hostile_file("honest")).await.expect(201);
+    assert_eq!(admitted["trust"], "untrusted");
+    // What is not admitted is not there to be activated.
+    let all = server
+        .client
+        .admin(Method::GET, "/v1/admin/policies", Value::Null)
         .await;
+    assert_eq!(all.expect(200).as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_fails_before_a_call_falls_back_where_that_is_declared_and_after_it_never() {
+    for declared in [FallbackOption::Refuse, FallbackOption::LastGood] {
+        let server = Server::start().await;
         let customer = server.customer("acme", "100").await;
-        let start = server.bound(None).await;
-        let good = pushed(&server, "good", "20").await;
-        activate(&server, &good, &start).await.expect(200);
-        // Its quotes are lies, so each is a fault; its ratings are honest.
-        let file = hostile_file("low_quote");
-        let bad = server.push(&file).await.expect(201);
-        assert_eq!(bad["trust"], "untrusted");
-        let bad = bad["id"].as_str().unwrap().to_owned();
-        activate(&server, &bad, &good).await.expect(200);
+        let good = server.bound(None).await;
+        // Its quotes are lies, so each is a fault.
+        let server = server
+            .restart_as(|options| {
+                hostile(options, "low_quote");
+                options.policy_fallback = Some(declared);
+            })
+            .await;
+        let customer = customer.of(&server);
+        assert_ne!(server.bound(None).await, good);
         let hold = customer.post("/v1/holds", json!({"call": call()})).await;
         if declared == FallbackOption::Refuse {
             hold.problem(503, "policy-fault");
@@ -443,18 +478,20 @@ async fn what_fails_before_a_call_falls_back_where_that_is_declared_and_after_it
             let mut report = usage();
             report["hold_id"] = hold;
             let captured = customer.post("/v1/usage", report).await.expect(200);
-            let priced = priced(&customer, &captured).await;
-            assert_eq!(priced, ("0.022".into(), good.clone()));
+            assert_eq!(priced(&customer, &captured).await.1, good);
         }
         let page = server.client.send(Method::GET, "/metrics", &[], "").await;
         let expected = u8::from(declared == FallbackOption::LastGood);
         let line = format!("farebox_policy_fallbacks {expected}\n");
         assert!(page.text().contains(&line), "{}", page.text());
         // What has run already is priced by what is bound, or waits for it: never by another.
-        let file = hostile_file("trap");
-        let trap = server.push(&file).await.expect(201);
-        let trap = trap["id"].as_str().unwrap().to_owned();
-        activate(&server, &trap, &bad).await.expect(200);
+        let server = server
+            .restart_as(|options| {
+                hostile(options, "trap");
+                options.policy_fallback = Some(declared);
+            })
+            .await;
+        let customer = customer.of(&server);
         let waits = customer.post("/v1/usage", usage()).await.expect(202);
         assert_eq!(waits["reason"], "policy_fault");
     }

@@ -147,6 +147,10 @@ pub struct ShownPolicyJson {
     #[serde(flatten)]
     release: PolicyJson,
     policy: DescriptionJson,
+    /// The most fuel that a call of a model of its own book takes: the same on every machine.
+    fuel_per_call: u64,
+    /// The fuel that a call may take.
+    fuel_per_call_max: u64,
 }
 
 /// Push a release: one `.wasm` that carries its price book
@@ -204,13 +208,15 @@ pub async fn show(
     ReleaseId(address): ReleaseId,
 ) -> Result<Answer<ShownPolicyJson>, Problem> {
     auth.require_admin()?;
-    let ((release, said), bound) = blocking(&api, move |service| {
+    let ((release, said, fuel), bound) = blocking(&api, move |service| {
         Ok::<_, Problem>((service.describe_release(address)?, service.bound()?))
     })
     .await?;
     Ok(Answer(ShownPolicyJson {
         release: PolicyJson::of(&release, &bound),
         policy: (&said).into(),
+        fuel_per_call: fuel.used_max,
+        fuel_per_call_max: fuel.limit,
     }))
 }
 

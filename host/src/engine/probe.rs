@@ -1,0 +1,154 @@
+//! What a pushed policy is asked before it is admitted: calls of its own book, priced by a fresh
+//! instance, by the same one again in another order, and by another one in a batch. Answers must be
+//! equal to the last digit and pass every check, or the policy is not a function of what it is
+//! asked, and no receipt of it could ever be priced again.
+
+use super::instance::{CallError, Instance};
+use super::release::{self, Release};
+use super::{broken, warm};
+use crate::service::policy::AdmitError;
+use farebox_pricing::answer::{Rating, Refusal};
+use farebox_pricing::canonical::BookView;
+use farebox_pricing::event::{Deployment, Facts, KeySource, QuoteRequest, UsageEvent};
+use farebox_pricing::meter::{Pool, Quantity};
+use farebox_pricing::verify;
+
+/// Models of the book that are asked for, spread over all of it.
+const MODELS: u32 = 16;
+
+/// Meters of each.
+const METERS: usize = 6;
+
+/// Units of the first meter; each further one has as many more.
+const UNITS: u32 = 1_009;
+
+type Question = (UsageEvent, Facts);
+type Answer = Result<Rating, Refusal>;
+
+/// Asks a release, and finds it in order.
+///
+/// # Errors
+/// `Fault`, `NotDeterministic` or `Busy`.
+pub fn probe(release: &Release) -> Result<(), AdmitError> {
+    let questions = questions(&release.book);
+    let mut first = warm::instance(release)?;
+    let mut answers = Vec::with_capacity(questions.len());
+    for (event, facts) in &questions {
+        let answer = first.rate(event, facts)?;
+        if let Ok(rating) = &answer {
+            verify::rating(&release.book, event, facts, rating)
+                .map_err(|violation| broken(&violation))?;
+        }
+        quote(release, &mut first, event, facts)?;
+        answers.push(answer);
+    }
+    for ((event, facts), answer) in questions.iter().zip(&answers).rev() {
+        let again = first.rate(event, facts)?;
+        equal(event, answer, &again, "asked again in another order")?;
+    }
+    let turned: Vec<Question> = questions.iter().rev().cloned().collect();
+    let in_batch = warm::instance(release)?.rate_batch(&turned)?;
+    for (((event, _), answer), again) in turned.iter().zip(answers.iter().rev()).zip(&in_batch) {
+        equal(event, answer, again, "asked in a batch of another instance")?;
+    }
+    Ok(())
+}
+
+/// The most fuel that one of these calls takes, asked one by one of a fresh instance: the first call
+/// of a model is its dearest.
+///
+/// # Errors
+/// The policy fails, or there is no room for an instance.
+pub fn fuel_max(release: &Release) -> Result<u64, CallError> {
+    let limit = release.sandbox.limits.call_fuel(1);
+    let mut instance = warm::instance(release).map_err(release::after_load)?;
+    let mut fuel_max = 0;
+    for (event, facts) in &questions(&release.book) {
+        let _answer = instance.rate(event, facts)?;
+        fuel_max = fuel_max.max(limit.saturating_sub(instance.fuel_left()?));
+    }
+    Ok(fuel_max)
+}
+
+fn equal(
+    event: &UsageEvent,
+    answer: &Answer,
+    again: &Answer,
+    how: &'static str,
+) -> Result<(), AdmitError> {
+    if answer == again {
+        return Ok(());
+    }
+    Err(AdmitError::NotDeterministic {
+        model: event.model().unwrap_or_default().into(),
+        how,
+    })
+}
+
+/// A quote is checked, not compared: it is never charged.
+fn quote(
+    release: &Release,
+    instance: &mut Instance,
+    event: &UsageEvent,
+    facts: &Facts,
+) -> Result<(), AdmitError> {
+    let request = QuoteRequest {
+        provider: event.provider.clone(),
+        model: event.model_asked.clone(),
+        service_tier: None,
+        region: None,
+        feature: None,
+        body_bytes: u64::from(UNITS),
+        max_output_tokens: Some(u64::from(UNITS)),
+        declared: Vec::new(),
+        provider_cost_max_usd: None,
+    };
+    if let Ok(quote) = instance.quote(&request, facts)? {
+        verify::quote(&release.book, &request, facts, &quote)
+            .map_err(|violation| broken(&violation))?;
+    }
+    Ok(())
+}
+
+/// One call of each model that is asked for, at a time at which it has prices.
+fn questions(book: &BookView) -> Vec<Question> {
+    let step = book.model_count().div_ceil(MODELS).max(1);
+    let numbers = (0..book.model_count()).step_by(usize::try_from(step).unwrap_or(1));
+    numbers
+        .filter_map(|number| question(book, number))
+        .collect()
+}
+
+fn question(book: &BookView, number: u32) -> Option<Question> {
+    let model = book.model(number).ok()?;
+    let period = model.periods.last()?;
+    let mut meters = Vec::new();
+    for rate in period.tables.first()?.rates.iter() {
+        let is_new = !meters.contains(&rate.meter);
+        if rate.attributes.is_empty() && is_new && meters.len() < METERS {
+            meters.push(rate.meter.clone());
+        }
+    }
+    let units = (1..).map(|number: u32| UNITS.saturating_mul(number));
+    let mut pools: Vec<Pool> = meters
+        .into_iter()
+        .zip(units)
+        .filter_map(|(meter, units)| Some(Pool::new(meter, Quantity::new(units.into()).ok()?)))
+        .collect();
+    pools.sort_by(|a, b| a.meter.cmp(&b.meter));
+    let at_ms = period.valid_from_ms.unwrap_or_default();
+    let event = UsageEvent {
+        provider: model.provider.clone(),
+        model_asked: Some(model.name.as_ref().into()),
+        model_served: None,
+        service_tier: None,
+        region: None,
+        feature: None,
+        pools,
+        provider_cost_usd: None,
+    };
+    Some((
+        event,
+        Facts::new(Deployment::Hosted, KeySource::Managed, at_ms),
+    ))
+}
