@@ -10,10 +10,12 @@ use farebox::engine::limits::{LimitClass, Trust};
 use farebox::service::policy::PolicyEngine as _;
 use farebox_book::{Format, compile};
 use farebox_pricing::event::{Deployment, Facts, KeySource, UsageEvent};
-use farebox_tests::recorded::OCCURRED_AT_MS;
 use std::error::Error;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
+
+/// 2026-11-21T00:00:00Z: the day of the peers' prices.
+const OCCURRED_AT_MS: i64 = 1_795_219_200_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
