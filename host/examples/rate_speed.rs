@@ -4,6 +4,11 @@
 //! `rate_speed BOOK CALLS SECONDS`: the calls are lines as `farebox rate` reads them. They are
 //! read before anything is measured, as the peers' are. Each way runs for half of the time.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "a measurement, which ships to nobody"
+)]
+
 use farebox::cli::rate::input;
 use farebox::engine::Engine;
 use farebox::engine::limits::{LimitClass, Trust};
