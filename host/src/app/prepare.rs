@@ -9,16 +9,19 @@ use crate::engine::Engine;
 use crate::engine::package::Package;
 use crate::service::ledger::LedgerStore;
 use crate::service::ledger::directory::DirectoryWrite;
-use crate::service::ledger::releases::{BindTo, BindingChange, BindingScope, ChangeKind};
+use crate::service::ledger::releases::{
+    BindTo, BindingChange, BindingScope, ChangeKind, ChangeRecord,
+};
 use crate::service::ledger::write::{Action, Actor, Write, WriteError};
-use crate::service::policy::{Admitted, ReleaseId};
-use crate::service::releases;
+use crate::service::policy::{AdmitError, Admitted, PolicyEngine as _, ReleaseId};
+use crate::service::releases::{self, Address};
 use crate::service::time::Clock;
 use crate::store::SqliteStore;
 use farebox_book::Format;
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::ids::CommodityId;
 use farebox_pricing::currency::Pegs;
+use farebox_pricing::event::Deployment;
 use std::path::Path;
 
 /// What the configuration names to price with, as a package with a book.
@@ -60,6 +63,12 @@ fn text(path: &Path) -> Result<String, StartError> {
         path: path.to_owned(),
         source,
     })
+}
+
+/// A release that is kept and does not load.
+pub(super) struct Unloaded {
+    id: ReleaseId,
+    error: AdmitError,
 }
 
 /// What the host itself writes at start.
@@ -119,17 +128,48 @@ impl Preparation<'_> {
     }
 
     /// Loads the releases of earlier starts: open holds and receipts name them. One that no longer
-    /// loads stops nobody else: what it priced is answered as not loaded.
-    pub fn load_known(&self, engine: &Engine) -> Result<(), StartError> {
+    /// loads stops nobody else: what it priced is answered as not loaded. Those that do not are
+    /// returned.
+    pub fn load_known(&self, engine: &Engine) -> Result<Vec<Unloaded>, StartError> {
+        let mut unloaded = Vec::new();
         for known in self.store.releases()? {
             let Some(parts) = self.store.release_parts(&known.id)? else {
                 continue;
             };
             if let Err(error) = engine.load(&known, &parts) {
                 tracing::warn!(release = %known.name, %error, "an earlier release does not load");
+                unloaded.push(Unloaded {
+                    id: known.id,
+                    error,
+                });
             }
         }
-        Ok(())
+        Ok(unloaded)
+    }
+
+    /// Refuses to serve where a release that is bound here does not load: each of its calls would
+    /// be refused, and each of its customers turned away.
+    pub fn require_bound(
+        &self,
+        deployment: Deployment,
+        unloaded: Vec<Unloaded>,
+    ) -> Result<(), StartError> {
+        let bound = self.store.bound()?;
+        let missing = unloaded.into_iter().find_map(|Unloaded { id, error }| {
+            let is_here = |change: &&ChangeRecord| {
+                change.scope.deployment == deployment && change.release == Some(id)
+            };
+            let scope = bound.iter().find(is_here)?.scope.clone();
+            Some((Address(id.address()), scope, error))
+        });
+        match missing {
+            None => Ok(()),
+            Some((release, scope, source)) => Err(StartError::Bound {
+                release,
+                scope,
+                source,
+            }),
+        }
     }
 
     /// The kind of credit of this name, made where there is none.

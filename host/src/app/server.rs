@@ -12,8 +12,10 @@ use crate::http::{self, Limits};
 use crate::service::breaker::BreakerRule;
 use crate::service::ledger::LedgerStore;
 use crate::service::ledger::failure::ReadError;
+use crate::service::ledger::releases::BindingScope;
 use crate::service::ledger::write::WriteError;
 use crate::service::policy::{AdmitError, ReleaseId};
+use crate::service::releases::Address;
 use crate::service::time::SharedClock;
 use crate::service::{Service, Settings, secret};
 use crate::store::directory::DataDirectory;
@@ -77,6 +79,20 @@ pub enum StartError {
     /// The release cannot be loaded.
     #[error("the release cannot be loaded")]
     Load(#[from] AdmitError),
+    /// A release that prices calls here does not load.
+    #[error(
+        "release `{release}` is bound to {scope} and cannot be loaded; bind another with \
+         `farebox policy activate --data-dir`"
+    )]
+    Bound {
+        /// Which.
+        release: Address,
+        /// To whom.
+        scope: BindingScope,
+        /// Why.
+        #[source]
+        source: AdmitError,
+    },
     /// A peg never changes: another peg is another commodity.
     #[error(
         "the commodity `{name}` of this data directory is worth {} {}, but {} {} is \
@@ -148,7 +164,8 @@ pub async fn start_with(config: &Config, clock: SharedClock) -> Result<RunningAp
     };
     preparation.admit(release).await?;
     preparation.bind(id, config).await?;
-    preparation.load_known(&engine)?;
+    let unloaded = preparation.load_known(&engine)?;
+    preparation.require_bound(config.deployment, unloaded)?;
     let commodity = preparation
         .commodity(&config.commodity, &config.pegs)
         .await?;

@@ -10,6 +10,7 @@ use super::{Engine, LoadError, digest};
 use crate::service::ledger::releases::{ReleaseParts, ReleaseRecord};
 use crate::service::policy::{AdmitError, Admitted, ReleaseId};
 use farebox_pricing::canonical::BookView;
+use std::sync::Arc;
 
 impl Engine {
     /// Admits a release of the host's own configuration: nobody pushed it, so it is not asked
@@ -48,7 +49,10 @@ impl Engine {
             component: digest(&package.component),
             book: digest(&book),
         };
-        if self.release(&id).is_err() {
+        // Until it is kept durably, a push can take trust from what is loaded, and never give it.
+        let is_as_trusted =
+            |known: Arc<Release>| known.trust == Trust::Untrusted || known.trust == trust;
+        if !self.release(&id).is_ok_and(is_as_trusted) {
             let release = self.make(id, &package.component, book.clone(), class, trust)?;
             check(&release)?;
             self.keep(release);
@@ -66,11 +70,12 @@ impl Engine {
         })
     }
 
-    /// Loads a release that was admitted before.
-    ///
-    /// # Errors
-    /// See [`AdmitError`].
-    pub fn load(&self, release: &ReleaseRecord, parts: &ReleaseParts) -> Result<(), AdmitError> {
+    /// Loads a release with the trust that was kept of it.
+    pub(super) fn load_kept(
+        &self,
+        release: &ReleaseRecord,
+        parts: &ReleaseParts,
+    ) -> Result<(), AdmitError> {
         let trust = self.trust_of(&parts.component, Some(release.trust));
         self.load_release(&parts.component, parts.book.to_vec(), release.class, trust)
             .map(drop)

@@ -27,7 +27,7 @@ mod sandbox;
 mod v1_0_0;
 mod warm;
 
-use crate::service::ledger::releases::ReleaseParts;
+use crate::service::ledger::releases::{ReleaseParts, ReleaseRecord};
 use crate::service::policy::{
     AdmitError, Admitted, Counters, Digest, Fault, Fuel, PolicyEngine, PolicyError, Priced,
     ReleaseId,
@@ -128,7 +128,7 @@ impl Engine {
     }
 
     /// Admits a component, gives it its book once as a trial, and keeps both for calls. Loading the
-    /// same bytes again is free of effect.
+    /// same bytes again is free of effect, unless their trust is another now.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -143,7 +143,8 @@ impl Engine {
             component: digest(component),
             book: digest(&canonical_book),
         };
-        if self.release(&id).is_err() {
+        let is_loaded = |known: Arc<Release>| known.trust == trust;
+        if !self.release(&id).is_ok_and(is_loaded) {
             self.keep(self.make(id, component, canonical_book, class, trust)?);
         }
         Ok(id)
@@ -319,6 +320,10 @@ impl PolicyEngine for Engine {
     fn admit(&self, file: &[u8], trust: Option<Trust>) -> Result<Admitted, AdmitError> {
         let package = Package::open(file).map_err(AdmitError::from)?;
         self.take(package, trust, probe::probe)
+    }
+
+    fn load(&self, release: &ReleaseRecord, parts: &ReleaseParts) -> Result<(), AdmitError> {
+        self.load_kept(release, parts)
     }
 
     fn is_loaded(&self, release: &ReleaseId) -> bool {

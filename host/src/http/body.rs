@@ -1,7 +1,7 @@
 //! Request bodies and queries, read strictly: what is not understood is refused, and the answer
 //! says where.
 //!
-//! A body is read from its bytes in one pass. Its SHA-256, with method and path, is what makes a
+//! A body is read from its bytes in one pass. Its SHA-256, with method, path and query, is what makes a
 //! retry recognisable.
 
 use super::problem::{Kind, Problem};
@@ -61,7 +61,9 @@ async fn received<S: Send + Sync>(
     state: &S,
 ) -> Result<(Bytes, Option<Idempotency>), Problem> {
     let key = idempotency_key(request.headers())?;
-    let path = request.uri().path().to_owned();
+    let uri = request.uri();
+    let path = uri.path_and_query().map_or(uri.path(), |all| all.as_str());
+    let path = path.to_owned();
     let method = request.method().clone();
     let bytes = bytes(request, state).await?;
     let idempotency = key.map(|key_digest| {

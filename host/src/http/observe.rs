@@ -53,6 +53,20 @@ pub fn panicked(api: &Api, _cause: Box<dyn Any + Send>) -> Response {
     .into_response()
 }
 
+/// What the handler answers. One that changes something goes on when its caller has gone away, or
+/// its time is over: what it handed to the ledger takes effect, and what follows from that (counts
+/// that are taken back, a hold that is remembered) must happen too.
+async fn answer(next: Next, request: Request, changes: bool) -> Response {
+    if !changes {
+        return next.run(request).await;
+    }
+    let handler = tokio::spawn(next.run(request).in_current_span());
+    handler.await.unwrap_or_else(|_| {
+        // Panics are caught further in, so the runtime itself is ending.
+        Problem::new(Kind::Internal, "the server is going down").into_response()
+    })
+}
+
 /// Wraps every request.
 pub async fn observe(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let clock = api.service.clock();
@@ -69,8 +83,9 @@ pub async fn observe(State(api): State<Arc<Api>>, mut request: Request, next: Ne
     if method == Method::POST && *route == *PUSH {
         limit = limit.max(PUSH_TIMEOUT);
     }
+    let changes = !method.is_safe();
     let mut response = async {
-        match tokio::time::timeout(limit, next.run(request)).await {
+        match tokio::time::timeout(limit, answer(next, request, changes)).await {
             Ok(response) => response,
             Err(_) => Problem::new(
                 Kind::Timeout,

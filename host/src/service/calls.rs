@@ -1,5 +1,6 @@
 //! What quote and hold share: a call that has not run yet becomes a priced worst case.
 
+use super::breaker::Question;
 use super::ledger::directory::OrgRecord;
 use super::ledger::failure::ReadError;
 use super::policy::{PolicyError, ReleaseId};
@@ -123,14 +124,34 @@ impl Service {
         context: &Context,
         call: &Call,
     ) -> Result<WorstCase, CallError> {
+        self.worst_case_under(context, call, None)
+    }
+
+    /// The worst case of a call under the release that was `promised`, unless that was revoked
+    /// since; without one, under the one that prices the org's new calls.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub(super) fn worst_case_under(
+        &self,
+        context: &Context,
+        call: &Call,
+        promised: Option<ReleaseId>,
+    ) -> Result<WorstCase, CallError> {
         let org = self.known_org(context.org)?;
         let facts = self.facts(&org, call.key_source, &call.labels, self.clock.now_ms())?;
-        let (release, quote) = self.ask_or_fall_back(&org, |release| {
-            self.engine.quote(release, &call.request, &facts)
-        })?;
+        let ask = |release: &ReleaseId| self.engine.quote(release, &call.request, &facts);
+        let promised = promised.filter(|release| !self.store.bindings().is_revoked(release));
+        let (release, quote) = match promised {
+            Some(release) => {
+                let quote = self.ask(release, org.id, Question::Quote, || ask(&release))?;
+                (release, quote)
+            }
+            None => self.ask_or_fall_back(&org, ask)?,
+        };
         Ok(WorstCase {
             release,
-            amount: self.hold_amount(&quote)?,
+            amount: self.hold_amount(&quote, &facts)?,
             dimensions: Arc::new(dimensions(context, &org, &call.labels)),
             facts,
             quote,
@@ -139,8 +160,8 @@ impl Service {
 
     /// A bound in nano-credits. A hold rounds up whatever the book says of charges: one nano too
     /// many is given back, one too few would be a shortfall.
-    fn hold_amount(&self, quote: &Quote) -> Result<Nanos, ArithmeticError> {
-        let peg = self.settings.pegs.at(self.clock.now_ms());
+    fn hold_amount(&self, quote: &Quote, facts: &Facts) -> Result<Nanos, ArithmeticError> {
+        let peg = self.settings.pegs.at(facts.occurred_at_ms);
         peg.to_nanos(quote.total_usd, Rounding::AwayFromZero)
     }
 
@@ -158,7 +179,7 @@ impl Service {
             self.engine
                 .quote(&worst.release, &request, &worst.facts)
                 .ok()
-                .and_then(|quote| self.hold_amount(&quote).ok())
+                .and_then(|quote| self.hold_amount(&quote, &worst.facts).ok())
                 .is_some_and(|amount| amount <= available)
         };
         // A worst case never falls when its output limit rises, so halving finds the edge.

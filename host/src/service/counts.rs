@@ -66,9 +66,7 @@ impl Service {
                 None => {
                     let value = self.store.counted(org, rule, &period)?;
                     periods.push((period, value));
-                    if periods.len() > PERIODS_KEPT {
-                        periods.remove(0);
-                    }
+                    forget_oldest(periods);
                     value
                 }
             };
@@ -112,6 +110,20 @@ impl Service {
     }
 }
 
+/// Makes room beside the last, which is asked for now and stays: late usage of long ago must not
+/// push out today's count, whose latest writes may not be durable yet.
+fn forget_oldest(periods: &mut Vec<(Box<str>, Decimal)>) {
+    if periods.len() <= PERIODS_KEPT {
+        return;
+    }
+    let others = periods.len().saturating_sub(1);
+    let others = periods.iter().take(others).enumerate();
+    let oldest = others.min_by(|(_, (a, _)), (_, (b, _))| a.cmp(b));
+    if let Some((oldest, _)) = oldest {
+        periods.remove(oldest);
+    }
+}
+
 /// A count that no longer fits stays as it is: no rule has a step at 10^28.
 fn change(
     known: &mut Known,
@@ -137,5 +149,31 @@ fn period_of(per: Per, at_ms: i64) -> Box<str> {
     match per {
         Per::Day => format!("{month}-{:02}", date.day()).into(),
         Per::Month | Per::Call => month.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn late_usage_does_not_push_out_todays_count() {
+        let mut periods = Vec::new();
+        for period in [
+            "2026-11-20",
+            "2026-11-21",
+            "2026-11-01",
+            "2026-10-31",
+            "2026-10-30",
+        ] {
+            periods.push((Box::from(period), Decimal::ZERO));
+            forget_oldest(&mut periods);
+        }
+        let kept: Vec<_> = periods.iter().map(|(period, _)| &**period).collect();
+        assert_eq!(kept.len(), PERIODS_KEPT);
+        assert!(
+            kept.contains(&"2026-11-21") && kept.contains(&"2026-10-30"),
+            "{kept:?}"
+        );
     }
 }

@@ -2,7 +2,7 @@
 //! and `farebox rate` both ask here, so a preview is what would be settled.
 
 use super::intake::{self, Intake, IntakeError, Report};
-use super::policy::{PolicyEngine, PolicyError, ReleaseId};
+use super::policy::{PolicyEngine, ReleaseId};
 use farebox_pricing::event::UsageEvent;
 use farebox_pricing::failure::{Outcome, Request, Settlement};
 use farebox_pricing::meter::Attribute;
@@ -79,12 +79,9 @@ pub fn understand(
             });
             let intake = unstated(report, *served);
             let outcome = outcome(&intake, Some(Outcome::UpstreamError), ending);
-            let settlement = outcome.and_then(|outcome| {
-                engine
-                    .settle(release, outcome, &intake.event, request(report))
-                    .ok()
-            });
-            if matches!(settlement, None | Some(Settlement::Seen)) {
+            let settlement = outcome
+                .map(|outcome| engine.settle(release, outcome, &intake.event, request(report)));
+            if matches!(settlement, None | Some(Ok(Settlement::Seen))) {
                 return Err(error);
             }
             (intake, Some(Outcome::UpstreamError))
@@ -92,9 +89,25 @@ pub fn understand(
         Err(error) => return Err(error),
     };
     let outcome = outcome(&intake, said, ending);
+    let settle =
+        |outcome, event: &UsageEvent| engine.settle(release, outcome, event, request(report));
+    let states_nothing = intake.event.pools.is_empty() && intake.event.provider_cost_usd.is_none();
+    let outcome = match outcome {
+        // Nothing was seen of it, so "what was seen" is no answer: the rule for that holds.
+        Some(Outcome::ClientAbort)
+            if states_nothing
+                && matches!(
+                    settle(Outcome::ClientAbort, &intake.event),
+                    Ok(Settlement::Seen)
+                ) =>
+        {
+            Some(Outcome::NoUsage)
+        }
+        outcome => outcome,
+    };
     let fate = match outcome {
         None => Fate::Rate,
-        Some(outcome) => match engine.settle(release, outcome, &intake.event, request(report)) {
+        Some(outcome) => match settle(outcome, &intake.event) {
             Ok(Settlement::Seen) => Fate::Rate,
             Ok(Settlement::Nothing) => Fate::Nothing,
             Ok(Settlement::Hold) => Fate::Unpriced(outcome.name()),
@@ -102,8 +115,9 @@ pub fn understand(
                 intake.event.pools = pools;
                 Fate::Rate
             }
-            Err(PolicyError::Refused(_)) => Fate::Unpriced("out_of_range"),
-            Err(_) => Fate::Unpriced("release_not_loaded"),
+            // How it ended must not be forgotten: settled later as a call that ended well, it would
+            // be charged what the book does not charge. So a person decides.
+            Err(_) => Fate::Unpriced(outcome.name()),
         },
     };
     Ok(Understood {
@@ -142,20 +156,20 @@ fn request(report: &Report<'_>) -> Option<Request> {
     })
 }
 
-/// A call whose answer states no usage.
+/// A call whose answer states no usage, as far as the report says more.
 fn unstated(report: &Report<'_>, served: Served) -> Intake {
     let provider = farebox_pricing::provider::normalise(report.provider)
         .map_or_else(|| report.provider.into(), |id| id.as_ref().into());
     let request = report.request.map(RequestFacts::from_recorded);
     let asked = request.and_then(|facts| facts.ok()?.model);
-    Intake {
+    let mut intake = Intake {
         event: UsageEvent {
             provider,
             model_asked: report.model.map(Into::into).or(asked),
             model_served: served.model,
             service_tier: served.service_tier,
             region: served.region,
-            feature: report.feature.map(Into::into),
+            feature: None,
             pools: Vec::new(),
             provider_cost_usd: None,
         },
@@ -163,5 +177,7 @@ fn unstated(report: &Report<'_>, served: Served) -> Intake {
         raw_usage: None,
         unknown_fields: Vec::new(),
         finish: Finish::Partial,
-    }
+    };
+    intake::complete(&mut intake.event, report);
+    intake
 }

@@ -5,6 +5,7 @@
 //! is priced under the release that held it, whatever is active by then.
 
 use super::calls::{Call, CallError, WorstCase};
+use super::ledger::directory::QuoteRecord;
 use super::ledger::failure::ReadError;
 use super::ledger::view::HoldView;
 use super::ledger::write::{Acknowledged, Action, Made, WriteError};
@@ -82,7 +83,8 @@ pub struct NotEnough {
 }
 
 impl Service {
-    /// Puts the worst case of `call` aside. With `quote`, not more than that quote says.
+    /// Puts the worst case of `call` aside. With `quote`, under the release that made it, and not
+    /// more than it says.
     ///
     /// # Errors
     /// See [`HoldError`].
@@ -95,17 +97,23 @@ impl Service {
     ) -> Result<(Held, WorstCase), HoldError> {
         let now_ms = self.clock.now_ms();
         let expires_at_ms = self.expiry(now_ms, ttl_ms)?;
-        let worst = self.worst_case(context, call)?;
-        if let Some(quote) = quote {
-            self.check_quote(context, quote, worst.amount, now_ms)?;
+        let quote = match quote {
+            Some(id) => Some(self.standing_quote(context, id, now_ms)?),
+            None => None,
+        };
+        let promised = quote.as_ref().map(|quote| quote.release);
+        let worst = self.worst_case_under(context, call, promised)?;
+        if let Some(quote) = quote.filter(|quote| worst.amount > quote.amount) {
+            return Err(HoldError::QuoteExceeded(quote.id));
         }
         let hold = HoldId::new(self.clock.next_id());
-        let with = PlacedWith {
+        let mut with = PlacedWith {
             context: HoldContext {
                 release: worst.release,
                 key_source: call.key_source,
             },
             dimensions: Arc::clone(&worst.dimensions),
+            placed_at_ms: now_ms,
         };
         let command = Command::PlaceHold(PlaceHold {
             org: context.org,
@@ -123,6 +131,7 @@ impl Service {
             Ok(acknowledged) => {
                 // Of a retry it is the first hold that stands, perhaps under another release.
                 if !acknowledged.replayed {
+                    with.placed_at_ms = acknowledged.at_ms;
                     self.placed.remember(context.org, hold, with);
                 }
                 Ok((held(hold, acknowledged), worst))
@@ -204,13 +213,12 @@ impl Service {
         }
     }
 
-    fn check_quote(
+    fn standing_quote(
         &self,
         context: &Context,
         id: QuoteId,
-        amount: Nanos,
         now_ms: i64,
-    ) -> Result<(), HoldError> {
+    ) -> Result<QuoteRecord, HoldError> {
         let quote = self
             .store
             .quote(context.org, id)?
@@ -218,10 +226,7 @@ impl Service {
         if quote.expires_at_ms <= now_ms {
             return Err(HoldError::QuoteExpired(id));
         }
-        if amount > quote.amount {
-            return Err(HoldError::QuoteExceeded(id));
-        }
-        Ok(())
+        Ok(quote)
     }
 
     /// A refusal for lack of credits says what would fit the wallet and every hard budget.

@@ -168,6 +168,12 @@ pub fn read(report: &Report<'_>) -> Result<Intake, IntakeError> {
     };
     let event = &mut intake.event;
     event.provider_cost_usd = vouched.or(event.provider_cost_usd);
+    complete(event, report);
+    Ok(intake)
+}
+
+/// Takes from the report what the answer does not say: tier, region and feature.
+pub(super) fn complete(event: &mut UsageEvent, report: &Report<'_>) {
     event.service_tier = event
         .service_tier
         .take()
@@ -178,7 +184,6 @@ pub fn read(report: &Report<'_>) -> Result<Intake, IntakeError> {
         .take()
         .or_else(|| report.region.map(Into::into));
     event.feature = report.feature.map(Into::into);
-    Ok(intake)
 }
 
 /// Asked for, it leaves the tier to the provider. In an answer it is an echo of the request and

@@ -21,6 +21,8 @@ pub(super) struct PlacedWith {
     pub context: HoldContext,
     /// What its call is for.
     pub dimensions: Arc<Dimensions>,
+    /// When, in milliseconds since the Unix epoch.
+    pub placed_at_ms: i64,
 }
 
 type Half = HashMap<(OrgId, HoldId), PlacedWith>;
@@ -79,6 +81,7 @@ mod tests {
                 key_source: KeySource::Own,
             },
             dimensions: Arc::default(),
+            placed_at_ms: 0,
         };
         let (acme, other) = (OrgId::new(1), OrgId::new(2));
         let hold = |number: usize| HoldId::new(u128::try_from(number).unwrap());

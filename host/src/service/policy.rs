@@ -3,7 +3,7 @@
 //! Every answer that comes through here has been **checked** ([`farebox_pricing::verify`]): the
 //! service never sees a policy's own claim about cost, nor a total that does not add up.
 
-use super::ledger::releases::ReleaseParts;
+use super::ledger::releases::{ReleaseParts, ReleaseRecord};
 use farebox_pricing::answer::{Line, Quote, Refusal};
 use farebox_pricing::book::Per;
 use farebox_pricing::card::{FeatureFloor, RateCardPage, RateCardRequest};
@@ -263,6 +263,13 @@ pub trait PolicyEngine: Send + Sync {
     /// # Errors
     /// See [`AdmitError`].
     fn admit(&self, file: &[u8], trust: Option<Trust>) -> Result<Admitted, AdmitError>;
+
+    /// Loads a release that is kept with the ledger, with the trust that was kept. Free of effect
+    /// where it is loaded so.
+    ///
+    /// # Errors
+    /// See [`AdmitError`].
+    fn load(&self, release: &ReleaseRecord, parts: &ReleaseParts) -> Result<(), AdmitError>;
 
     /// Whether calls under this release can be answered.
     fn is_loaded(&self, release: &ReleaseId) -> bool;

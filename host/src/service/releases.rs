@@ -139,10 +139,9 @@ impl Service {
             Ok(answer) => return Ok((release, answer)),
             Err(error) => error,
         };
-        let is_failure = matches!(
-            failed,
-            PolicyError::Fault(_) | PolicyError::Paused | PolicyError::NotLoaded
-        );
+        // A release that is not loaded is no failure of its policy: nothing starts without what is
+        // bound.
+        let is_failure = matches!(failed, PolicyError::Fault(_) | PolicyError::Paused);
         if !is_failure || self.settings.fallback == Fallback::Refuse {
             return Err(failed);
         }
@@ -209,9 +208,13 @@ impl Service {
         admitted: Admitted,
     ) -> Result<ReleaseRecord, ReleaseError> {
         let address = Address(admitted.id.address());
+        let parts = admitted.parts.clone();
         let write = admission(admitted, self.clock.now_ms());
         self.write_as(operator, write).await?;
-        self.find_release(address)
+        let release = self.find_release(address)?;
+        // Of the same release twice it is the first trust that stands, whatever was loaded for now.
+        self.engine.load(&release, &parts)?;
+        Ok(release)
     }
 
     /// Every release, oldest first.

@@ -1,20 +1,27 @@
-//! Usage that was recorded without a price gets one: by the present release, or by decision.
+//! Usage that was recorded without a price gets one: by the release it began under or the present
+//! one, or by decision.
 
 use super::calls::{CallError, Labels};
 use super::history::HistoryError;
 use super::holds::HoldContext;
+use super::ledger::directory::OrgRecord;
 use super::ledger::failure::ReadError;
 use super::ledger::receipt::Pricing;
 use super::ledger::view::UsageView;
-use super::ledger::write::{Acknowledged, Action, Made, SettleWrite, WriteError};
+use super::ledger::write::{Acknowledged, Action, Counted, Made, SettleWrite, WriteError};
+use super::policy::{PolicyError, Priced, ReleaseId};
 use super::{Context, Service};
 use farebox_ledger::ids::{ChargeId, EventId};
-use farebox_pricing::event::KeySource;
+use farebox_pricing::event::{Facts, KeySource, UsageEvent};
+
+/// What priced it and with which facts, the answer, and what the book counts of it.
+type RatedLate = (ReleaseId, Facts, Result<Priced, PolicyError>, Vec<Counted>);
 
 /// How the price is found.
 #[derive(Clone, Copy, Debug)]
 pub enum Settlement {
-    /// By the present release; absent: for the key source it was reported with.
+    /// By a release: the one that held the call, or where that has no price, the present one.
+    /// For this key source; absent: for the one it was reported with.
     Rate(Option<KeySource>),
     /// It is charged nothing.
     WriteOff,
@@ -70,14 +77,19 @@ impl Service {
         if has_price && context.idempotency.is_none() {
             return Err(SettleError::Priced(event));
         }
-        let org = self.known_org(context.org)?;
+        let org = OrgRecord {
+            // What it was for when it ran.
+            plan: usage.dimensions.plan.clone(),
+            ..OrgRecord::clone(&*self.known_org(context.org)?)
+        };
         let held = match usage.hold {
-            Some(hold) => self
-                .store
-                .hold(context.org, hold)?
-                .and_then(|view| HoldContext::from_bytes(&view.hold.context)),
+            Some(hold) => self.store.hold(context.org, hold)?.and_then(|view| {
+                let context = HoldContext::from_bytes(&view.hold.context)?;
+                Some((context, view.hold.placed_at_ms))
+            }),
             None => None,
         };
+        let peg_at_ms = held.map_or(usage.occurred_at_ms, |(_, placed_at_ms)| placed_at_ms);
         let said = match settlement {
             Settlement::Rate(said) => said,
             Settlement::WriteOff => None,
@@ -85,7 +97,7 @@ impl Service {
         // A hold knows it, and so does the report that had no price.
         let recorded = usage.unpriced.map(|unpriced| unpriced.key_source);
         let key_source = held
-            .map(|held| held.key_source)
+            .map(|(held, _)| held.key_source)
             .or(said)
             .or(recorded)
             .unwrap_or(KeySource::Managed);
@@ -95,23 +107,22 @@ impl Service {
             agent: usage.dimensions.agent.clone(),
             feature: usage.dimensions.feature.clone(),
         };
-        let mut facts = self.facts(&org, key_source, &labels, usage.occurred_at_ms)?;
-        facts.plan = usage.dimensions.plan.clone();
+        let facts = self.facts(&org, key_source, &labels, usage.occurred_at_ms)?;
         let nothing = |facts| self.write_off(facts);
         let mut counts = Vec::new();
         let pricing = match settlement {
             // It has its price: this is a retry of what gave it one, or it is refused.
             _ if has_price => nothing(facts),
             Settlement::Rate(_) => {
-                let release = self.release_for(&org);
-                let (answer, counted) =
-                    self.rate_counted(&release, org.id, &usage.event, &mut facts)?;
+                let (release, facts, answer, counted) =
+                    self.rate_late(&org, held.map(|(held, _)| held), &usage.event, facts)?;
                 counts = counted;
                 let priced = answer.map_err(CallError::from)?;
-                self.pricing(release, facts, priced).map_err(|error| {
-                    self.take_back(org.id, &counts);
-                    CallError::from(error)
-                })?
+                self.pricing(release, facts, priced, peg_at_ms)
+                    .map_err(|error| {
+                        self.take_back(org.id, &counts);
+                        CallError::from(error)
+                    })?
             }
             Settlement::WriteOff => nothing(facts),
         };
@@ -135,5 +146,33 @@ impl Service {
             return Ok((first, receipt.pricing, acknowledged));
         }
         Ok((charge, pricing, acknowledged))
+    }
+
+    /// Rates usage that waited: under the release that its call was held by, and only where that
+    /// has no price for it under the present one.
+    fn rate_late(
+        &self,
+        org: &OrgRecord,
+        held: Option<HoldContext>,
+        event: &UsageEvent,
+        facts: Facts,
+    ) -> Result<RatedLate, ReadError> {
+        let present = self.release_for(org);
+        let first = held.map_or(present, |held| self.release_of_call(held.release, org));
+        let mut first_facts = facts.clone();
+        let (answer, counted) = self.rate_counted(&first, org.id, event, &mut first_facts)?;
+        let is_final = match &answer {
+            // What is gone in a moment is no reason to price a call by another book.
+            Ok(_) | Err(PolicyError::Busy | PolicyError::Paused) => true,
+            Err(PolicyError::Refused(_) | PolicyError::Fault(_) | PolicyError::NotLoaded) => {
+                first == present
+            }
+        };
+        if is_final {
+            return Ok((first, first_facts, answer, counted));
+        }
+        let mut facts = facts;
+        let (answer, counted) = self.rate_counted(&present, org.id, event, &mut facts)?;
+        Ok((present, facts, answer, counted))
     }
 }

@@ -117,6 +117,8 @@ pub struct Prepared {
     fate: Fate,
     /// What the book counts of it, once it is rated.
     counts: Vec<Counted>,
+    /// When what a credit is worth was settled, in milliseconds since the Unix epoch.
+    peg_at_ms: i64,
 }
 
 impl Prepared {
@@ -241,6 +243,9 @@ impl Service {
         let mut audit = reported.audit;
         audit.response_id = intake.response_id.clone();
         Ok(Prepared {
+            peg_at_ms: held
+                .as_ref()
+                .map_or(occurred_at_ms, |held| held.placed_at_ms),
             facts,
             release,
             dimensions: self.usage_dimensions(context, &org, &labels, held.as_ref()),
@@ -261,9 +266,10 @@ impl Service {
         prepared: Prepared,
         answer: Option<Result<Priced, PolicyError>>,
     ) -> Submitted {
+        let facts = &prepared.facts;
         let pricing = match answer {
             Some(Ok(priced)) => self
-                .pricing(prepared.release, prepared.facts.clone(), priced)
+                .pricing(prepared.release, facts.clone(), priced, prepared.peg_at_ms)
                 .map_err(|_| "out_of_range"),
             Some(Err(error)) => Err(unpriced_reason(&error)),
             None => match prepared.fate {
@@ -364,14 +370,16 @@ impl Service {
         Pricing::write_off(facts, self.settings.commodity.id, peg)
     }
 
-    /// A price in today's commodity, at what it was worth when the call ran.
+    /// A price in today's commodity, at what one of it was worth at `peg_at_ms`: when the call was
+    /// held, so that the hold bounds it, else when it ran. In milliseconds since the Unix epoch.
     pub(super) fn pricing(
         &self,
         release: ReleaseId,
         facts: Facts,
         priced: Priced,
+        peg_at_ms: i64,
     ) -> Result<Pricing, ArithmeticError> {
-        let peg = self.settings.pegs.at(facts.occurred_at_ms);
+        let peg = self.settings.pegs.at(peg_at_ms);
         Pricing::of(release, facts, priced, self.settings.commodity.id, peg)
     }
 
@@ -397,6 +405,7 @@ impl Service {
                 id,
                 context: with.context,
                 dimensions: with.dimensions,
+                placed_at_ms: with.placed_at_ms,
             });
         }
         let hold = self
@@ -413,6 +422,7 @@ impl Service {
             id,
             context,
             dimensions: hold.dimensions,
+            placed_at_ms: hold.placed_at_ms,
         })
     }
 
@@ -434,6 +444,7 @@ struct HeldContext {
     id: HoldId,
     context: HoldContext,
     dimensions: Arc<Dimensions>,
+    placed_at_ms: i64,
 }
 
 fn labels_of(dimensions: &Dimensions) -> Labels {

@@ -1,6 +1,6 @@
 //! Credits that are pegged to another currency than USD.
 
-use super::server::{Server, usage};
+use super::server::{Server, call, usage};
 use farebox::clock::ManualClock;
 use farebox::config::Options;
 use serde_json::json;
@@ -42,6 +42,9 @@ async fn a_charge_becomes_credits_at_the_rate_of_its_day_and_replays_at_it() {
         ["EUR", "0.1", "0.108"]
     );
 
+    let hold = customer.post("/v1/holds", json!({"call": call()})).await;
+    let hold = hold.expect(201)["id"].clone();
+
     // USD 0.0002625, at 0.108 a credit: 0.00243055555…, rounded up once.
     let before = customer.post("/v1/usage", usage()).await.expect(200);
     assert_eq!(
@@ -54,11 +57,19 @@ async fn a_charge_becomes_credits_at_the_rate_of_its_day_and_replays_at_it() {
         (&after["price_usd"], &after["credits"]),
         (&json!("0.0002625"), &json!("0.0021875"))
     );
+    // What was held before is charged at the rate of its hold, which bounds it.
+    let mut report = usage();
+    report["hold_id"] = hold;
+    let held = customer.post("/v1/usage", report).await.expect(200);
+    assert_eq!(
+        (&held["price_usd"], &held["credits"]),
+        (&json!("0.0002625"), &json!("0.002430556"))
+    );
     let wallet = customer.get("/v1/wallet").await.expect(200);
     assert_eq!(wallet["credit_usd"], "0.12");
 
     // What was charged before is the same at today's rate: the receipt has its own.
-    for charge in [before, after] {
+    for charge in [before, after, held] {
         let id = charge["charge_id"].as_str().unwrap();
         let path = format!("/v1/charges/{id}/replay");
         let replay = customer.post(&path, json!({})).await.expect(200);

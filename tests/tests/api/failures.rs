@@ -23,9 +23,13 @@ per_million = { input = "2", output = "20" }
 "#;
 
 fn with_the_book(options: &mut Options) {
+    with(BOOK, options);
+}
+
+fn with(book: &str, options: &mut Options) {
     let data_dir = options.data_dir.clone().unwrap();
     let path = data_dir.parent().unwrap().join("book.toml");
-    std::fs::write(&path, BOOK).unwrap();
+    std::fs::write(&path, book).unwrap();
     options.price_book = Some(path);
 }
 
@@ -109,4 +113,21 @@ async fn a_receipt_names_the_rule_that_was_followed_and_replays() {
     let path = format!("/v1/charges/{id}/replay");
     let replay = customer.post(&path, json!({})).await.expect(200);
     assert_eq!(replay["same"], true, "{replay}");
+}
+
+#[tokio::test]
+async fn an_abort_of_which_nothing_was_seen_is_not_charged_as_seen() {
+    let book = BOOK.replace("client_abort = \"estimate\"", "client_abort = \"seen\"");
+    let server = Server::start_as(|options| with(&book, options)).await;
+    let customer = server.customer("acme", "10").await;
+    let aborted = json!({"provider": "openai", "model": "gpt", "aborted": true,
+        "request": request(), "response": {"id": "c-1", "object": "chat.completion",
+        "model": "gpt", "choices": []}});
+    // Free would be a way to call for nothing; the book says what becomes of a call without usage.
+    let waits = customer.post("/v1/usage", aborted).await.expect(202);
+    assert_eq!(waits["reason"], "no_usage", "{waits}");
+    let seen = json!({"provider": "openai", "model": "gpt", "aborted": true,
+        "request": request(), "usage": {"output": 7}});
+    let seen = customer.post("/v1/usage", seen).await.expect(200);
+    assert_eq!(seen["price_usd"], "0.00014", "{seen}");
 }

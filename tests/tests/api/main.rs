@@ -9,6 +9,7 @@ mod gate;
 mod input;
 mod money;
 mod operations;
+mod promises;
 mod releases;
 mod server;
 mod settling;

@@ -8,16 +8,16 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 /// The release of this file, pushed.
-async fn pushed(server: &Server, name: &str, per_million: &str) -> String {
+pub async fn pushed(server: &Server, name: &str, per_million: &str) -> String {
     let answer = server.push(&release_file(name, per_million)).await;
     answer.expect(201)["id"].as_str().unwrap().to_owned()
 }
 
-async fn post(server: &Server, path: &str, body: Value) -> super::server::Answer {
+pub async fn post(server: &Server, path: &str, body: Value) -> super::server::Answer {
     server.client.admin(Method::POST, path, body).await
 }
 
-async fn activate(server: &Server, release: &str, expected: &str) -> super::server::Answer {
+pub async fn activate(server: &Server, release: &str, expected: &str) -> super::server::Answer {
     let body = json!({"release_id": release, "expected": expected, "why": "test"});
     post(server, "/v1/admin/bindings/activate", body).await
 }
@@ -37,7 +37,7 @@ async fn quoted(customer: &Customer) -> String {
 }
 
 /// The price and the release of a charge.
-async fn priced(customer: &Customer, charged: &Value) -> (String, String) {
+pub async fn priced(customer: &Customer, charged: &Value) -> (String, String) {
     let charge = charged["charge_id"].as_str().unwrap();
     let receipt = customer.get(&format!("/v1/charges/{charge}/receipt")).await;
     let receipt = receipt.expect(200);

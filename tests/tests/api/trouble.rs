@@ -1,7 +1,7 @@
 //! What goes wrong inside a server: a defect, a queue that is full. The answer is typed, it is
 //! counted, and the server goes on.
 
-use super::server::{Server, call};
+use super::server::{Customer, Server, call};
 use axum::Router;
 use axum::routing::get;
 use farebox::http::{self, Limits};
@@ -9,7 +9,8 @@ use hyper::Method;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test]
 async fn a_panic_in_a_handler_is_answered_counted_and_stops_nobody() {
@@ -80,4 +81,92 @@ async fn a_full_queue_is_answered_at_once_and_the_server_goes_on() {
     // The refusal was no effect: the same key works now.
     let retried = customer.post_once("/v1/holds", &key, json!({"call": call()}));
     assert_eq!(retried.await.expect(201)["replayed"], Value::Bool(false));
+}
+
+/// A thousand prompt tokens a month are free; the next costs a dollar.
+const FREE: &str = r#"
+name = "free"
+as_of = "2026-11-21"
+[defaults]
+free = [{ meter = "input", quantity = "1000", per = "month" }]
+loss_leader = true
+[[models]]
+provider = "openai"
+model = "gpt"
+per_million = { input = "1000000", output = "0" }
+"#;
+
+fn report(tokens: u64) -> Value {
+    json!({"provider": "openai", "model": "gpt", "usage": {"input": tokens}})
+}
+
+/// A replay of the report `first`, on a connection that nobody reads.
+async fn replay(server: &Server, customer: &Customer) -> TcpStream {
+    let mut connection = TcpStream::connect(server.app.address()).await.unwrap();
+    let body = report(100).to_string();
+    let request = format!(
+        "POST /v1/usage HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\n\
+         idempotency-key: first\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        customer.key,
+        body.len()
+    );
+    connection.write_all(request.as_bytes()).await.unwrap();
+    connection
+}
+
+async fn waiting_writes(server: &Server) -> u64 {
+    let page = server.client.send(Method::GET, "/metrics", &[], "").await;
+    let page = page.text();
+    let line = page
+        .lines()
+        .find(|line| line.starts_with("farebox_ledger_queue "));
+    line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn callers_who_go_away_do_not_move_what_is_counted() {
+    let server = Server::start_as(|options| {
+        let path = options
+            .data_dir
+            .clone()
+            .unwrap()
+            .with_file_name("free.toml");
+        std::fs::write(&path, FREE).unwrap();
+        options.price_book = Some(path);
+    })
+    .await;
+    let customer = server.customer("acme", "10").await;
+    let first = customer.post_once("/v1/usage", "first", report(100)).await;
+    assert_eq!(first.expect(200)["price_usd"], "0");
+    // The writer waits for somebody else's lock, so every replay below is rated and not yet known
+    // for one.
+    let database = server.folder().join("data/ledger.db");
+    let mut other = rusqlite::Connection::open(database).unwrap();
+    let lock = other
+        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+        .unwrap();
+    let mut connections = Vec::new();
+    let rated = async {
+        while waiting_writes(&server).await < 20 {
+            connections.push(replay(&server, &customer).await);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), rated)
+        .await
+        .unwrap();
+    drop(connections);
+    lock.rollback().unwrap();
+    // Of the thousand, one hundred are gone: not two thousand.
+    let taken_back = async {
+        loop {
+            let next = customer.post("/v1/usage", report(1)).await.expect(200);
+            if next["price_usd"] == "0" {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), taken_back)
+        .await
+        .unwrap();
 }

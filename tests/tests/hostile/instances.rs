@@ -3,6 +3,8 @@
 use super::{Arena, cache, fault, load, modes};
 use farebox::engine::Engine;
 use farebox::engine::limits::{LimitClass, Trust};
+use farebox::engine::package::Package;
+use farebox::service::ledger::releases::ReleaseRecord;
 use farebox::service::policy::{Fault, PolicyEngine as _, PolicyError, ReleaseId};
 use farebox_pricing::event::{KeySource, UsageEvent};
 use farebox_tests::books::{event, facts, two_models};
@@ -22,6 +24,44 @@ fn nothing_survives_in_an_untrusted_policy() {
     let first = rate(&event("gpt-4o"));
     rate(&event("gpt-4o-mini"));
     assert_eq!(rate(&event("gpt-4o")), first);
+}
+
+#[test]
+fn less_trust_takes_effect_at_once_and_more_only_when_it_is_kept() {
+    let arena = Arena::new();
+    let engine = &arena.engine;
+    let package = || Package {
+        component: guests::component(guests::HOSTILE),
+        book: Some(two_models(modes::REMEMBER).canonical),
+        ..Package::default()
+    };
+    let configured = |trust| engine.admit_package(package(), Some(trust)).unwrap();
+    let admitted = configured(Trust::Trusted);
+    let remembers = || {
+        let rate = || engine.rate(&admitted.id, &event("gpt-4o"), &facts(KeySource::Managed));
+        rate().unwrap().price_usd != rate().unwrap().price_usd
+    };
+    assert!(remembers());
+    configured(Trust::Untrusted);
+    assert!(!remembers());
+    // Nobody gets it back by asking: what is kept with the ledger decides.
+    configured(Trust::Trusted);
+    assert!(!remembers());
+    let kept = |trust| ReleaseRecord {
+        id: admitted.id,
+        name: admitted.name.clone(),
+        class: admitted.class,
+        trust,
+        component_bytes: 0,
+        book_bytes: 0,
+        admitted_at_ms: 0,
+        admitted_by: "test".into(),
+        revoked: None,
+    };
+    for trust in [Trust::Untrusted, Trust::Trusted] {
+        engine.load(&kept(trust), &admitted.parts).unwrap();
+        assert_eq!(remembers(), trust == Trust::Trusted);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::cli::remote::show;
 use crate::config::DeploymentOption;
 use clap::{Args, Subcommand, ValueEnum as _};
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 use std::io::Write;
 
 const ACTIVATE_EXAMPLES: &str = "\
@@ -106,6 +107,27 @@ impl Scope {
             .collect()
     }
 
+    /// Where the commands of a running server mean its own deployment, a data directory may have
+    /// been served in both: then nothing is guessed.
+    fn require_deployment(&self, door: &Door<'_>) -> Result<(), Failure> {
+        if self.deployment.is_some() || !door.is_stopped() {
+            return Ok(());
+        }
+        let all = door.get("/v1/admin/bindings", None)?;
+        let items = all.get("items").and_then(Value::as_array);
+        let deployments = items
+            .into_iter()
+            .flatten()
+            .map(|item| item.get("deployment"));
+        match deployments.collect::<HashSet<_>>().len() {
+            0 | 1 => Ok(()),
+            _ => Err(Failure::Usage(
+                "the data directory has bindings of both deployments: name one with `--deployment`"
+                    .to_owned(),
+            )),
+        }
+    }
+
     /// What is bound to exactly this scope now, or `none`.
     fn bound(&self, door: &Door<'_>) -> Result<Value, Failure> {
         let all = door.get("/v1/admin/bindings", None)?;
@@ -129,6 +151,7 @@ impl Scope {
 
     /// The fields of a request that changes the binding.
     fn change(&self, door: &Door<'_>, change: &Change) -> Result<Map<String, Value>, Failure> {
+        self.require_deployment(door)?;
         let mut fields = self.fields();
         let expected = match change.expect.as_deref() {
             None => self.bound(door)?,
@@ -187,7 +210,11 @@ impl BindingCommand {
                     let value = value.as_str().unwrap_or_default();
                     path.push_str(&format!("&{name}={}", encoded(value)));
                 }
-                let answer = place.open()?.get(&path, None)?;
+                let door = place.open()?;
+                if scope.plan.is_some() || scope.org.is_some() {
+                    scope.require_deployment(&door)?;
+                }
+                let answer = door.get(&path, None)?;
                 let fields = [
                     "at",
                     "kind",

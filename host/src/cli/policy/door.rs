@@ -108,6 +108,11 @@ impl std::ops::Deref for Door<'_> {
 }
 
 impl Door<'_> {
+    /// Whether it leads to a stopped server's data.
+    pub const fn is_stopped(&self) -> bool {
+        matches!(self, Self::Stopped(_))
+    }
+
     /// The address of the release that `named` means: an address, the beginning of one, or the name
     /// of a book that only one release has.
     ///

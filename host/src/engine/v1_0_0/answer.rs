@@ -351,7 +351,7 @@ impl<'a, 'm> Reader<'a, 'm> {
     fn range(&mut self, bytes: &[u8], item_bytes: usize) -> Result<&'m [u8]> {
         let (at, len) = pair(bytes);
         self.cx.consume_fuel_array(len, item_bytes)?;
-        // Nothing is read of an empty list, whatever its address.
+        // Also an empty list lies somewhere in the memory.
         let len = len.saturating_mul(item_bytes);
         let rest = self.cx.memory().get(at..);
         match rest.and_then(|rest| rest.get(..len)) {

@@ -19,7 +19,7 @@ use farebox_pricing::answer::{Quote, Rating, Refusal};
 use farebox_pricing::card::{RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_pricing::load::{ConfigError, Description};
-use wasmtime::component::{ComponentExportIndex, Func, InstancePre, ResourceAny, TypedFunc};
+use wasmtime::component::{ComponentExportIndex, InstancePre, ResourceAny, TypedFunc};
 use wasmtime::{Result, Store, bail};
 
 /// The interface that a policy of this version exports.
@@ -36,7 +36,6 @@ pub struct Pre<T: 'static> {
 impl<T> Pre<T> {
     /// Type-checks the exports.
     pub fn new(instance: InstancePre<T>) -> Result<Self> {
-        // It checks the type of every function: what `Policy` relies on.
         let bindings = bindings::FareboxPolicyIndices::new(&instance)?;
         let component = instance.component();
         let interface = component.get_export_index(None, INTERFACE);
@@ -56,10 +55,14 @@ impl<T> Pre<T> {
 /// A policy with its book loaded, inside a store.
 pub struct Policy {
     guest: bindings::FareboxPolicy,
-    rate: Func,
-    rate_batch: Func,
+    rate: Rate,
+    rate_batch: RateBatch,
     resource: ResourceAny,
 }
+
+type Rate = TypedFunc<(ResourceAny, ask::Request<'static>), (answer::Answer,)>;
+type RateBatch =
+    TypedFunc<(ResourceAny, ask::Callers<'static>, ask::Requests<'static>), (answer::Answers,)>;
 
 impl Policy {
     /// Instantiates the component and loads the book.
@@ -75,6 +78,7 @@ impl Policy {
         let (Some(rate), Some(rate_batch)) = (rate, rate_batch) else {
             bail!("a method of the policy is no function")
         };
+        let (rate, rate_batch) = (rate.typed(&*store)?, rate_batch.typed(&*store)?);
         let loaded = guest
             .farebox_policy_policy()
             .policy()
@@ -116,11 +120,8 @@ impl Policy {
         event: &UsageEvent,
         facts: &Facts,
     ) -> Answer<Rating> {
-        // SAFETY: `Pre::new` checked the function's type against the generated bindings, and these
-        // types stand for theirs.
-        let rate = unsafe { TypedFunc::<_, (answer::Answer,)>::new_unchecked(self.rate) };
         let request = ask::Request(event, facts);
-        let (answer,) = rate.call(store, (self.resource, request))?;
+        let (answer,) = self.rate.call(store, (self.resource, request))?;
         Ok(answer.0)
     }
 
@@ -134,15 +135,14 @@ impl Policy {
         let (callers, of_callers): (Vec<_>, Vec<_>) = of_callers
             .filter_map(|events| Some((&events.first()?.1, events.len())))
             .unzip();
-        // SAFETY: as in `rate`.
-        let rate_batch =
-            unsafe { TypedFunc::<_, (answer::Answers,)>::new_unchecked(self.rate_batch) };
         let callers = ask::Callers(&callers);
         let requests = ask::Requests {
             requests,
             of_callers: &of_callers,
         };
-        let (answers,) = rate_batch.call(store, (self.resource, callers, requests))?;
+        let (answers,) = self
+            .rate_batch
+            .call(store, (self.resource, callers, requests))?;
         Ok(answers.0)
     }
 
