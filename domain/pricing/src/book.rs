@@ -142,7 +142,7 @@ pub struct RateTable {
     /// The served service tier; absent: standard.
     pub service_tier: Option<Box<str>>,
     /// The region; absent: any without a table of its own; [`REGIONAL`]: any that is named but
-    /// `global`.
+    /// [`GLOBAL`].
     pub region: Option<Box<str>>,
     /// Holds for the **whole request** when its prompt tokens pass this many; absent: from zero.
     /// At a model whose context is marginal: for the units of a meter beyond this many.
@@ -155,6 +155,9 @@ pub struct RateTable {
 
 /// The region of a table for every named region but `global` and those with tables of their own.
 pub const REGIONAL: &str = "*";
+
+/// The name of the region that is none: the endpoint of everywhere.
+pub const GLOBAL: &str = "global";
 
 /// How many minutes a week has.
 pub const WEEK_MINUTES: u16 = 7 * 24 * 60;

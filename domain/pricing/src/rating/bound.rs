@@ -50,12 +50,15 @@ impl<'r, 'b> Reach<'r, 'b> {
             Some(tier) => Some(special_tier(tier)),
         };
         let may_be_served = |tier: &str| service_tier.is_none_or(|asked| asked == Some(tier));
+        // Where the region is open, a tier that only some region has is missing in the others.
+        let region = request.region.as_deref();
         let factors = list.terms.tier_fallbacks.iter().filter(|fallback| {
-            may_be_served(&fallback.service_tier) && !list.has_tier(&fallback.service_tier)
+            let tier = &fallback.service_tier;
+            may_be_served(tier) && !list.has_tier(tier, region)
         });
         Self {
             service_tier,
-            region: request.region.as_deref(),
+            region,
             prompt_tokens,
             tier: factors
                 .filter(|fallback| fallback.factor > Decimal::ONE)

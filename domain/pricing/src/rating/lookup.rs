@@ -3,7 +3,8 @@
 use super::out_of_range;
 use crate::answer::{RateReason, Refusal};
 use crate::book::{
-    Book, MeterFallback, Model, Period, REGIONAL, Rate, RateTable, TierFallback, UnknownModels,
+    Book, GLOBAL, MeterFallback, Model, Period, REGIONAL, Rate, RateTable, TierFallback,
+    UnknownModels,
 };
 use crate::canonical::{BookView, CanonicalError};
 use crate::event::{Facts, UsageEvent};
@@ -106,10 +107,15 @@ impl<'b> PriceList<'b> {
         })
     }
 
-    /// Whether any table of the period is for this service tier.
-    pub fn has_tier(&self, service_tier: &str) -> bool {
+    /// Whether a table of the period is for this service tier in `region`; without one, in every
+    /// region.
+    pub fn has_tier(&self, service_tier: &str, region: Option<&str>) -> bool {
         let mut tables = self.period.tables.iter();
-        tables.any(|table| table.service_tier.as_deref() == Some(service_tier))
+        tables.any(|table| {
+            let there = table.region.as_deref();
+            table.service_tier.as_deref() == Some(service_tier)
+                && there.is_none_or(|there| is_in(region, there))
+        })
     }
 
     /// What the book declares for a service tier without tables of its own.
@@ -281,8 +287,9 @@ pub(super) struct Conditions<'e> {
 impl<'e> Conditions<'e> {
     pub fn of(event: &'e UsageEvent, list: &PriceList<'e>) -> Result<Self, Refusal> {
         let served = event.service_tier.as_deref().and_then(special_tier);
+        let region = event.region.as_deref();
         let (service_tier, tier_fallback) = match served {
-            Some(tier) if !list.has_tier(tier) => {
+            Some(tier) if !list.has_tier(tier, region) => {
                 let fallback = list
                     .tier_fallback(tier)
                     .ok_or_else(|| not_priced(list.model, &format!("service tier {tier}")))?;
@@ -293,7 +300,7 @@ impl<'e> Conditions<'e> {
         let conditions = Self {
             service_tier,
             tier_fallback,
-            region: event.region.as_deref(),
+            region,
             at_ms: list.at_ms,
             context_passed: if list.model.context_marginal {
                 Some(0)
@@ -500,7 +507,7 @@ fn best_rate<'b>(table: &'b RateTable, meter: &Meter, pool: &[Attribute]) -> Opt
 /// Whether a call from region `actual` has the prices of `region`.
 pub(super) fn is_in(actual: Option<&str>, region: &str) -> bool {
     actual == Some(region)
-        || (region == REGIONAL && actual.is_some_and(|named| !matches!(named, "" | "global")))
+        || (region == REGIONAL && actual.is_some_and(|named| !matches!(named, "" | GLOBAL)))
 }
 
 /// The tier, unless the word means the standard one.

@@ -14,9 +14,13 @@
 //! those of the region, then those of any named region, then those of all; within these the
 //! highest context tier that is passed, down to none; within these first those of the hours. A
 //! table answers with the rate whose attributes are all among the pool's; the one with the most
-//! wins. When no table answers, the book's meter fallbacks are tried in order, each by the same
-//! search for its base. A tier without any table of its own costs its declared factor times the
-//! standard rates, and is refused when none is declared.
+//! wins. Where the served tier has meter fallbacks of its own for a meter, its tables alone are asked
+//! first, for the meter and then for the base of each of them in order: what a tier says of the base
+//! comes before the standard rate of the meter. When no table answers, the book's other meter
+//! fallbacks are tried in order, each by the same search for its base. A fee per call that the
+//! event does not count is a rate of the meter itself, never a fallback's. A tier without any table
+//! that holds in the event's region costs its declared factor times the standard rates, and is
+//! refused when none is declared.
 //!
 //! The context tier is decided by the sum of all prompt tokens, for the whole request; at a model
 //! whose context is marginal, by the units of each meter, for those beyond the threshold.

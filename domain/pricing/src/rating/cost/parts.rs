@@ -47,12 +47,24 @@ pub(super) fn price_usage<'b>(
         let before = before.filter(|before| before.meter == *meter);
         let before = exact::sum(before.map(|before| before.quantity.get()));
         let before = before.map_err(|_| amount_out_of_range(meter))?;
-        parts.price(meter, &pool.attributes, before, quantity, facts)?;
+        let units = Units {
+            meter,
+            attributes: &pool.attributes,
+            is_fee: false,
+        };
+        parts.price(units, before, quantity, facts)?;
     }
     if !counts_requests {
         let meter = &Meter::Request;
         match parts.conditions.direct(list, meter, &[]) {
-            Some(_) => parts.price(meter, &[], Decimal::ZERO, Decimal::ONE, facts)?,
+            Some(_) => {
+                let fee = Units {
+                    meter,
+                    attributes: &[],
+                    is_fee: true,
+                };
+                parts.price(fee, Decimal::ZERO, Decimal::ONE, facts)?;
+            }
             None if event.pools.is_empty() => return Err(list.not_priced(meter)),
             None => {}
         }
@@ -61,6 +73,16 @@ pub(super) fn price_usage<'b>(
         return Err(out_of_range("provider cost"));
     }
     Ok(parts.total)
+}
+
+/// What is priced.
+#[derive(Clone, Copy)]
+struct Units<'u> {
+    meter: &'u Meter,
+    attributes: &'u [Attribute],
+    /// Whether it is the fee that every call pays: only a rate of the book's own is one, never a
+    /// fallback, and a quote counts on that.
+    is_fee: bool,
 }
 
 struct Parts<'p, 'b, F> {
@@ -77,19 +99,19 @@ impl<'b, F: FnMut(PricedPool<'_, 'b>)> Parts<'_, 'b, F> {
     /// Prices `quantity` units that follow `before` units of the same meter in this event.
     fn price(
         &mut self,
-        meter: &Meter,
-        attributes: &[Attribute],
+        units: Units<'_>,
         before: Decimal,
         quantity: Decimal,
         facts: &Facts,
     ) -> Result<(), Refusal> {
+        let meter = units.meter;
         let mut from = before;
         let end = exact::add(before, quantity).map_err(|_| amount_out_of_range(meter))?;
         let mut allowances = self.list.period.allowances.iter();
         if let Some(allowance) = allowances.find(|allowance| allowance.meter == *meter) {
             let free_until = free_units(allowance, facts).min(end);
             if free_until > from {
-                self.part(meter, attributes, from, free_until, Some(&allowance.name))?;
+                self.part(units, from, free_until, Some(&allowance.name))?;
                 from = free_until;
             }
         }
@@ -97,13 +119,13 @@ impl<'b, F: FnMut(PricedPool<'_, 'b>)> Parts<'_, 'b, F> {
         for step in &steps {
             let step = Decimal::from(*step);
             if from < step && step < end {
-                self.part(meter, attributes, from, step, None)?;
+                self.part(units, from, step, None)?;
                 from = step;
             }
         }
         self.steps = steps;
         if from < end {
-            self.part(meter, attributes, from, end, None)?;
+            self.part(units, from, end, None)?;
         }
         Ok(())
     }
@@ -111,12 +133,16 @@ impl<'b, F: FnMut(PricedPool<'_, 'b>)> Parts<'_, 'b, F> {
     /// Prices the units from `from` to `to`, which lie between two thresholds.
     fn part(
         &mut self,
-        meter: &Meter,
-        attributes: &[Attribute],
+        units: Units<'_>,
         from: Decimal,
         to: Decimal,
         allowance: Option<&'b str>,
     ) -> Result<(), Refusal> {
+        let Units {
+            meter,
+            attributes,
+            is_fee,
+        } = units;
         let beyond;
         let conditions = if self.list.model.context_marginal {
             beyond = self.conditions.beyond(from);
@@ -124,7 +150,12 @@ impl<'b, F: FnMut(PricedPool<'_, 'b>)> Parts<'_, 'b, F> {
         } else {
             &self.conditions
         };
-        let Some(found) = conditions.rate_for(self.list, meter, attributes) else {
+        let found = if is_fee {
+            conditions.direct(self.list, meter, attributes)
+        } else {
+            conditions.rate_for(self.list, meter, attributes)
+        };
+        let Some(found) = found else {
             return Err(self.list.not_priced(meter));
         };
         let amounts = || -> Result<_, ArithmeticError> {
