@@ -132,14 +132,9 @@ fn rows(model: &Model) -> Vec<Row<'_>> {
 
 /// Prices of tokens are printed per million, all others per unit.
 fn as_printed(meter: &Meter, usd: Decimal) -> (Decimal, u32) {
-    let tokens = meter.is_prompt_tokens()
-        || matches!(
-            meter,
-            Meter::Output | Meter::Reasoning | Meter::OutputAudio | Meter::OutputImage
-        );
     let million = Decimal::from(1_000_000);
     let per_million = farebox_pricing::exact::mul(usd, million).ok();
-    match per_million.filter(|_| tokens) {
+    match per_million.filter(|_| meter.is_tokens()) {
         Some(usd) => (usd.normalize(), 1_000_000),
         None => (usd.normalize(), 1),
     }

@@ -154,12 +154,7 @@ fn leg(
     book: &BookView,
     facts: &Facts,
 ) -> Result<Leg, Refusal> {
-    let tokens = meter.is_prompt_tokens()
-        || matches!(
-            meter,
-            Meter::Output | Meter::Reasoning | Meter::OutputAudio | Meter::OutputImage
-        );
-    let units: u32 = if tokens { 1_000_000 } else { 1 };
+    let units: u32 = if meter.is_tokens() { 1_000_000 } else { 1 };
     let event = UsageEvent {
         provider: model.provider.clone(),
         model_asked: Some(name.into()),

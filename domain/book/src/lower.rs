@@ -8,10 +8,12 @@ mod failures;
 mod hours;
 mod models;
 mod overrides;
+mod regions;
 mod routes;
 mod rules;
 mod sale;
 mod tables;
+mod uplift;
 mod values;
 mod when;
 

@@ -94,11 +94,24 @@ fn every_table_is_complete() {
             format!(
                 "flex/-/200000: input=0.000002 cache_read=0.0000001 output=0.000015 search=0.01 {image}"
             ),
+            // Raised as the region raises the standard price: half of 1.1, and twice.
+            format!(
+                "flex/eu/0: input=0.00000055 cache_read=0.0000001 output=0.000005 search=0.01 {image}"
+            ),
+            format!(
+                "flex/eu/200000: input=0.000002 cache_read=0.0000001 output=0.000015 search=0.01 {image}"
+            ),
             format!(
                 "priority/-/0: input=0.000002 cache_read=0.0000001 output=0.00001 search=0.01 {image}"
             ),
             format!(
                 "priority/-/200000: input=0.000004 cache_read=0.0000001 output=0.000015 search=0.01 {image}"
+            ),
+            format!(
+                "priority/eu/0: input=0.0000022 cache_read=0.0000001 output=0.00001 search=0.01 {image}"
+            ),
+            format!(
+                "priority/eu/200000: input=0.000004 cache_read=0.0000001 output=0.000015 search=0.01 {image}"
             ),
         ]
     );

@@ -124,6 +124,16 @@ impl Meter {
                 | Self::InputVideo
         )
     }
+
+    /// Whether the meter counts tokens, of the prompt or of the answer: prices of these are
+    /// written per million.
+    pub const fn is_tokens(&self) -> bool {
+        self.is_prompt_tokens()
+            || matches!(
+                self,
+                Self::Output | Self::Reasoning | Self::OutputAudio | Self::OutputImage
+            )
+    }
 }
 
 /// Why a quantity is refused.

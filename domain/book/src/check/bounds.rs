@@ -100,7 +100,7 @@ pub(super) fn table(table: &RateTable, siblings: &[RateTable], note: &mut Note<'
                 },
             );
         }
-        if is_tokens(&rate.meter) && rate.usd > TOKEN_USD_MAX {
+        if rate.meter.is_tokens() && rate.usd > TOKEN_USD_MAX {
             note(
                 Severity::Warning,
                 Oddity::TooDear {
@@ -146,14 +146,6 @@ fn tier(table: &RateTable, siblings: &[RateTable], note: &mut Note<'_>) {
             note(Severity::Warning, contradicts);
         }
     }
-}
-
-const fn is_tokens(meter: &Meter) -> bool {
-    meter.is_prompt_tokens()
-        || matches!(
-            meter,
-            Meter::Output | Meter::Reasoning | Meter::OutputAudio | Meter::OutputImage
-        )
 }
 
 fn ratios(table: &RateTable, note: &mut Note<'_>) {

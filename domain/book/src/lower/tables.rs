@@ -1,21 +1,23 @@
 //! Rate tables: every combination of region, service tier and context size that the text prices,
 //! each completed, so that a table needs no other to be read.
 //!
-//! What a cell does not price is taken from the standard cell of the same context size (for a
-//! tier within a region: from the same tier anywhere, else from the region's standard cell). A
-//! context price that a tier or region does not have costs the standard price *there*, or its own
+//! What a cell does not price is taken from the standard cell of the same context size; for a tier
+//! within a region from the same tier elsewhere, raised as the region raises the standard price
+//! ([`super::uplift`]), else from the region's standard cell. So a tier has a cell in every region:
+//! the cell of the tier elsewhere would lose the uplift. A context price that a tier or region does not have costs the standard price *there*, or its own
 //! price for small prompts if that is dearer: large prompts never become cheaper by an omission.
 //! A meter is left out of a tier where the tier prices the meter that a fallback of the book takes
 //! in its place *in that tier*: the fallback speaks, not the standard price.
 //! Tables of hours are not completed: they stand over the standard table beside them, which is
 //! asked for what they lack.
 
+use super::regions::{Region, Tier, Tiers};
 use super::values::{PriceUnit, check_name, check_tier, meter, per_one, positive};
 use super::{Problems, hours};
 use crate::amount::Amount;
 use crate::document::Path;
 use crate::text::{HoursText, Leaf, ModelText, PeriodText, RegionText, TierText, TierView};
-use farebox_pricing::book::{Hours, MeterFallback, Rate, RateTable};
+use farebox_pricing::book::{GLOBAL, Hours, MeterFallback, REGIONAL, Rate, RateTable};
 use farebox_pricing::exact;
 use farebox_pricing::meter::{Attribute, Meter};
 use rust_decimal::Decimal;
@@ -61,40 +63,42 @@ impl<'a> PeriodView<'a> {
             && self.hours.is_empty()
     }
 
-    fn lower_tiers(
+    /// Adds the cells of `texts` to `tiers`, or lays them over those of the same name there.
+    pub(super) fn lower_tiers(
         &self,
         texts: &'a [TierText],
         standard: &Contexts,
-        elsewhere: Option<&BTreeMap<&'a str, Contexts>>,
+        tiers: &mut Tiers<'a>,
         path: &Path<'_>,
         problems: &mut Problems<'_>,
-    ) -> BTreeMap<&'a str, Contexts> {
+    ) {
         let list = path.field("tiers");
-        let mut tiers = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         for (number, text) in texts.iter().enumerate() {
             let place = list.index(number);
             let name = text.name.as_str();
             if !check_tier(name, &place.field("name"), problems) {
                 continue;
             }
-            let under = elsewhere
-                .and_then(|tiers| tiers.get(name))
-                .unwrap_or(standard);
-            let mut under = under.clone();
+            if !seen.insert(name) {
+                problems.note(&place.field("name"), format!("tier `{name}` stands twice"));
+                continue;
+            }
+            let tier = tiers.entry(name).or_insert_with(|| Tier {
+                contexts: standard.clone(),
+                silent: BTreeSet::new(),
+            });
             let fallbacks = self.fallbacks.iter().filter(|fallback| {
                 fallback.service_tier.as_deref() == Some(name) && prices_meter(text, &fallback.base)
             });
             for fallback in fallbacks {
-                for cell in under.values_mut() {
+                for cell in tier.contexts.values_mut() {
                     cell.retain(|(meter, _), _| *meter != fallback.meter);
                 }
+                tier.silent.insert(fallback.meter.clone());
             }
-            let contexts = overlay(&under, &text.view(), &place, problems);
-            if tiers.insert(name, contexts).is_some() {
-                problems.note(&place.field("name"), format!("tier `{name}` stands twice"));
-            }
+            tier.contexts = overlay(&tier.contexts, &text.view(), &place, problems);
         }
-        tiers
     }
 }
 
@@ -106,7 +110,7 @@ fn prices_meter(text: &TierText, meter: &Meter) -> bool {
 
 pub(super) type Rates = BTreeMap<(Meter, Vec<Attribute>), Decimal>;
 /// By context size; absent: from zero.
-type Contexts = BTreeMap<Option<u64>, Rates>;
+pub(super) type Contexts = BTreeMap<Option<u64>, Rates>;
 
 /// The tables of a period, in canonical order.
 pub(super) fn lower(
@@ -116,38 +120,37 @@ pub(super) fn lower(
 ) -> Vec<RateTable> {
     let mut cells: BTreeMap<(Option<&str>, Option<&str>), Contexts> = BTreeMap::new();
     let standard = overlay(&Contexts::new(), &view.standard, path, problems);
-    let mut tiers = BTreeMap::new();
-    for (tier, contexts) in view.lower_tiers(view.tiers, &standard, None, path, problems) {
-        tiers.insert(tier, contexts.clone());
-        cells.insert((Some(tier), None), contexts);
-    }
+    let mut tiers = Tiers::new();
+    view.lower_tiers(view.tiers, &standard, &mut tiers, path, problems);
     let list = path.field("regions");
-    for (number, region) in view.regions.iter().enumerate() {
-        let place = list.index(number);
-        let name = region.name.as_str();
-        if !check_name(name, &place.field("name"), problems) {
+    let mut regions = Vec::with_capacity(view.regions.len());
+    for (number, text) in view.regions.iter().enumerate() {
+        regions.extend(Region::lower(text, &standard, list.index(number), problems));
+    }
+    // What only any region has, the others have from it.
+    regions.sort_by_key(|region| region.text.name != REGIONAL);
+    let mut any: Option<(&Region<'_, '_>, Tiers<'_>)> = None;
+    for region in &regions {
+        let name = region.text.name.as_str();
+        if cells
+            .insert((None, Some(name)), region.contexts.clone())
+            .is_some()
+        {
+            let message = format!("region `{name}` stands twice");
+            problems.note(&region.path.field("name"), message);
             continue;
         }
-        let factor = region.factor.map(|factor| {
-            let place = place.field("factor");
-            (positive(factor, &place, problems), place)
-        });
-        let under = match &factor {
-            Some((factor, place)) => times(&standard, *factor, place, problems),
-            None => standard.clone(),
-        };
-        let regional = overlay(&under, &region.view(), &place, problems);
-        for (tier, contexts) in
-            view.lower_tiers(&region.tiers, &regional, Some(&tiers), &place, problems)
-        {
-            cells.insert((Some(tier), Some(name)), contexts);
+        let any_has = any.as_ref().filter(|_| name != GLOBAL);
+        let here = region.tiers(view, &tiers, any_has, problems);
+        for (tier, here) in &here {
+            cells.insert((Some(tier), Some(name)), here.contexts.clone());
         }
-        if cells.insert((None, Some(name)), regional).is_some() {
-            problems.note(
-                &place.field("name"),
-                format!("region `{name}` stands twice"),
-            );
+        if name == REGIONAL {
+            any = Some((region, here));
         }
+    }
+    for (tier, here) in tiers {
+        cells.insert((Some(tier), None), here.contexts);
     }
     let hourly = hourly(view.hours, &standard, path, problems);
     cells.insert((None, None), standard);
@@ -246,7 +249,7 @@ fn hourly(
 }
 
 /// Every price of a token times `factor`; all others as they are.
-fn times(
+pub(super) fn times(
     cells: &Contexts,
     factor: Decimal,
     path: &Path<'_>,
@@ -254,7 +257,7 @@ fn times(
 ) -> Contexts {
     let mut scaled = cells.clone();
     let prices = scaled.values_mut().flat_map(BTreeMap::iter_mut);
-    for ((meter, _), usd) in prices.filter(|((meter, _), _)| is_tokens(meter)) {
+    for ((meter, _), usd) in prices.filter(|((meter, _), _)| meter.is_tokens()) {
         match exact::mul(*usd, factor) {
             Ok(product) => *usd = positive(Amount::new(product), path, problems),
             Err(_) => {
@@ -269,17 +272,8 @@ fn times(
     scaled
 }
 
-/// Whether a meter counts tokens of a model.
-pub(super) fn is_tokens(meter: &Meter) -> bool {
-    meter.is_prompt_tokens()
-        || matches!(
-            meter,
-            Meter::Output | Meter::Reasoning | Meter::OutputAudio | Meter::OutputImage
-        )
-}
-
 /// What `view` prices, laid over `under`.
-fn overlay(
+pub(super) fn overlay(
     under: &Contexts,
     view: &TierView<'_>,
     path: &Path<'_>,
@@ -312,7 +306,7 @@ fn overlay(
     let mut reached = own;
     for (above, rates) in contexts {
         lay_over(&mut reached, &rates);
-        let mut cell = below(&cells, above);
+        let mut cell = below(&cells, Some(above));
         lay_over(&mut cell, &reached);
         cells.insert(Some(above), cell);
     }
@@ -327,8 +321,8 @@ fn lay_over(cell: &mut Rates, rates: &Rates) {
 }
 
 /// The rates that hold at `above` so far: of the largest context size that is not larger.
-fn below(cells: &Contexts, above: u64) -> Rates {
-    let nearest = cells.range(..=Some(above)).next_back();
+pub(super) fn below(cells: &Contexts, above: Option<u64>) -> Rates {
+    let nearest = cells.range(..=above).next_back();
     nearest.map(|(_, rates)| rates.clone()).unwrap_or_default()
 }
 

@@ -12,9 +12,9 @@ use rust_decimal::Decimal;
 /// The longest name, in bytes.
 const NAME_LEN_MAX: usize = 256;
 /// The most decimal places of a price.
-const SCALE_MAX: u32 = 24;
+pub(super) const SCALE_MAX: u32 = 24;
 /// The dearest unit that is believed to be meant: no amount in a book passes it.
-const AMOUNT_MAX: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
+pub(super) const AMOUNT_MAX: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
 
 /// The time that a book counts in.
 pub(super) const fn window(text: PerText) -> Per {
