@@ -117,6 +117,30 @@ fn equal_input_makes_equal_bytes_and_a_result_can_be_given_another_book() {
 }
 
 #[test]
+fn the_limits_that_a_policy_declares_are_part_of_its_release() {
+    let bench = Bench::new();
+    let by_size = bench.build("a.wasm");
+    assert!(by_size.contains("\nlimits     native\n"), "{by_size}");
+    let scripted = ["policy", "build", "a.wasm", "--limits", "scripted", "-o"];
+    let declared = bench.done(&[&scripted[..], &["b.wasm"]].concat());
+    assert!(declared.contains("\nlimits     scripted\n"), "{declared}");
+    // The component is another one, and its book is the same.
+    let word = |shown: &str, name: &str| {
+        let line = shown.lines().find(|line| line.starts_with(name));
+        line.unwrap().to_owned()
+    };
+    for name in ["component", "release"] {
+        assert_ne!(word(&by_size, name), word(&declared, name));
+    }
+    assert_eq!(word(&by_size, "book"), word(&declared, "book"));
+    let native = ["policy", "build", "b.wasm", "--limits", "native", "-o"];
+    let again = bench.done(&[&native[..], &["c.wasm"]].concat());
+    assert!(again.contains("\nlimits     native\n"), "{again}");
+    let priced = bench.done(&["rate", "--policy", "b.wasm", "call.jsonl"]);
+    assert!(priced.contains(r#""price_usd":"0.0028""#), "{priced}");
+}
+
+#[test]
 fn a_file_that_is_cut_off_or_damaged_is_refused_by_name() {
     let bench = Bench::new();
     bench.build("a.wasm");

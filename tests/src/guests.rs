@@ -9,6 +9,9 @@ pub const HOSTILE: &str = "farebox_hostile";
 /// The standard policy in a module whose start never ends.
 pub const SPIN_AT_START: &str = "farebox_spin_at_start";
 
+/// Less where it is night; `guest/examples/happy-hour`, in JavaScript.
+pub const HAPPY_HOUR: &str = "happy_hour";
+
 /// The bytes of a guest.
 ///
 /// # Panics
@@ -20,7 +23,7 @@ pub fn component(name: &str) -> Vec<u8> {
         .with_extension("wasm");
     std::fs::read(&path).unwrap_or_else(|error| {
         panic!(
-            "guest `{}`: {error}; build the guests with `cargo xtask guests`",
+            "guest `{}`: {error}; build the guests with `cargo xtask guests --all`",
             path.display()
         )
     })

@@ -10,6 +10,7 @@ mod demo;
 mod environment;
 mod fuzz;
 mod guests;
+mod languages;
 mod licences;
 mod lint;
 mod peers;
@@ -38,7 +39,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Build every guest as a WebAssembly component into target/guests.
-    Guests,
+    Guests {
+        /// Those in other languages than Rust as well: this installs their tools below target.
+        #[arg(long)]
+        all: bool,
+    },
     /// Check format, lints, licences and sources, then run every test.
     Test,
     /// Show one call end to end, and 801 more, on an empty directory.
@@ -86,7 +91,13 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<()> {
     let root = workspace::root()?;
     match arguments.command {
-        Task::Guests => guests::build(&root, arguments.guest_toolchain).map(drop),
+        Task::Guests { all } => {
+            guests::build(&root, arguments.guest_toolchain)?;
+            if all {
+                languages::build(&root)?;
+            }
+            Ok(())
+        }
         Task::Test => test::run(&root, arguments.guest_toolchain),
         Task::Peers { prices_only } => peers::run(&root, arguments.guest_toolchain, prices_only),
         Task::Fuzz {

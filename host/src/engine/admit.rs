@@ -38,7 +38,7 @@ impl Engine {
         let text = package.book_source;
         let text_bytes = text.as_ref().map_or(0, Vec::len);
         within("text of the price book", text_bytes, BOOK_TEXT_BYTES_MAX)?;
-        let class = LimitClass::of(package.component.len());
+        let class = LimitClass::of(&package.component);
         let trust = self.trust_of(&package.component, trust);
         let name = BookView::open(book.clone())
             .map_err(|error| AdmitError::Book(error.to_string()))?
@@ -110,6 +110,7 @@ impl From<PackageError> for AdmitError {
             PackageError::Damaged { .. } => "damaged",
             PackageError::SectionTwice(_) => "section_twice",
             PackageError::SectionDamaged(_) => "section_damaged",
+            PackageError::UnknownLimits(_) => "unknown_limits",
         };
         Self::Component {
             reason,

@@ -8,6 +8,7 @@
 //! - `digests`: a map by what is already a digest.
 //! - [`package`]: a component with its book in one file; `admit`: from that file to a release;
 //!   `probe`: what that release is asked first.
+//! - `declared`: the limit class that a component asks for.
 //! - `compiled`: compiled components on disk, so that a restart compiles nothing.
 //! - `release`: a component and a book that belong together, ready to be instantiated.
 //! - `instance`: one sandbox with its book loaded. After any fault it is thrown away.
@@ -16,6 +17,7 @@
 pub mod admission;
 mod admit;
 mod compiled;
+mod declared;
 mod digests;
 mod fault;
 mod instance;

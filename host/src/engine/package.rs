@@ -6,9 +6,12 @@
 //! follows: a custom section means nothing to WebAssembly, so nothing else would notice damage. The
 //! digests of a release are of the component *without* these sections and of the book alone: the
 //! same component under two books is compiled once, and one file or two name the same release.
+//! The limit class that a component declares (`farebox:limits`) stays in it.
 //! Must not know what a book says, nor whether the component is a policy.
 
+use super::declared::{self, LIMITS_SECTION};
 use crate::service::ledger::releases::ReleaseParts;
+use crate::service::policy::LimitClass;
 use sha2::{Digest as _, Sha256};
 use wasm_encoder::{ComponentSection as _, CustomSection};
 use wasmparser::{Chunk, Parser, Payload};
@@ -49,12 +52,20 @@ pub enum PackageError {
     /// A section of Farebox's stands twice.
     #[error("the section `{0}` stands twice")]
     SectionTwice(&'static str),
+    /// The component declares a limit class that there is not.
+    #[error("`{0}` is no limit class")]
+    UnknownLimits(String),
     /// A section of Farebox's is not what was written.
     #[error("the section `{0}` is damaged: its content does not match its digest")]
     SectionDamaged(&'static str),
 }
 
 impl Package {
+    /// Lets the component declare its limit class, in place of the one that it declares.
+    pub fn declare(&mut self, class: LimitClass) {
+        declared::declare(&mut self.component, class);
+    }
+
     /// A release's parts.
     pub fn of(parts: &ReleaseParts) -> Self {
         Self {
@@ -76,6 +87,7 @@ impl Package {
             component: Vec::with_capacity(file.len()),
             ..Self::default()
         };
+        let mut declared = None;
         let mut parser = Parser::new(0);
         let mut rest = file;
         loop {
@@ -87,6 +99,12 @@ impl Package {
             let mut own = false;
             let mut ended = false;
             match payload {
+                Payload::CustomSection(section) if section.name() == LIMITS_SECTION => {
+                    own = true;
+                    if declared.replace(limits(section.data())?).is_some() {
+                        return Err(PackageError::SectionTwice(LIMITS_SECTION));
+                    }
+                }
                 Payload::CustomSection(section) => {
                     own = package.keep(section.name(), section.data())?;
                 }
@@ -117,6 +135,10 @@ impl Package {
             }
             rest = after;
             if ended {
+                // Of the component, and so of its digest; always in the same place.
+                if let Some(class) = declared {
+                    declared::declare(&mut package.component, class);
+                }
                 return Ok(package);
             }
         }
@@ -158,6 +180,11 @@ impl Package {
         }
         file
     }
+}
+
+fn limits(data: &[u8]) -> Result<LimitClass, PackageError> {
+    let name = || String::from_utf8_lossy(data.get(..64).unwrap_or(data)).into_owned();
+    declared::read(data).ok_or_else(|| PackageError::UnknownLimits(name()))
 }
 
 fn damaged(error: wasmparser::BinaryReaderError) -> PackageError {

@@ -6,8 +6,8 @@ use crate::app::offline::Offline;
 use crate::app::shipped;
 use crate::config;
 use crate::engine::package::Package;
-use crate::service::policy::PolicyEngine;
-use clap::Args;
+use crate::service::policy::{LimitClass, PolicyEngine};
+use clap::{Args, ValueEnum};
 use farebox_book::Compiled;
 use sha2::{Digest, Sha256};
 use std::io::Write;
@@ -41,6 +41,28 @@ pub struct Build {
     /// is made with the shipped book.
     #[arg(long, value_name = "FILE")]
     book: Option<PathBuf>,
+    /// Under which limits it runs. It stands in the component, so it is part of what a release is.
+    /// Without it: what the component declares, else what its size says.
+    #[arg(long, value_enum)]
+    limits: Option<LimitsOption>,
+}
+
+/// How much a policy may use up.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LimitsOption {
+    /// Compiled languages: Rust, C.
+    Native,
+    /// Languages that bring their interpreter: JavaScript, Python.
+    Scripted,
+}
+
+impl From<LimitsOption> for LimitClass {
+    fn from(option: LimitsOption) -> Self {
+        match option {
+            LimitsOption::Native => Self::Native,
+            LimitsOption::Scripted => Self::Scripted,
+        }
+    }
 }
 
 /// Show what a policy is: size, digests, contract, its book, and what it says of itself.
@@ -55,7 +77,7 @@ pub struct Inspect {
 
 impl Build {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        let package = package(self.file.as_deref(), self.book.as_deref())?;
+        let package = package(self.file.as_deref(), self.book.as_deref(), self.limits)?;
         let file = package.to_file();
         inspect(&package, None, file.len(), out)?;
         failure::write(&self.output, &file)?;
@@ -73,7 +95,11 @@ impl Inspect {
 }
 
 /// A policy (absent: the standard one) with a book.
-pub(super) fn package(policy: Option<&Path>, book: Option<&Path>) -> Result<Package, Failure> {
+pub(super) fn package(
+    policy: Option<&Path>,
+    book: Option<&Path>,
+    limits: Option<LimitsOption>,
+) -> Result<Package, Failure> {
     let mut package = match policy {
         Some(path) => open(path, &encode(path, failure::read(path)?)?)?,
         None => Package {
@@ -84,6 +110,9 @@ pub(super) fn package(policy: Option<&Path>, book: Option<&Path>) -> Result<Pack
     if let Some(path) = book {
         package.book = Some(price_book::load(path)?.canonical);
         package.book_source = Some(failure::read(path)?);
+    }
+    if let Some(limits) = limits {
+        package.declare(limits.into());
     }
     Ok(package)
 }
@@ -134,6 +163,8 @@ fn inspect(
     writeln!(out, "           {}", policy.summary)?;
     writeln!(out, "contract   farebox:policy@1.0.0")?;
     writeln!(out, "size       {file_bytes} bytes")?;
+    let class = LimitClass::of(&package.component);
+    writeln!(out, "limits     {}", class.name())?;
     let component = hex::encode(Sha256::digest(&package.component));
     writeln!(out, "component  {component}")?;
     writeln!(out, "book       {}", hex::encode(release.book.0))?;

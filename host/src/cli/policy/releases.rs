@@ -29,6 +29,9 @@ pub struct Push {
     /// A price book to put into the file first.
     #[arg(long, value_name = "FILE")]
     book: Option<PathBuf>,
+    /// Under which limits it runs, put into the component first: see `farebox policy build`.
+    #[arg(long, value_enum)]
+    limits: Option<build::LimitsOption>,
     /// Whether its instances may be kept between calls. Without it, only the standard policy is
     /// trusted. Fixed with the first push.
     #[arg(long, value_enum)]
@@ -89,7 +92,7 @@ pub enum Releases {
 
 impl Push {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        let package = build::package(self.file.as_deref(), self.book.as_deref())?;
+        let package = build::package(self.file.as_deref(), self.book.as_deref(), self.limits)?;
         let query = match self.trust {
             None => "",
             Some(TrustOption::Trusted) => "?trust=trusted",

@@ -1,0 +1,162 @@
+//! Builds the policies of `guest/examples` that are written in other languages, with the tools of
+//! those languages, into `target/guests/<name>.wasm`.
+//!
+//! An example is a project as `farebox policy new` makes it, of which only the author's own files
+//! are kept: the rest comes from `guest/templates` and from the language's library. Tools are
+//! installed once, in pinned versions, below `target/languages`. A policy is built again only when
+//! what it is made of has changed. On a machine without a language's tools its examples are left
+//! out, which is said.
+
+use crate::step::{self, note, step};
+use anyhow::{Context, Result};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A language whose policies bring their interpreter.
+struct Language {
+    /// How people call it, in lower case; also the word in the names of its tests.
+    name: &'static str,
+    /// The folder of its template, of its library, and of its tools.
+    folder: &'static str,
+    /// What must be on the PATH.
+    tools: &'static [&'static str],
+    /// What a built project leaves.
+    output: &'static str,
+    /// Folders of `guest/examples`.
+    examples: &'static [&'static str],
+}
+
+const LANGUAGES: [Language; 1] = [Language {
+    name: "javascript",
+    folder: "js",
+    tools: &["node", "npm"],
+    output: "dist",
+    examples: &["happy-hour"],
+}];
+
+/// Builds every example whose language has its tools here, and returns the names of the languages
+/// that have not.
+///
+/// # Errors
+/// Tools that are there and cannot be set up, or an example that does not build.
+pub fn build(root: &Path) -> Result<Vec<&'static str>> {
+    let mut left_out = Vec::new();
+    for language in &LANGUAGES {
+        step(&format!("policies in {}", language.name), || {
+            let missing = language.tools.iter().find(|tool| !runs(tool));
+            if let Some(missing) = missing {
+                note(&format!(
+                    "left out: there is no `{missing}` on this machine"
+                ));
+                left_out.push(language.name);
+                return Ok(());
+            }
+            let mut examples = language.examples.iter();
+            examples.try_for_each(|example| language.build(root, example))
+        })?;
+    }
+    Ok(left_out)
+}
+
+fn runs(tool: &str) -> bool {
+    let mut command = Command::new(tool);
+    step::output(command.arg("--version")).is_ok()
+}
+
+impl Language {
+    fn build(&self, root: &Path, example: &str) -> Result<()> {
+        let files = self.files(root, example)?;
+        let mut hasher = DefaultHasher::new();
+        files.hash(&mut hasher);
+        let inputs = format!("{:016x}", hasher.finish());
+        let built = root
+            .join("target/guests")
+            .join(example.replace('-', "_"))
+            .with_extension("wasm");
+        let memory = built.with_extension("inputs");
+        if built.is_file() && std::fs::read_to_string(&memory).is_ok_and(|last| last == inputs) {
+            note(&format!("{example}: unchanged"));
+            return Ok(());
+        }
+        let tools = root.join("target/languages").join(self.folder);
+        self.install(root, &tools)?;
+        let project = root.join("target/languages").join(example);
+        write(&project, &files)?;
+        step::run(&mut self.build_command(&project, &tools)?)?;
+        let made = project
+            .join(self.output)
+            .join(example)
+            .with_extension("wasm");
+        std::fs::create_dir_all(root.join("target/guests"))?;
+        std::fs::copy(&made, &built)
+            .with_context(|| format!("`{}` was not made", made.display()))?;
+        Ok(std::fs::write(memory, inputs)?)
+    }
+
+    /// The files of the example's project: path in it, and content.
+    fn files(&self, root: &Path, example: &str) -> Result<Vec<(PathBuf, String)>> {
+        let guest = root.join("guest");
+        let mut files = Vec::new();
+        for (from, to) in [
+            (guest.join("templates/shared"), ""),
+            (guest.join("templates").join(self.folder), ""),
+            (guest.join(self.folder), "farebox"),
+            (root.join("wit/1.0.0"), "wit"),
+            // Last: an author's own file stands in for the template's.
+            (guest.join("examples").join(example), ""),
+        ] {
+            for entry in std::fs::read_dir(&from)
+                .with_context(|| format!("could not read `{}`", from.display()))?
+            {
+                let path = entry?.path();
+                if let Some(name) = path.file_name().filter(|_| path.is_file()) {
+                    let text = std::fs::read_to_string(&path)?.replace("{{name}}", example);
+                    files.push((Path::new(to).join(name), text));
+                }
+            }
+        }
+        files.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(files)
+    }
+
+    /// Installs the language's tools below `target`, where they are not there yet.
+    fn install(&self, root: &Path, tools: &Path) -> Result<()> {
+        let template = root.join("guest/templates").join(self.folder);
+        std::fs::create_dir_all(tools)?;
+        let wanted = std::fs::read_to_string(template.join("package.json"))?;
+        let memory = tools.join("installed");
+        if std::fs::read_to_string(&memory).is_ok_and(|last| last == wanted) {
+            return Ok(());
+        }
+        note("npm install, once");
+        let named = wanted.replace("{{name}}", "tools");
+        std::fs::write(tools.join("package.json"), named)?;
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error"]);
+        step::output(npm.current_dir(tools))?;
+        Ok(std::fs::write(memory, wanted)?)
+    }
+
+    fn build_command(&self, project: &Path, tools: &Path) -> Result<Command> {
+        let link = project.join("node_modules");
+        if !link.exists() {
+            std::os::unix::fs::symlink(tools.join("node_modules"), link)?;
+        }
+        let mut npm = Command::new("npm");
+        npm.args(["run", "--silent", "build"]).current_dir(project);
+        Ok(npm)
+    }
+}
+
+fn write(project: &Path, files: &[(PathBuf, String)]) -> Result<()> {
+    for (path, text) in files {
+        let path = project.join(path);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(&path, text)
+            .with_context(|| format!("could not write `{}`", path.display()))?;
+    }
+    Ok(())
+}
