@@ -69,6 +69,18 @@ impl Failure {
     }
 }
 
+/// An error and what caused it, on one line.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
 /// A file's bytes.
 ///
 /// # Errors

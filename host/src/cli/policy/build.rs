@@ -176,12 +176,5 @@ fn inspect(
 }
 
 fn refused(error: &dyn std::error::Error) -> Failure {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    Failure::Found(text)
+    Failure::Found(failure::chain(error))
 }

@@ -1,10 +1,11 @@
-//! `farebox policy`: from a price book to what is charged. Build and inspect work on files; all
+//! `farebox policy`: from a price book to what is charged. Build, inspect and test work on files; all
 //! else on the releases of a ledger, through a running server or on a stopped one's data.
 
 mod bindings;
 mod build;
 mod door;
 mod releases;
+mod test;
 
 use super::failure::Failure;
 use clap::Subcommand;
@@ -15,6 +16,7 @@ use std::io::Write;
 pub enum Policy {
     Build(build::Build),
     Inspect(build::Inspect),
+    Test(test::Test),
     Push(Box<releases::Push>),
     #[command(flatten)]
     Releases(releases::Releases),
@@ -27,6 +29,7 @@ impl Policy {
         match self {
             Self::Build(command) => command.run(out),
             Self::Inspect(command) => command.run(out),
+            Self::Test(command) => command.run(out),
             Self::Push(command) => command.run(out),
             Self::Releases(command) => command.run(out),
             Self::Bindings(command) => command.run(out),
