@@ -5,6 +5,7 @@
 
 pub mod offline;
 mod prepare;
+pub mod priority;
 pub mod replay;
 pub mod server;
 mod settler;

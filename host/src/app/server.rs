@@ -229,6 +229,7 @@ fn settings(
             .admin_key
             .as_ref()
             .map(|key| secret::digest(key.reveal())),
+        background: super::priority::lower,
     }
 }
 
@@ -303,6 +304,7 @@ impl RunningApp {
     /// ledger: all that was acknowledged is on disk.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
+        self.service.stop_backtests();
         let mut served = self.served;
         if tokio::time::timeout(self.drain, &mut served).await.is_err() {
             tracing::warn!("open requests were cut off");

@@ -461,7 +461,11 @@ impl PolicyEngine for Engine {
 }
 
 fn broken(violation: &Violation) -> Fault {
-    Fault::Check(violation.to_string())
+    let what = violation.to_string();
+    match violation {
+        Violation::BelowCost { .. } => Fault::BelowCost(what),
+        _ => Fault::Check(what),
+    }
 }
 
 fn digest(bytes: &[u8]) -> Digest {

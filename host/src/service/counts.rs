@@ -140,7 +140,7 @@ fn change(
 }
 
 /// The UTC day or month of a moment, `2026-11-21` or `2026-11`.
-fn period_of(per: Per, at_ms: i64) -> Box<str> {
+pub(super) fn period_of(per: Per, at_ms: i64) -> Box<str> {
     let date = jiff::Timestamp::from_millisecond(at_ms)
         .unwrap_or_default()
         .to_zoned(jiff::tz::TimeZone::UTC)

@@ -5,6 +5,7 @@
 //! here: who asks ([`Context`]), and how a write is handed over.
 
 pub mod access;
+pub mod backtest;
 pub mod batch;
 pub mod breaker;
 pub mod budgets;
@@ -26,6 +27,7 @@ pub mod rate_card;
 pub mod receipts;
 pub mod refunds;
 pub mod releases;
+pub mod rerate;
 pub mod secret;
 pub mod settle;
 pub mod time;
@@ -73,6 +75,8 @@ pub struct Settings {
     pub admin_name: &'static str,
     /// SHA-256 of the bootstrap admin key.
     pub admin_key_digest: Option<Digest>,
+    /// Called first on every thread that works beside requests: lowers its priority.
+    pub background: fn(),
 }
 
 /// All use-cases. Cheap to share behind an [`Arc`](std::sync::Arc).
@@ -87,6 +91,7 @@ pub struct Service {
     fallbacks: AtomicU64,
     placed: PlacedHolds,
     counters: counts::Counters,
+    backtests: backtest::job::Jobs,
 }
 
 /// Who asks, for which org, and under which request.
@@ -123,6 +128,7 @@ impl Service {
             fallbacks: AtomicU64::new(0),
             placed: PlacedHolds::default(),
             counters: counts::Counters::default(),
+            backtests: backtest::job::Jobs::default(),
         }
     }
 

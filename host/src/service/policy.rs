@@ -156,9 +156,29 @@ pub enum Fault {
     /// The result is not a value of the contract (a scale above 28, unsorted attributes …).
     #[error("the policy returned a malformed answer: {0}")]
     Malformed(String),
-    /// A check of [`farebox_pricing::verify`] failed.
+    /// The price lies below what the call costs the operator, and nothing declares that it may.
+    #[error("the policy's answer failed a check: {0}")]
+    BelowCost(String),
+    /// Another check of [`farebox_pricing::verify`] failed.
     #[error("the policy's answer failed a check: {0}")]
     Check(String),
+}
+
+impl Fault {
+    /// A stable word for programs.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Trap(_) => "trap",
+            Self::Fuel => "fuel",
+            Self::Time => "time",
+            Self::Memory => "memory",
+            Self::Stack => "stack",
+            Self::OutputTooLarge => "output_too_large",
+            Self::Malformed(_) => "malformed",
+            Self::BelowCost(_) => "below_cost",
+            Self::Check(_) => "check",
+        }
+    }
 }
 
 /// Rules that count, and in what time each begins anew.

@@ -386,7 +386,7 @@ impl Service {
             .ok_or(ReleaseError::ChangeLost(done.id))
     }
 
-    fn loaded(&self, address: Address) -> Result<ReleaseRecord, ReleaseError> {
+    pub(super) fn loaded(&self, address: Address) -> Result<ReleaseRecord, ReleaseError> {
         let release = self.find_release(address)?;
         if self.engine.is_loaded(&release.id) {
             Ok(release)

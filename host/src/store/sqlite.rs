@@ -4,7 +4,8 @@ use super::directory::{DataDirectory, DirectoryError, DirectoryLock};
 use super::migrate::{self, MigrateError};
 use super::read::pool::Pool;
 use super::read::{
-    audit, budgets, counts, directory, grants, groups, holds, journal, releases, usage, wallets,
+    audit, budgets, counts, directory, grants, groups, holds, journal, past, releases, usage,
+    wallets,
 };
 use super::write::batch::Counters;
 use super::write::memory::{Published, month_of};
@@ -12,6 +13,7 @@ use super::write::queue::Queue;
 use super::{connection, load};
 use crate::service::ledger::directory::{KeyRecord, OrgRecord, QuoteRecord};
 use crate::service::ledger::failure::{ReadError, StorageError};
+use crate::service::ledger::past::{Lines, Past, PastCharge, PastWaiting, Span};
 use crate::service::ledger::receipt::Receipt;
 use crate::service::ledger::releases::{
     BindingScope, Bindings, ChangeRecord, ReleaseParts, ReleaseRecord,
@@ -32,6 +34,7 @@ use farebox_ledger::grant::Grant;
 use farebox_ledger::ids::{ChargeId, CommodityId, Digest, EventId, HoldId, KeyId, OrgId, QuoteId};
 use farebox_pricing::money::Nanos;
 use rust_decimal::Decimal;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -407,5 +410,27 @@ impl LedgerStore for SqliteStore {
             failed_commits: self.counters.failed_commits.load(Ordering::Relaxed),
             database_bytes: size.map_or(0, |metadata| metadata.len()),
         })
+    }
+}
+
+impl Past for SqliteStore {
+    fn charges_posted(&self, posted_ms: Range<i64>) -> Result<Span, ReadError> {
+        self.pool
+            .read(|connection| Ok(past::span(connection, posted_ms)?))
+    }
+
+    fn charges_of(
+        &self,
+        span: &Span,
+        part: u64,
+        lines: Lines,
+    ) -> Result<Vec<PastCharge>, ReadError> {
+        self.pool
+            .read(|connection| past::charges(connection, span, part, lines))
+    }
+
+    fn waiting(&self, after: Option<EventId>, limit: usize) -> Result<Vec<PastWaiting>, ReadError> {
+        self.pool
+            .read(|connection| past::waiting(connection, after, limit))
     }
 }

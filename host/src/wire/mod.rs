@@ -3,10 +3,15 @@
 //!
 //! Knows the domain's types and serde. Must not know HTTP, clap, SQL or wasmtime.
 
+mod backtest;
 mod line;
 mod number;
 mod reason;
 
+pub use backtest::{
+    BacktestJson, BacktestReportJson, ComparedJson, GroupJson, GroupsJson, LossesJson, MissedJson,
+    MoneyJson,
+};
 pub use line::LineJson;
 pub use number::{AmountText, PoolsText};
 pub use reason::ReasonJson;

@@ -1,6 +1,7 @@
 //! The HTTP API end to end: a real server on port 0, a real data directory, the real component.
 
 mod access;
+mod backtests;
 mod calls;
 mod currencies;
 mod description;

@@ -124,7 +124,16 @@ pub fn examples(ids: &Ids) -> BTreeMap<&'static str, (Value, u16)> {
             "POST /v1/admin/policies/{release_id}/revoke",
             (json!({"why": "test"}), 200),
         ),
-        // Its body is a file: see `takes_file`.
+        (
+            "POST /v1/admin/backtests",
+            (json!({"release_id": ids.release}), 202),
+        ),
+        (
+            "DELETE /v1/admin/backtests/{backtest_id}",
+            (Value::Null, 202),
+        ),
+        // Their body is a file: see `takes_file`.
+        ("POST /v1/admin/backtests/file", (Value::Null, 202)),
         ("POST /v1/admin/policies", (Value::Null, 201)),
         // Nothing is open: an answer all the same.
         (
@@ -161,6 +170,8 @@ pub struct Ids {
     pub charge: String,
     pub grant: String,
     pub budget: String,
+    /// One that has ended.
+    pub backtest: String,
 }
 
 impl Ids {
@@ -194,9 +205,11 @@ impl Ids {
         let wallet = customer.get("/v1/wallet").await.expect(200);
         let bound = server.bound(None).await;
         let pushed = server.push(&release_file("ids", "3")).await.expect(201);
+        let release = id(&pushed, "id");
+        let backtest = super::backtests::ended(server, json!({"release_id": release})).await;
         Self {
             bound,
-            release: id(&pushed, "id"),
+            release,
             org: customer.org.clone(),
             key: id(&key, "id"),
             hold: id(&hold, "id"),
@@ -206,6 +219,7 @@ impl Ids {
             charge: id(&charged, "charge_id"),
             grant: id(&wallet["grants"][0], "id"),
             budget: id(&budget, "id"),
+            backtest: id(&backtest, "id"),
         }
     }
 
@@ -224,6 +238,7 @@ impl Ids {
             .replace("{charge_id}", &self.charge)
             .replace("{budget_id}", &self.budget)
             .replace("{release_id}", &self.release)
+            .replace("{backtest_id}", &self.backtest)
             .replace("{slug}", "not-found");
         assert!(
             !filled.contains('{'),

@@ -163,12 +163,16 @@ impl Server {
 
     /// Pushes the file of a release.
     pub async fn push(&self, file: &[u8]) -> Answer {
+        self.send_file("/v1/admin/policies", file).await
+    }
+
+    /// Posts a file to a path.
+    pub async fn send_file(&self, path: &str, file: &[u8]) -> Answer {
         let bearer = format!("Bearer {ADMIN}");
         let headers = [
             ("authorization", bearer.as_str()),
             ("content-type", "application/wasm"),
         ];
-        let path = "/v1/admin/policies";
         self.client
             .send(Method::POST, path, &headers, file.to_vec())
             .await

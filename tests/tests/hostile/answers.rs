@@ -7,7 +7,7 @@ use farebox_tests::books::{event, facts, quote_request};
 
 fn check(mode: &str, key_source: KeySource, expected: &str) {
     match Arena::new().rate(mode, &facts(key_source)) {
-        Fault::Check(what) => assert_eq!(what, expected, "{mode}"),
+        Fault::Check(what) | Fault::BelowCost(what) => assert_eq!(what, expected, "{mode}"),
         other => panic!("{mode}: {other:?}"),
     }
 }

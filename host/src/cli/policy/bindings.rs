@@ -232,7 +232,7 @@ impl BindingCommand {
 }
 
 /// A value as it stands in a query: every byte that could mean something there is escaped.
-fn encoded(value: &str) -> String {
+pub(super) fn encoded(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {

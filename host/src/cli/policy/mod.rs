@@ -1,6 +1,7 @@
 //! `farebox policy`: from a price book to what is charged. Build, inspect and test work on files; all
 //! else on the releases of a ledger, through a running server or on a stopped one's data.
 
+mod backtest;
 mod bindings;
 mod build;
 mod door;
@@ -18,6 +19,7 @@ pub enum Policy {
     Inspect(build::Inspect),
     Test(test::Test),
     Push(Box<releases::Push>),
+    Backtest(Box<backtest::Backtest>),
     #[command(flatten)]
     Releases(releases::Releases),
     #[command(flatten)]
@@ -31,6 +33,7 @@ impl Policy {
             Self::Inspect(command) => command.run(out),
             Self::Test(command) => command.run(out),
             Self::Push(command) => command.run(out),
+            Self::Backtest(command) => command.run(out),
             Self::Releases(command) => command.run(out),
             Self::Bindings(command) => command.run(out),
         }

@@ -70,6 +70,14 @@ impl Server {
         self.json_of(Method::PUT, path, None, Some(Body::json(body)))
     }
 
+    /// `DELETE path`.
+    ///
+    /// # Errors
+    /// See [`Server::call`].
+    pub fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.json_of(Method::DELETE, path, None, None)
+    }
+
     /// `POST path` with a file of this media type.
     ///
     /// # Errors

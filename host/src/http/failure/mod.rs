@@ -7,6 +7,7 @@ mod refusal;
 use super::problem::{Kind, Problem};
 use super::show::credits;
 use crate::service::access::{AccessError, Denied};
+use crate::service::backtest::job::BacktestError;
 use crate::service::calls::CallError;
 use crate::service::data_queries::DataQueryError;
 use crate::service::history::HistoryError;
@@ -304,6 +305,19 @@ impl From<ReleaseError> for Problem {
             ReleaseError::ChangeLost(_) => Self::new(Kind::Internal, error),
             ReleaseError::Write(error) => error.into(),
             ReleaseError::Read(error) => error.into(),
+        }
+    }
+}
+
+impl From<BacktestError> for Problem {
+    fn from(error: BacktestError) -> Self {
+        match error {
+            BacktestError::Release(error) => error.into(),
+            BacktestError::EmptyRange => Self::new(Kind::InvalidRequest, error),
+            BacktestError::NotFound(_) => Self::new(Kind::NotFound, error),
+            BacktestError::TooMany | BacktestError::NoThread => {
+                Self::new(Kind::Busy, error).retry_after(5)
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The routes, and the description made from them.
 
+mod admin_backtests;
 mod admin_bindings;
 mod admin_budgets;
 mod admin_faults;
@@ -79,6 +80,8 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(admin_policies::file))
         .routes(routes!(admin_policies::book))
         .routes(routes!(admin_policies::revoke))
+        .routes(routes!(admin_backtests::start))
+        .routes(routes!(admin_backtests::show, admin_backtests::stop))
         .routes(routes!(admin_bindings::list))
         .routes(routes!(admin_bindings::history))
         .routes(routes!(admin_bindings::activate))
@@ -105,6 +108,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
 fn pushes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(admin_policies::push, admin_policies::list))
+        .routes(routes!(admin_backtests::start_file))
         .layer(DefaultBodyLimit::max(admin_policies::FILE_BYTES_MAX))
 }
 

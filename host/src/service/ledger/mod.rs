@@ -2,10 +2,12 @@
 //!
 //! Coarse verbs, each atomic: there is no transaction handle, so no caller can hold one open, and
 //! a store on another database only has to keep the same promises. A write is acknowledged after
-//! it is durable (L9), and never otherwise. Reads are of one org, never of two.
+//! it is durable (L9), and never otherwise. Reads are of one org, never of two; only what prices
+//! the past again reads that of all ([`past`]).
 
 pub mod directory;
 pub mod failure;
+pub mod past;
 pub mod receipt;
 pub mod releases;
 pub mod view;
@@ -36,7 +38,7 @@ pub type WriteFuture = Pin<Box<dyn Future<Output = Result<Acknowledged, WriteErr
 ///
 /// Reads block the caller: microseconds for one row, up to seconds for a long history. Call
 /// pages, groups and exports from a thread that may block.
-pub trait LedgerStore: Send + Sync {
+pub trait LedgerStore: past::Past {
     /// Hands a write over. It takes its place in the queue before this returns, so two writes
     /// submitted in order are applied in order. Dropping the future does not undo the write.
     fn submit(&self, write: Write) -> WriteFuture;

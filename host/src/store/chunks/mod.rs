@@ -15,7 +15,7 @@ mod reader;
 
 pub use format::{Chunk, encode};
 pub use open::OpenList;
-pub use reader::{ChunkReader, Entries, Seen, last};
+pub use reader::{ChunkReader, Entries, Seen, first_at_or_after, last};
 
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 

@@ -136,6 +136,36 @@ impl<'c> Entries<'c> {
     }
 }
 
+/// The last chunk that begins before what is looked for, in a list whose entries are in that order:
+/// what is looked for stands there or later. The first chunk where all begin later; zero without any.
+pub fn first_at_or_after(
+    connection: &Connection,
+    list: List,
+    is_before: impl Fn(&[u8]) -> Result<bool, StorageError>,
+) -> Result<i64, StorageError> {
+    let table = list.table();
+    let ends = format!("SELECT coalesce(min(chunk), 0), coalesce(max(chunk), 0) FROM {table}");
+    let (mut before, newest): (i64, i64) = connection
+        .query_row(&ends, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(failure)?;
+    let reader = ChunkReader::new(connection, list);
+    let mut after = newest.saturating_add(1);
+    while after.saturating_sub(before) > 1 {
+        let middle = before.midpoint(after);
+        // Numbers follow each other; where one is missing, what is before it decides.
+        let begins_before = match reader.load(middle)? {
+            Some(chunk) => is_before(chunk.get(0).unwrap_or_default())?,
+            None => false,
+        };
+        if begins_before {
+            before = middle;
+        } else {
+            after = middle;
+        }
+    }
+    Ok(before)
+}
+
 /// The last entry of a list.
 pub fn last<T>(
     connection: &Connection,

@@ -11,6 +11,7 @@ pub mod grants;
 pub mod groups;
 pub mod holds;
 pub mod journal;
+pub mod past;
 pub mod pool;
 pub mod releases;
 pub mod usage;

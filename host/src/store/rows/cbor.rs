@@ -117,6 +117,15 @@ impl<'b> In<'b> {
         self.0.u64()
     }
 
+    /// A number that is never negative, or nothing.
+    pub fn optional_uint(&mut self) -> Result<Option<u64>, Error> {
+        Ok(if self.is_null()? {
+            None
+        } else {
+            Some(self.uint()?)
+        })
+    }
+
     /// A number.
     pub fn int(&mut self) -> Result<i64, Error> {
         self.0.i64()
@@ -146,11 +155,25 @@ impl<'b> In<'b> {
 
     /// A list.
     pub fn list<T: Cbor>(&mut self) -> Result<Vec<T>, Error> {
-        let length = self
-            .0
+        (0..self.length()?).map(|_| T::get(self)).collect()
+    }
+
+    /// Passes over so many plain values: numbers, texts, bytes or nothing.
+    ///
+    /// # Errors
+    /// There are fewer.
+    pub fn skip(&mut self, values: u64) -> Result<(), Error> {
+        (0..values).try_for_each(|_| self.0.skip())
+    }
+
+    /// How many entries the list has that begins here.
+    ///
+    /// # Errors
+    /// No list begins here.
+    pub fn length(&mut self) -> Result<u64, Error> {
+        self.0
             .array()?
-            .ok_or_else(|| Error::message("a stored list has no length"))?;
-        (0..length).map(|_| T::get(self)).collect()
+            .ok_or_else(|| Error::message("a stored list has no length"))
     }
 
     /// Nothing stands behind the last value.

@@ -93,6 +93,15 @@ impl Cbor for Dimensions {
     }
 }
 
+/// Passes over dimensions.
+///
+/// # Errors
+/// There are none.
+pub fn skip_dimensions(input: &mut In<'_>) -> Result<(), Error> {
+    const FIELDS: u64 = 6;
+    input.skip(FIELDS)
+}
+
 /// The dimensions alone.
 pub fn dimensions_body(dimensions: &Dimensions) -> Vec<u8> {
     let mut out = Out::new(VERSION);

@@ -286,3 +286,103 @@ impl Cbor for Line {
         })
     }
 }
+
+/// Passes over a list of lines. They are most of a receipt, and full of texts.
+///
+/// # Errors
+/// There is none.
+pub fn skip_lines(input: &mut In<'_>) -> Result<(), Error> {
+    // Two values each.
+    const THREE_DECIMALS: u64 = 6;
+    for _ in 0..input.length()? {
+        let _kind = input.uint()?;
+        if input.optional_uint()?.is_some() {
+            // The name of a meter of somebody's own.
+            input.skip(1)?;
+        }
+        input.skip(THREE_DECIMALS)?;
+        match input.uint()? {
+            1 | 3 | 4 => {}
+            2 | 5 | 6 => input.skip(1)?,
+            0 => input.skip(RATE_REASON)?,
+            8 => {
+                input.skip(RATE_REASON)?;
+                skip_attributes(input)?;
+            }
+            7 => {
+                input.skip(1)?;
+                skip_attributes(input)?;
+            }
+            _ => return unknown("unknown reason in a row"),
+        }
+    }
+    Ok(())
+}
+
+/// Model, service tier, context tier, fallback.
+const RATE_REASON: u64 = 4;
+
+fn skip_attributes(input: &mut In<'_>) -> Result<(), Error> {
+    for _ in 0..input.length()? {
+        input.skip(2)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rust_decimal::Decimal;
+
+    #[test]
+    fn lines_of_every_kind_are_passed_over_whole() {
+        let attribute = Attribute {
+            name: "hours".into(),
+            value: "night".into(),
+        };
+        let rate = |conditions| {
+            Reason::Rate(RateReason {
+                model: "gpt-5".into(),
+                service_tier: Some("flex".into()),
+                context_above: Some(200_000),
+                fallback: None,
+                conditions,
+            })
+        };
+        let rule = || "plan:pro".into();
+        let reasons = [
+            rate(Vec::new()),
+            rate(vec![attribute.clone(), attribute.clone()]),
+            Reason::ProviderCost,
+            Reason::Markup { rule: rule() },
+            Reason::PlatformFeeFixed,
+            Reason::PlatformFeeShare,
+            Reason::Minimum { rule: rule() },
+            Reason::Discount { rule: rule() },
+            Reason::Custom {
+                code: "surge".into(),
+                parameters: vec![attribute],
+            },
+        ];
+        let meters = [None, Some(Meter::Input), Meter::from_name("compute_unit")];
+        let lines: Vec<Line> = reasons
+            .into_iter()
+            .flat_map(|reason| meters.clone().map(|meter| (reason.clone(), meter)))
+            .map(|(reason, meter)| Line {
+                kind: LineKind::Usage,
+                meter,
+                quantity: Decimal::MAX,
+                unit_price_usd: Decimal::new(15, 8),
+                amount_usd: Decimal::new(-15, 8),
+                reason,
+            })
+            .collect();
+        let mut out = Out::new(1);
+        out.list(&lines).put(&7_u64);
+        let bytes = out.into_bytes();
+        let mut input = In::new(&bytes, 1).unwrap();
+        skip_lines(&mut input).unwrap();
+        assert_eq!(input.uint().unwrap(), 7);
+        input.end().unwrap();
+    }
+}

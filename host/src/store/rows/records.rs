@@ -269,6 +269,40 @@ pub fn usage_link(bytes: &[u8]) -> Result<UsageLink, Error> {
     })
 }
 
+/// What a usage event says to whoever prices it again; its labels and its raw form are unread.
+#[derive(Clone, Copy, Debug)]
+pub struct PastUsage<'b> {
+    pub id: EventId,
+    pub recorded_at_ms: i64,
+    /// Its charge, where it had a price at once.
+    pub charge: Option<ChargeId>,
+    /// The body; see [`super::usage::event`].
+    pub event: &'b [u8],
+}
+
+/// Reads of a usage event what its pricing needs.
+///
+/// # Errors
+/// The bytes are not one.
+pub fn past_usage(bytes: &[u8]) -> Result<PastUsage<'_>, Error> {
+    let mut input = In::of(bytes);
+    let (id, _org, _seq): (_, OrgId, u64) = (input.get()?, input.get()?, input.get()?);
+    let _previous: Option<Place> = input.get()?;
+    let (_occurred_at_ms, recorded_at_ms): (i64, _) = (input.get()?, input.get()?);
+    let _hold: Option<HoldId> = input.get()?;
+    let charge: Option<ChargeId> = input.get()?;
+    if charge.is_some() {
+        let (_price, _cost): (Nanos, Nanos) = (input.get()?, input.get()?);
+    }
+    super::ledger::skip_dimensions(&mut input)?;
+    Ok(PastUsage {
+        id,
+        recorded_at_ms,
+        charge,
+        event: input.bytes()?,
+    })
+}
+
 /// A receipt, and where its usage event and its transaction stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceiptRecord {
@@ -317,6 +351,41 @@ pub fn receipt(bytes: &[u8]) -> Result<ReceiptRecord, Error> {
     };
     input.end()?;
     Ok(receipt)
+}
+
+/// A receipt that is not kept.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiptAt<'b> {
+    pub charge: ChargeId,
+    pub org: OrgId,
+    pub event: EventId,
+    pub usage: Place,
+    pub transaction: Place,
+    pub body: &'b [u8],
+}
+
+/// Reads a receipt without copying its body.
+///
+/// # Errors
+/// The bytes are not one.
+pub fn receipt_at(bytes: &[u8]) -> Result<ReceiptAt<'_>, Error> {
+    let mut input = In::of(bytes);
+    Ok(ReceiptAt {
+        charge: input.get()?,
+        org: input.get()?,
+        event: input.get()?,
+        usage: input.get()?,
+        transaction: input.get()?,
+        body: input.bytes()?,
+    })
+}
+
+/// Where the transaction of a receipt stands; the rest is unread.
+///
+/// # Errors
+/// The bytes do not begin like a receipt.
+pub fn receipt_transaction(bytes: &[u8]) -> Result<Place, Error> {
+    Ok(receipt_at(bytes)?.transaction)
 }
 
 /// Which charge a receipt is of, and where its usage event stands; the rest is unread.

@@ -163,6 +163,40 @@ pub fn receipt(body: &[u8]) -> Result<Pricing, Error> {
     Ok(pricing)
 }
 
+/// The same without its lines, which are left unread.
+///
+/// # Errors
+/// The bytes are not a receipt's body.
+pub fn receipt_without_lines(body: &[u8]) -> Result<Pricing, Error> {
+    let mut input = In::new(body, VERSION)?;
+    let (release, facts) = (input.get()?, input.get()?);
+    super::pricing::skip_lines(&mut input)?;
+    let pricing = Pricing {
+        release,
+        facts,
+        lines: Vec::new(),
+        price_usd: input.get()?,
+        provider_cost_usd: input.get()?,
+        market_usd: input.get()?,
+        rounding: input.get()?,
+        below_cost: input.get()?,
+        commodity: input.get()?,
+        peg: input.get()?,
+        price: input.get()?,
+        cost: input.get()?,
+    };
+    input.end()?;
+    Ok(pricing)
+}
+
+/// What was used, out of a usage event's body; the rest is unread.
+///
+/// # Errors
+/// The bytes do not begin like such a body.
+pub fn event(body: &[u8]) -> Result<UsageEvent, Error> {
+    In::new(body, VERSION)?.get()
+}
+
 /// What a charge's transaction says of the rows beside it: SHA-256 over the lengths (8 bytes,
 /// big-endian) and bytes of the usage body, the raw usage object and the receipt.
 pub fn detail_digest(usage: &[u8], raw: Option<&[u8]>, receipt: &[u8]) -> [u8; 32] {

@@ -1,0 +1,84 @@
+//! The charges of the past, of every org, in the order they were posted: what a backtest rates
+//! again and a replay proves.
+//!
+//! Read in **parts**, each a short read of its own, so that several threads share the work, memory
+//! does not grow with history, and no long read keeps the ledger from tidying up. What was posted
+//! never changes (L4), so parts that are read at different moments still make one whole.
+
+use super::failure::ReadError;
+use super::receipt::Pricing;
+use super::write::Unpriced;
+use farebox_ledger::ids::{ChargeId, EventId, OrgId};
+use farebox_pricing::event::UsageEvent;
+use std::ops::Range;
+
+/// Where the charges of a range of time stand, as numbers of parts. Charges of the first and last
+/// parts may lie outside of the range: each says when it was posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The parts.
+    pub parts: Range<u64>,
+    /// The range, milliseconds since the Unix epoch: from the first on, before the second.
+    pub posted_ms: Range<i64>,
+    /// No more charges than this stand there.
+    pub charges_max: u64,
+}
+
+/// A charge of the past.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastCharge {
+    /// Whose.
+    pub org: OrgId,
+    /// The charge.
+    pub charge: ChargeId,
+    /// What was used.
+    pub event_id: EventId,
+    /// When it was posted, milliseconds since the Unix epoch.
+    pub posted_at_ms: i64,
+    /// What was used, as it was priced.
+    pub event: UsageEvent,
+    /// How it was priced; without its lines, unless they were asked for.
+    pub pricing: Pricing,
+}
+
+/// Whether the lines of receipts are read. They are half of a receipt, and only a proof needs them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lines {
+    /// [`Pricing::lines`] is empty.
+    LeftOut,
+    /// They are there.
+    Read,
+}
+
+/// Usage of the past that still waits for a price.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastWaiting {
+    /// Whose.
+    pub org: OrgId,
+    /// What was used.
+    pub event_id: EventId,
+    /// When it was recorded, milliseconds since the Unix epoch.
+    pub recorded_at_ms: i64,
+    /// Why it has no price.
+    pub unpriced: Option<Unpriced>,
+}
+
+/// Reads the past. Any thread may; each call blocks it for some milliseconds.
+pub trait Past: Send + Sync {
+    /// Where the charges that were posted in a range of time stand, as of now.
+    ///
+    /// # Errors
+    /// See [`ReadError`]; so for all below.
+    fn charges_posted(&self, posted_ms: Range<i64>) -> Result<Span, ReadError>;
+
+    /// The charges of a part, oldest first: those of the span's range of time.
+    fn charges_of(
+        &self,
+        span: &Span,
+        part: u64,
+        lines: Lines,
+    ) -> Result<Vec<PastCharge>, ReadError>;
+
+    /// Usage that waits for a price, oldest first, from after `after` on: at most `limit`.
+    fn waiting(&self, after: Option<EventId>, limit: usize) -> Result<Vec<PastWaiting>, ReadError>;
+}
