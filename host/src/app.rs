@@ -12,3 +12,4 @@ mod settler;
 pub mod shipped;
 #[cfg(test)]
 mod tests;
+mod trials;

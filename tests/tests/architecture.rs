@@ -252,8 +252,13 @@ fn every_promise_names_a_test_that_exists() {
     let page = std::fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
     let mut wrong = Vec::new();
     let mut promises = 0;
+    let mut numbers = BTreeSet::new();
     for row in page.lines().filter(|line| is_promise(line)) {
         promises += 1;
+        let number = row.split('|').nth(1).unwrap_or_default().trim();
+        if !numbers.insert(number) {
+            wrong.push(format!("`{number}` stands for two promises"));
+        }
         let tests = row.rsplit('|').nth(1).unwrap();
         let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
         if named.is_empty() {

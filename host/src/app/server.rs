@@ -3,6 +3,7 @@
 //! Used by `farebox serve` and, on port 0, by tests. Nothing here knows what a request says.
 
 use super::prepare::{Preparation, configured};
+use super::trials::Watcher;
 use super::{settler, shipped};
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -107,6 +108,9 @@ pub enum StartError {
         /// What is configured.
         asked: (rust_decimal::Decimal, Currency),
     },
+    /// A thread cannot be started.
+    #[error("a thread of the server cannot be started")]
+    Thread(#[source] std::io::Error),
     /// The address cannot be listened at.
     #[error("cannot listen at `{address}`")]
     Listen {
@@ -132,6 +136,7 @@ pub struct RunningApp {
     stop: watch::Sender<bool>,
     served: JoinHandle<std::io::Result<()>>,
     settler: Option<JoinHandle<()>>,
+    watcher: Option<Watcher>,
     drain: Duration,
 }
 
@@ -170,7 +175,7 @@ pub async fn start_with(config: &Config, clock: SharedClock) -> Result<RunningAp
         .commodity(&config.commodity, &config.pegs)
         .await?;
     let settings = settings(config, id, commodity, "bootstrap");
-    serve(config, store, engine, clock, settings).await
+    serve(config, store, engine, clock, settings, Work::OnItsOwn).await
 }
 
 /// Serves from a data directory for a moment, to work on it: whatever it holds stays as it is, the
@@ -202,7 +207,16 @@ pub async fn maintain(config: &Config) -> Result<RunningApp, StartError> {
         deployment: newest.scope.deployment,
         ..settings(config, release, commodity, "local")
     };
-    serve(config, store, engine, clock, settings).await
+    serve(config, store, engine, clock, settings, Work::WhenAsked).await
+}
+
+/// What a server does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// Also what is due: it settles usage that waits, and watches trials.
+    OnItsOwn,
+    /// What it is asked for.
+    WhenAsked,
 }
 
 fn settings(
@@ -239,6 +253,7 @@ async fn serve(
     engine: Engine,
     clock: SharedClock,
     settings: Settings,
+    work: Work,
 ) -> Result<RunningApp, StartError> {
     let service = Arc::new(Service::new(
         Arc::clone(&store) as Arc<dyn LedgerStore>,
@@ -246,13 +261,14 @@ async fn serve(
         clock,
         settings,
     ));
-    listen(config, service, store).await
+    listen(config, service, store, work).await
 }
 
 async fn listen(
     config: &Config,
     service: Arc<Service>,
     store: Arc<SqliteStore>,
+    work: Work,
 ) -> Result<RunningApp, StartError> {
     let failed = |source| StartError::Listen {
         address: config.listen,
@@ -270,13 +286,18 @@ async fn listen(
         // A sender that is gone means stop as well.
         let _ = stopped.wait_for(|stop| *stop).await;
     }));
-    let settler = (config.settle_interval_ms > 0).then(|| {
+    let works = work == Work::OnItsOwn;
+    let settler = (works && config.settle_interval_ms > 0).then(|| {
         tokio::spawn(settler::run(
             Arc::clone(&service),
             Duration::from_millis(config.settle_interval_ms),
             stop.subscribe(),
         ))
     });
+    let watcher = match works {
+        true => Some(Watcher::start(Arc::clone(&service))?),
+        false => None,
+    };
     tracing::info!(%address, "listening");
     Ok(RunningApp {
         address,
@@ -285,6 +306,7 @@ async fn listen(
         stop,
         served,
         settler,
+        watcher,
         drain: Duration::from_millis(config.drain_ms),
     })
 }
@@ -313,8 +335,14 @@ impl RunningApp {
         if let Some(settler) = self.settler {
             let _ = settler.await;
         }
-        let store = self.store;
-        // Closing waits for the writer, so it may block.
-        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+        let (store, watcher) = (self.store, self.watcher);
+        // Both wait for a thread, so they may block.
+        let close = move || {
+            if let Some(watcher) = watcher {
+                watcher.stop();
+            }
+            store.close();
+        };
+        let _ = tokio::task::spawn_blocking(close).await;
     }
 }

@@ -206,6 +206,9 @@ impl Service {
         breakers.note(release, org, question, &answer, || {
             (self.clock.elapsed(), self.clock.now_ms())
         });
+        if matches!(answer, Err(PolicyError::Fault(_))) {
+            self.note_failure(release, org);
+        }
         answer
     }
 

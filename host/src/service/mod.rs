@@ -31,6 +31,7 @@ pub mod rerate;
 pub mod secret;
 pub mod settle;
 pub mod time;
+pub mod trials;
 pub mod usage;
 pub mod waiting;
 
@@ -92,6 +93,7 @@ pub struct Service {
     placed: PlacedHolds,
     counters: counts::Counters,
     backtests: backtest::job::Jobs,
+    watches: trials::Watches,
 }
 
 /// Who asks, for which org, and under which request.
@@ -129,6 +131,7 @@ impl Service {
             placed: PlacedHolds::default(),
             counters: counts::Counters::default(),
             backtests: backtest::job::Jobs::default(),
+            watches: trials::Watches::default(),
         }
     }
 

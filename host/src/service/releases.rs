@@ -139,6 +139,10 @@ impl Service {
             Ok(answer) => return Ok((release, answer)),
             Err(error) => error,
         };
+        if matches!(failed, PolicyError::Refused(_)) {
+            let plan = org.plan.as_deref();
+            self.note_refusal(release, org.id, plan, |bound| ask(bound).map(drop));
+        }
         // A release that is not loaded is no failure of its policy: nothing starts without what is
         // bound.
         let is_failure = matches!(failed, PolicyError::Fault(_) | PolicyError::Paused);
@@ -174,7 +178,11 @@ impl Service {
         }
     }
 
-    fn write_as(&self, operator: &Operator, write: DirectoryWrite) -> super::ledger::WriteFuture {
+    pub(super) fn write_as(
+        &self,
+        operator: &Operator,
+        write: DirectoryWrite,
+    ) -> super::ledger::WriteFuture {
         self.store.submit(Write {
             at_ms: self.clock.now_ms(),
             actor: operator.actor.clone(),
@@ -368,7 +376,7 @@ impl Service {
     }
 
     /// The change that a write made; of a replay, the first one's.
-    fn change_of(
+    pub(super) fn change_of(
         &self,
         scope: &BindingScope,
         done: &Acknowledged,
@@ -396,7 +404,7 @@ impl Service {
     }
 
     /// A scope that concerns nobody is a slip of the pen.
-    fn check_scope(
+    pub(super) fn check_scope(
         &self,
         scope: &BindingScope,
         release: Option<ReleaseId>,

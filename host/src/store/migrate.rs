@@ -10,11 +10,12 @@ const STEPS: &[&str] = &[
     include_str!("schema.sql"),
     include_str!("schema_releases.sql"),
     include_str!("schema_currency.sql"),
+    include_str!("schema_trials.sql"),
 ];
 
 /// Tables whose rows are written once (L4), and their keys, by the step that ends with them
 /// guarded.
-const APPEND_ONLY: &[&[(&str, &[&str])]] = &[FIRST, RELEASES];
+const APPEND_ONLY: &[&[(&str, &[&str])]] = &[FIRST, RELEASES, &[], TRIALS];
 
 const FIRST: &[(&str, &[&str])] = &[
     ("transactions", &["chunk"]),
@@ -36,6 +37,12 @@ const RELEASES: &[(&str, &[&str])] = &[
     ("releases", &["component", "book"]),
     ("revocations", &["component", "book"]),
     ("binding_changes", &["id", "scope"]),
+];
+
+const TRIALS: &[(&str, &[&str])] = &[
+    ("trials", &["id"]),
+    ("trial_ends", &["trial"]),
+    ("trial_samples", &["trial", "number"]),
 ];
 
 /// Why a database cannot be brought to the schema of this program.

@@ -4,8 +4,8 @@ use super::directory::{DataDirectory, DirectoryError, DirectoryLock};
 use super::migrate::{self, MigrateError};
 use super::read::pool::Pool;
 use super::read::{
-    audit, budgets, counts, directory, grants, groups, holds, journal, past, releases, usage,
-    wallets,
+    audit, budgets, counts, directory, grants, groups, holds, journal, past, releases, trials,
+    usage, wallets,
 };
 use super::write::batch::Counters;
 use super::write::memory::{Published, month_of};
@@ -18,6 +18,7 @@ use crate::service::ledger::receipt::Receipt;
 use crate::service::ledger::releases::{
     BindingScope, Bindings, ChangeRecord, ReleaseParts, ReleaseRecord,
 };
+use crate::service::ledger::trials::TrialRecord;
 use crate::service::ledger::view::{
     AuditView, Gauges, GroupBy, HoldView, Page, PageRequest, QueryView, SignedHead,
     TransactionView, UsageFilter, UsageGroup, UsageView, WalletView,
@@ -31,7 +32,9 @@ use farebox_ledger::budget::{Budget, BudgetUse};
 use farebox_ledger::chain::{Head, head_message};
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::grant::Grant;
-use farebox_ledger::ids::{ChargeId, CommodityId, Digest, EventId, HoldId, KeyId, OrgId, QuoteId};
+use farebox_ledger::ids::{
+    ChargeId, CommodityId, Digest, EventId, HoldId, KeyId, OrgId, QuoteId, TransactionId,
+};
 use farebox_pricing::money::Nanos;
 use rust_decimal::Decimal;
 use std::ops::Range;
@@ -366,6 +369,16 @@ impl LedgerStore for SqliteStore {
     ) -> Result<Page<ChangeRecord>, ReadError> {
         self.pool
             .read(|connection| Ok(releases::changes(connection, scope, page)?))
+    }
+
+    fn trials(&self, page: PageRequest) -> Result<Page<TrialRecord>, ReadError> {
+        self.pool
+            .read(|connection| Ok(trials::page(connection, page)?))
+    }
+
+    fn trial(&self, id: TransactionId) -> Result<Option<TrialRecord>, ReadError> {
+        self.pool
+            .read(|connection| Ok(trials::one(connection, id)?))
     }
 
     fn has_plan(&self, plan: &str) -> Result<bool, ReadError> {

@@ -95,9 +95,11 @@ async fn another_orgs_ids_do_not_exist_on_any_route() {
     let foreign = |path: &str| Ids::fill(&ids, &path.replace("{org_id}", &other.org));
     let mut tried = 0;
     for operation in operations() {
-        // An id besides the org's own: the other org names it. Releases and backtests are no org's.
-        let own = operation.path.replace("{org_id}", "");
-        let own = own.replace("{release_id}", "").replace("{backtest_id}", "");
+        // An id besides the org's own: the other org names it. Some things are no org's.
+        let mut own = operation.path.replace("{org_id}", "");
+        for nobodys in ["{release_id}", "{backtest_id}", "{trial_id}"] {
+            own = own.replace(nobodys, "");
+        }
         let has_id = own.contains('{');
         if operation.is_public || !has_id {
             continue;

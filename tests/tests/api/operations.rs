@@ -132,6 +132,12 @@ pub fn examples(ids: &Ids) -> BTreeMap<&'static str, (Value, u16)> {
             "DELETE /v1/admin/backtests/{backtest_id}",
             (Value::Null, 202),
         ),
+        (
+            "POST /v1/admin/trials",
+            (json!({"kind": "shadow", "release_id": ids.tried}), 201),
+        ),
+        ("POST /v1/admin/trials/{trial_id}/stop", (json!({}), 200)),
+        ("POST /v1/admin/trials/{trial_id}/promote", (json!({}), 200)),
         // Their body is a file: see `takes_file`.
         ("POST /v1/admin/backtests/file", (Value::Null, 202)),
         ("POST /v1/admin/policies", (Value::Null, 201)),
@@ -155,12 +161,18 @@ pub fn examples(ids: &Ids) -> BTreeMap<&'static str, (Value, u16)> {
     ])
 }
 
-/// Things of one org, and two releases.
+/// Things of one org, three releases and two trials.
 pub struct Ids {
     /// What is bound.
     pub bound: String,
     /// What is not.
     pub release: String,
+    /// What is tried.
+    pub tried: String,
+    /// By one that is stopped.
+    pub trial: String,
+    /// By one that is promoted.
+    pub promoted: String,
     pub org: String,
     pub key: String,
     pub hold: String,
@@ -207,7 +219,22 @@ impl Ids {
         let pushed = server.push(&release_file("ids", "3")).await.expect(201);
         let release = id(&pushed, "id");
         let backtest = super::backtests::ended(server, json!({"release_id": release})).await;
+        let tried = server.push(&release_file("tried", "5")).await.expect(201);
+        let tried = id(&tried, "id");
+        let mut trials = Vec::new();
+        for part in [json!({"plan": "pro"}), json!({"org_id": customer.org})] {
+            let mut body = json!({"kind": "shadow", "release_id": tried});
+            body.as_object_mut()
+                .unwrap()
+                .extend(part.as_object().unwrap().clone());
+            let path = "/v1/admin/trials";
+            let trial = server.client.admin(Method::POST, path, body).await;
+            trials.push(id(&trial.expect(201), "id"));
+        }
         Self {
+            trial: trials.remove(0),
+            promoted: trials.remove(0),
+            tried,
             bound,
             release,
             org: customer.org.clone(),
@@ -230,7 +257,13 @@ impl Ids {
         } else {
             &self.event
         };
+        let trial = if path.ends_with("/promote") {
+            &self.promoted
+        } else {
+            &self.trial
+        };
         let filled = path
+            .replace("{trial_id}", trial)
             .replace("{org_id}", &self.org)
             .replace("{key_id}", &self.key)
             .replace("{hold_id}", &self.hold)

@@ -418,7 +418,7 @@ fn hostile(options: &mut Options, mode: &str) {
     options.settle_interval_ms = Some(0);
 }
 
-fn hostile_file(mode: &str) -> Vec<u8> {
+pub fn hostile_file(mode: &str) -> Vec<u8> {
     Package {
         component: farebox_tests::guests::component(farebox_tests::guests::HOSTILE),
         ..Package::open(&release_file(mode, "10")).unwrap()

@@ -94,8 +94,25 @@ impl Scope {
         Some(value.get_name().to_owned())
     }
 
+    /// As answers name it, such as `hosted/plan:pro`.
+    pub(super) fn text(&self, door: &Door<'_>) -> Result<String, Failure> {
+        let deployment = match self.deployment() {
+            Some(deployment) => deployment,
+            None => {
+                let all = door.get("/v1/admin/bindings", None)?;
+                let here = all.get("deployment").and_then(Value::as_str);
+                here.unwrap_or_default().to_owned()
+            }
+        };
+        Ok(match (&self.plan, &self.org) {
+            (Some(plan), _) => format!("{deployment}/plan:{plan}"),
+            (None, Some(org)) => format!("{deployment}/org:{org}"),
+            (None, None) => deployment,
+        })
+    }
+
     /// The fields of a request.
-    fn fields(&self) -> Map<String, Value> {
+    pub(super) fn fields(&self) -> Map<String, Value> {
         let named = [
             ("deployment", self.deployment()),
             ("plan", self.plan.clone()),
@@ -109,7 +126,7 @@ impl Scope {
 
     /// Where the commands of a running server mean its own deployment, a data directory may have
     /// been served in both: then nothing is guessed.
-    fn require_deployment(&self, door: &Door<'_>) -> Result<(), Failure> {
+    pub(super) fn require_deployment(&self, door: &Door<'_>) -> Result<(), Failure> {
         if self.deployment.is_some() || !door.is_stopped() {
             return Ok(());
         }

@@ -7,6 +7,7 @@ mod build;
 mod door;
 mod releases;
 mod test;
+mod trials;
 
 use super::failure::Failure;
 use clap::Subcommand;
@@ -24,6 +25,8 @@ pub enum Policy {
     Releases(releases::Releases),
     #[command(flatten)]
     Bindings(bindings::BindingCommand),
+    #[command(flatten)]
+    Trials(trials::TrialCommand),
 }
 
 impl Policy {
@@ -36,6 +39,7 @@ impl Policy {
             Self::Backtest(command) => command.run(out),
             Self::Releases(command) => command.run(out),
             Self::Bindings(command) => command.run(out),
+            Self::Trials(command) => command.run(out),
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::service::quotes::QuoteError;
 use crate::service::receipts::ReceiptError;
 use crate::service::releases::ReleaseError;
 use crate::service::settle::SettleError;
+use crate::service::trials::TrialError;
 use crate::service::usage::UsageError;
 use farebox_ledger::refusal::Refusal;
 use farebox_pricing::answer::Refusal as PriceRefusal;
@@ -102,12 +103,16 @@ impl From<DirectoryRefusal> for Problem {
         let kind = match refusal {
             DirectoryRefusal::OrgNotFound(_)
             | DirectoryRefusal::KeyNotFound(_)
-            | DirectoryRefusal::ReleaseNotFound(_) => Kind::NotFound,
+            | DirectoryRefusal::ReleaseNotFound(_)
+            | DirectoryRefusal::TrialNotFound(_) => Kind::NotFound,
             DirectoryRefusal::OrgExists(_)
             | DirectoryRefusal::KeyExists(_)
             | DirectoryRefusal::ReleaseExists(_)
             | DirectoryRefusal::ReleaseRevoked(_)
             | DirectoryRefusal::ReleaseBound { .. }
+            | DirectoryRefusal::ReleaseTried { .. }
+            | DirectoryRefusal::TrialOver(_)
+            | DirectoryRefusal::TrialRuns { .. }
             | DirectoryRefusal::NothingBefore(_)
             | DirectoryRefusal::ScopeNeedsRelease(_)
             | DirectoryRefusal::CommodityExists(_)
@@ -318,6 +323,21 @@ impl From<BacktestError> for Problem {
             BacktestError::TooMany | BacktestError::NoThread => {
                 Self::new(Kind::Busy, error).retry_after(5)
             }
+        }
+    }
+}
+
+impl From<TrialError> for Problem {
+    fn from(error: TrialError) -> Self {
+        match error {
+            TrialError::Release(error) => error.into(),
+            TrialError::Bound { .. } => Self::new(Kind::Conflict, error),
+            TrialError::Elsewhere(_) | TrialError::OrgNotConcerned { .. } => {
+                Self::new(Kind::InvalidRequest, error)
+            }
+            TrialError::NotFound(_) => Self::new(Kind::NotFound, error),
+            TrialError::Write(error) => error.into(),
+            TrialError::Read(error) => error.into(),
         }
     }
 }

@@ -43,7 +43,7 @@ impl From<DeploymentJson> for Deployment {
 }
 
 /// The scope that a request names; `here` is where this server runs.
-fn scope(
+pub(super) fn scope(
     deployment: Option<DeploymentJson>,
     plan: Option<String>,
     org_id: Option<String>,

@@ -8,6 +8,7 @@ mod admin_keys;
 mod admin_money;
 mod admin_orgs;
 pub(super) mod admin_policies;
+mod admin_trials;
 mod admin_unpriced;
 mod admin_usage;
 mod audit;
@@ -86,6 +87,10 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(admin_bindings::history))
         .routes(routes!(admin_bindings::activate))
         .routes(routes!(admin_bindings::rollback))
+        .routes(routes!(admin_trials::start, admin_trials::list))
+        .routes(routes!(admin_trials::show))
+        .routes(routes!(admin_trials::stop))
+        .routes(routes!(admin_trials::promote))
         .routes(routes!(admin_faults::list))
         .routes(routes!(admin_unpriced::list))
         .routes(routes!(admin_unpriced::settle))

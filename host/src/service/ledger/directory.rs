@@ -2,11 +2,12 @@
 //! bindings included.
 
 use super::releases::{BindingChange, BindingScope, ReleaseParts, ReleaseRecord};
+use super::trials::TrialWrite;
 use super::write::{CallAudit, Personal};
 use crate::service::policy::ReleaseId;
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::hold::Dimensions;
-use farebox_ledger::ids::{Digest, EventId, KeyId, OrgId, QueryId, QuoteId};
+use farebox_ledger::ids::{Digest, EventId, KeyId, OrgId, QueryId, QuoteId, TransactionId};
 use farebox_pricing::answer::Line;
 use farebox_pricing::event::{Facts, QuoteRequest};
 use farebox_pricing::money::Nanos;
@@ -136,6 +137,8 @@ pub enum DirectoryWrite {
         /// Why.
         why: Box<str>,
     },
+    /// A candidate is tried beside what is bound, or no longer.
+    Trial(TrialWrite),
     /// A quote to keep.
     KeepQuote(Box<QuoteRecord>),
     /// A free query.
@@ -183,6 +186,28 @@ pub enum DirectoryRefusal {
         release: Box<ReleaseId>,
         /// One of the scopes.
         scope: Box<BindingScope>,
+    },
+    /// The release is tried beside what somebody is priced by.
+    #[error("release `{release}` is tried for `{scope}`: stop the trial first")]
+    ReleaseTried {
+        /// Which.
+        release: Box<ReleaseId>,
+        /// One of the scopes.
+        scope: Box<BindingScope>,
+    },
+    /// No such trial.
+    #[error("trial `{0}` does not exist")]
+    TrialNotFound(TransactionId),
+    /// The trial has ended.
+    #[error("trial `{0}` has ended already")]
+    TrialOver(TransactionId),
+    /// Another trial runs beside the same binding.
+    #[error("trial `{trial}` runs for `{scope}`: stop it first")]
+    TrialRuns {
+        /// Which scope.
+        scope: Box<BindingScope>,
+        /// Which trial.
+        trial: TransactionId,
     },
     /// Something else is bound than the asker believed.
     #[error("`{scope}` is bound to {}, not to what was expected", named(bound))]

@@ -10,6 +10,7 @@ pub mod failure;
 pub mod past;
 pub mod receipt;
 pub mod releases;
+pub mod trials;
 pub mod view;
 pub mod write;
 
@@ -18,13 +19,16 @@ use failure::ReadError;
 use farebox_ledger::budget::{Budget, BudgetUse};
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::grant::Grant;
-use farebox_ledger::ids::{ChargeId, CommodityId, Digest, EventId, HoldId, KeyId, OrgId, QuoteId};
+use farebox_ledger::ids::{
+    ChargeId, CommodityId, Digest, EventId, HoldId, KeyId, OrgId, QuoteId, TransactionId,
+};
 use farebox_pricing::money::Nanos;
 use receipt::Receipt;
 use releases::{BindingScope, Bindings, ChangeRecord, ReleaseParts, ReleaseRecord};
 use rust_decimal::Decimal;
 use std::pin::Pin;
 use std::sync::Arc;
+use trials::TrialRecord;
 use view::{
     AuditView, Gauges, GroupBy, HoldView, Page, PageRequest, QueryView, SignedHead,
     TransactionView, UsageFilter, UsageGroup, UsageView, WalletView,
@@ -151,6 +155,12 @@ pub trait LedgerStore: past::Past {
         scope: Option<&BindingScope>,
         page: PageRequest,
     ) -> Result<Page<ChangeRecord>, ReadError>;
+
+    /// Trials, newest first.
+    fn trials(&self, page: PageRequest) -> Result<Page<TrialRecord>, ReadError>;
+
+    /// One trial.
+    fn trial(&self, id: TransactionId) -> Result<Option<TrialRecord>, ReadError>;
 
     /// Whether an org is on this plan.
     fn has_plan(&self, plan: &str) -> Result<bool, ReadError>;

@@ -3,6 +3,7 @@
 //! A release never changes. A binding is the newest entry of its scope's history, which only grows:
 //! there is no second place that could say otherwise. Must not know how a release is loaded.
 
+use super::trials::Trial;
 use crate::service::policy::{LimitClass, ReleaseId, Trust};
 use farebox_ledger::ids::{OrgId, TransactionId};
 use farebox_pricing::event::Deployment;
@@ -181,21 +182,29 @@ pub struct ChangeRecord {
     pub why: Option<Box<str>>,
 }
 
-/// Everything that is bound at one moment, and what was revoked. Never changed in place: readers
-/// hold one and see one moment.
+/// Everything that is bound at one moment, what is tried beside it, and what was revoked. Never
+/// changed in place: readers hold one and see one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bindings {
     hosted: Bound,
     self_hosted: Bound,
     revoked: HashSet<ReleaseId>,
     newest: Option<TransactionId>,
+    trials: Vec<Arc<Trial>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Bound {
-    everyone: Option<Standing>,
-    plans: HashMap<Box<str>, Standing>,
-    orgs: HashMap<OrgId, Standing>,
+    everyone: Level,
+    plans: HashMap<Box<str>, Level>,
+    orgs: HashMap<OrgId, Level>,
+}
+
+/// What one scope has of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Level {
+    standing: Option<Standing>,
+    trial: Option<Arc<Trial>>,
 }
 
 /// What a scope is bound to, and what a rollback would bind it to.
@@ -205,15 +214,43 @@ struct Standing {
     before: Option<ReleaseId>,
 }
 
+impl Level {
+    /// The candidate, where it prices this org's calls.
+    fn canary(&self, org: OrgId) -> Option<ReleaseId> {
+        let trial = self.trial.as_ref()?;
+        trial.is_canary_for(org).then_some(trial.release)
+    }
+}
+
+impl Bound {
+    fn at(&mut self, part: Option<&ScopePart>) -> &mut Level {
+        match part {
+            None => &mut self.everyone,
+            Some(ScopePart::Plan(plan)) => self.plans.entry(plan.clone()).or_default(),
+            Some(ScopePart::Org(org)) => self.orgs.entry(*org).or_default(),
+        }
+    }
+
+    /// What concerns the calls of an org on a plan, the most specific first.
+    fn levels(&self, org: OrgId, plan: Option<&str>) -> impl Iterator<Item = &Level> {
+        let of_plan = plan.and_then(|plan| self.plans.get(plan));
+        [self.orgs.get(&org), of_plan, Some(&self.everyone)]
+            .into_iter()
+            .flatten()
+    }
+}
+
 impl Bindings {
     /// The moment after these: of each scope its newest change with the release that a rollback of
-    /// it would bind, and every revoked release.
+    /// it would bind, every revoked release, and every trial that runs.
     pub fn new(
         changes: impl IntoIterator<Item = (ChangeRecord, Option<ReleaseId>)>,
         revoked: impl IntoIterator<Item = ReleaseId>,
+        trials: impl IntoIterator<Item = Trial>,
     ) -> Self {
         let mut all = Self {
             revoked: revoked.into_iter().collect(),
+            trials: trials.into_iter().map(Arc::new).collect(),
             ..Self::default()
         };
         for (change, before) in changes {
@@ -221,18 +258,23 @@ impl Bindings {
             let Some(release) = change.release else {
                 continue;
             };
-            let standing = Standing { release, before };
-            let bound = match change.scope.deployment {
-                Deployment::Hosted => &mut all.hosted,
-                Deployment::SelfHosted => &mut all.self_hosted,
-            };
-            match change.scope.part {
-                None => bound.everyone = Some(standing),
-                Some(ScopePart::Plan(plan)) => drop(bound.plans.insert(plan, standing)),
-                Some(ScopePart::Org(org)) => drop(bound.orgs.insert(org, standing)),
-            }
+            let level = all.level(&change.scope);
+            level.standing = Some(Standing { release, before });
+        }
+        for trial in all.trials.clone() {
+            all.newest = all.newest.max(Some(trial.id));
+            let level = all.level(&trial.scope);
+            level.trial = Some(trial);
         }
         all
+    }
+
+    fn level(&mut self, scope: &BindingScope) -> &mut Level {
+        let bound = match scope.deployment {
+            Deployment::Hosted => &mut self.hosted,
+            Deployment::SelfHosted => &mut self.self_hosted,
+        };
+        bound.at(scope.part.as_ref())
     }
 
     const fn of(&self, deployment: Deployment) -> &Bound {
@@ -242,52 +284,87 @@ impl Bindings {
         }
     }
 
-    /// What prices the calls of an org on a plan.
+    /// What prices the calls of an org on a plan: what is bound to the most specific scope, or the
+    /// candidate of a canary beside it.
     pub fn release_for(
         &self,
         deployment: Deployment,
         org: OrgId,
         plan: Option<&str>,
     ) -> Option<ReleaseId> {
-        let bound = self.of(deployment);
-        bound
-            .orgs
-            .get(&org)
-            .or_else(|| bound.plans.get(plan?))
-            .or(bound.everyone.as_ref())
-            .map(|standing| standing.release)
+        let mut levels = self.of(deployment).levels(org, plan);
+        levels.find_map(|level| {
+            let standing = level.standing.map(|standing| standing.release);
+            level.canary(org).or(standing)
+        })
     }
 
-    /// The last good release besides that one: what the same scope was bound to before, else what
-    /// the next wider one is bound to.
+    /// What is bound for the calls of an org on a plan, whatever is tried beside it.
+    pub fn bound_for(
+        &self,
+        deployment: Deployment,
+        org: OrgId,
+        plan: Option<&str>,
+    ) -> Option<ReleaseId> {
+        let mut levels = self.of(deployment).levels(org, plan);
+        levels.find_map(|level| Some(level.standing?.release))
+    }
+
+    /// The last good release besides the one that prices these calls: beside a canary what is bound,
+    /// then what the same scope was bound to before, else what the next wider one is bound to.
     pub fn last_good(
         &self,
         deployment: Deployment,
         org: OrgId,
         plan: Option<&str>,
     ) -> Option<ReleaseId> {
-        let bound = self.of(deployment);
-        let of_plan = plan.and_then(|plan| bound.plans.get(plan));
-        let mut scopes = [bound.orgs.get(&org), of_plan, bound.everyone.as_ref()]
-            .into_iter()
-            .flatten();
-        let first = scopes.next()?;
-        let mut others = first
-            .before
-            .into_iter()
-            .chain(scopes.map(|next| next.release));
-        others.find(|release| *release != first.release && !self.is_revoked(release))
+        let first = self.release_for(deployment, org, plan)?;
+        let levels = self.of(deployment).levels(org, plan);
+        let standing = levels.filter_map(|level| level.standing);
+        let mut is_nearest = true;
+        let mut others = standing.flat_map(|standing| {
+            let before = standing.before.filter(|_| is_nearest);
+            is_nearest = false;
+            [Some(standing.release), before].into_iter().flatten()
+        });
+        others.find(|release| *release != first && !self.is_revoked(release))
+    }
+
+    /// Whether a scope's own release and trial concern the calls of an org on a plan: it is theirs,
+    /// and no more specific one has a release.
+    pub fn concerns(&self, scope: &BindingScope, org: OrgId, plan: Option<&str>) -> bool {
+        let bound = self.of(scope.deployment);
+        let has = |level: Option<&Level>| level.is_some_and(|level| level.standing.is_some());
+        let of_org = || has(bound.orgs.get(&org));
+        match &scope.part {
+            Some(ScopePart::Org(own)) => *own == org,
+            Some(ScopePart::Plan(own)) => plan == Some(own) && !of_org(),
+            None => !of_org() && !has(plan.and_then(|plan| bound.plans.get(plan))),
+        }
     }
 
     /// What is bound to exactly this scope.
     pub fn bound(&self, scope: &BindingScope) -> Option<ReleaseId> {
+        self.at(scope)?.standing.map(|standing| standing.release)
+    }
+
+    fn at(&self, scope: &BindingScope) -> Option<&Level> {
         let bound = self.of(scope.deployment);
         match &scope.part {
-            None => bound.everyone.as_ref(),
+            None => Some(&bound.everyone),
             Some(ScopePart::Plan(plan)) => bound.plans.get(plan),
             Some(ScopePart::Org(org)) => bound.orgs.get(org),
         }
-        .map(|standing| standing.release)
+    }
+
+    /// The trials that run.
+    pub fn trials(&self) -> &[Arc<Trial>] {
+        &self.trials
+    }
+
+    /// The trial that runs beside what is bound to exactly this scope.
+    pub fn trial(&self, scope: &BindingScope) -> Option<&Arc<Trial>> {
+        self.at(scope)?.trial.as_ref()
     }
 
     /// Whether a release prices nothing any more.
@@ -295,7 +372,7 @@ impl Bindings {
         !self.revoked.is_empty() && self.revoked.contains(release)
     }
 
-    /// The newest change: when it is another, something was bound anew.
+    /// The newest change: when it is another, something was bound or tried anew.
     pub const fn newest(&self) -> Option<TransactionId> {
         self.newest
     }
@@ -347,6 +424,7 @@ mod tests {
                 (change(4, Some(ScopePart::Plan("gone".into())), None), None),
             ],
             [release(9)],
+            [],
         );
         let of = |org, plan| bindings.release_for(Deployment::Hosted, org, plan);
         assert_eq!(of(acme, Some("pro")), Some(release(3)));

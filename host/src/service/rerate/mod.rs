@@ -15,7 +15,6 @@
 //! Must not know what the answers are for.
 
 mod counted;
-pub mod proof;
 mod rating;
 
 use super::ledger::failure::ReadError;

@@ -14,6 +14,7 @@ pub mod journal;
 pub mod past;
 pub mod pool;
 pub mod releases;
+pub mod trials;
 pub mod usage;
 pub mod wallets;
 

@@ -114,7 +114,7 @@ fn some_release(
 }
 
 /// The scope that its text names.
-fn scope(text: &str) -> Option<BindingScope> {
+pub fn scope(text: &str) -> Option<BindingScope> {
     let (deployment, part) = text
         .split_once('/')
         .map_or((text, None), |(deployment, part)| (deployment, Some(part)));
@@ -191,7 +191,7 @@ pub fn below(
     Ok(None)
 }
 
-/// What is bound now, and what was revoked.
+/// What is bound now, what is tried beside it, and what was revoked.
 pub fn bindings(connection: &Connection) -> Result<Bindings, StorageError> {
     let revoked = query(
         connection,
@@ -209,7 +209,8 @@ pub fn bindings(connection: &Connection) -> Result<Bindings, StorageError> {
         let before = below(connection, Some(&change))?.and_then(|before| before.release);
         standing.push((change, before));
     }
-    Ok(Bindings::new(standing, revoked))
+    let trials = super::trials::running(connection)?;
+    Ok(Bindings::new(standing, revoked, trials))
 }
 
 /// Changes, newest first.

@@ -19,3 +19,5 @@ pub mod queue;
 pub mod recall;
 mod registry;
 mod releases;
+mod statement;
+mod trials;

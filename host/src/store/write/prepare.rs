@@ -120,6 +120,7 @@ fn org_of(action: &Action) -> Option<OrgId> {
             DirectoryWrite::CreateCommodity(_)
             | DirectoryWrite::AdmitRelease { .. }
             | DirectoryWrite::Bind(_)
+            | DirectoryWrite::Trial(_)
             | DirectoryWrite::RevokeRelease { .. } => None,
         },
     }

@@ -1,36 +1,24 @@
 //! The directory's rows: orgs, keys, releases, bindings, quotes, queries; and the audit trail.
 
-use super::super::connection::failure;
 use super::super::rows::quote::{query_body, quote_body};
 use super::memory::Memory;
 use super::personal;
 use super::prepare::{Prepared, Ready};
 use super::releases::{self, By};
+use super::statement::{changed, exists, run};
+use super::trials;
 use crate::service::ledger::directory::{
     DirectoryRefusal, DirectoryWrite, KeyRecord, OrgRecord, QueryRecord, QuoteRecord,
 };
 use crate::service::ledger::failure::StorageError;
+use crate::service::ledger::trials::TrialWrite;
 use crate::service::ledger::write::{Actor, Counted};
 use farebox_ledger::command::Command;
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::ids::{ChargeId, EventId, KeyId, OrgId, TransactionId};
-use rusqlite::{Connection, Params, params};
+use rusqlite::{Connection, params};
 
 type Done = Result<Result<(), DirectoryRefusal>, StorageError>;
-
-fn exists(connection: &Connection, sql: &str, params: impl Params) -> Result<bool, StorageError> {
-    connection
-        .prepare_cached(sql)
-        .and_then(|mut statement| statement.exists(params))
-        .map_err(failure)
-}
-
-fn run(connection: &Connection, sql: &str, params: impl Params) -> Result<usize, StorageError> {
-    connection
-        .prepare_cached(sql)
-        .and_then(|mut statement| statement.execute(params))
-        .map_err(failure)
-}
 
 /// Applies a change of the directory, or says why not. A refusal writes nothing.
 pub fn apply(
@@ -46,7 +34,7 @@ pub fn apply(
         }
         DirectoryWrite::SetPlan { org, plan } => {
             let sql = "UPDATE orgs SET plan = ?2 WHERE id = ?1";
-            let changed = run(connection, sql, params![org.to_bytes(), plan])?;
+            let changed = changed(connection, sql, params![org.to_bytes(), plan])?;
             Ok(found(changed, DirectoryRefusal::OrgNotFound(*org)))
         }
         DirectoryWrite::CreateKey(key) => create_key(connection, key),
@@ -61,6 +49,10 @@ pub fn apply(
         DirectoryWrite::RevokeRelease { release, why } => {
             memory.dirty.bindings = true;
             releases::revoke(connection, release, why, by)
+        }
+        DirectoryWrite::Trial(trial) => {
+            memory.dirty.bindings = true;
+            trials::apply(connection, trial, by)
         }
         DirectoryWrite::KeepQuote(quote) => keep_quote(connection, quote),
         DirectoryWrite::RecordQuery(query) => record_query(connection, query),
@@ -145,7 +137,7 @@ pub fn create_org(connection: &Connection, org: &OrgRecord) -> Done {
 /// Takes back an org whose wallet was refused, in the same database transaction.
 pub fn forget_org(connection: &Connection, org: OrgId) -> Result<(), StorageError> {
     let sql = "DELETE FROM orgs WHERE id = ?1";
-    run(connection, sql, [org.to_bytes()]).map(drop)
+    run(connection, sql, [org.to_bytes()])
 }
 
 fn create_key(connection: &Connection, key: &KeyRecord) -> Done {
@@ -184,7 +176,7 @@ fn create_key(connection: &Connection, key: &KeyRecord) -> Done {
 }
 
 fn revoke_key(connection: &Connection, org: OrgId, key: KeyId, at_ms: i64) -> Done {
-    let changed = run(
+    let changed = changed(
         connection,
         "UPDATE api_keys SET revoked_at_ms = coalesce(revoked_at_ms, ?3)
          WHERE id = ?1 AND org = ?2",
@@ -294,7 +286,7 @@ pub fn audit(
         subject,
         write.request_id
     ];
-    run(connection, sql, row).map(drop)
+    run(connection, sql, row)
 }
 
 fn audited(write: &Prepared) -> Option<(&'static str, Option<String>)> {
@@ -341,6 +333,12 @@ fn audited_directory(write: &DirectoryWrite) -> Option<(&'static str, Option<Str
             ("admit_release", Some(release.id.to_string()))
         }
         DirectoryWrite::Bind(change) => ("bind", Some(change.scope.to_string())),
+        DirectoryWrite::Trial(TrialWrite::Start { trial, .. }) => {
+            ("start_trial", Some(trial.release.to_string()))
+        }
+        DirectoryWrite::Trial(TrialWrite::End { trial, .. }) => {
+            ("end_trial", Some(trial.to_string()))
+        }
         DirectoryWrite::RevokeRelease { release, .. } => {
             ("revoke_release", Some(release.to_string()))
         }

@@ -2,6 +2,8 @@
 
 use super::super::connection::failure;
 use super::super::read::releases::{below, is_revoked, newest};
+use super::statement::{exists, run};
+use super::trials::tried;
 use crate::service::ledger::directory::DirectoryRefusal;
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::releases::{
@@ -9,7 +11,7 @@ use crate::service::ledger::releases::{
 };
 use crate::service::policy::{Digest, ReleaseId};
 use farebox_ledger::ids::TransactionId;
-use rusqlite::{Connection, OptionalExtension, Params, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 type Done = Result<Result<(), DirectoryRefusal>, StorageError>;
 
@@ -19,21 +21,6 @@ pub struct By<'a> {
     pub id: TransactionId,
     pub at_ms: i64,
     pub actor: &'a str,
-}
-
-fn exists(connection: &Connection, sql: &str, params: impl Params) -> Result<bool, StorageError> {
-    connection
-        .prepare_cached(sql)
-        .and_then(|mut statement| statement.exists(params))
-        .map_err(failure)
-}
-
-fn run(connection: &Connection, sql: &str, params: impl Params) -> Result<(), StorageError> {
-    connection
-        .prepare_cached(sql)
-        .and_then(|mut statement| statement.execute(params))
-        .map(drop)
-        .map_err(failure)
 }
 
 fn keep_content(
@@ -99,7 +86,7 @@ pub fn admit(
     Ok(Ok(()))
 }
 
-fn is_admitted(connection: &Connection, release: &ReleaseId) -> Result<bool, StorageError> {
+pub fn is_admitted(connection: &Connection, release: &ReleaseId) -> Result<bool, StorageError> {
     let sql = "SELECT 1 FROM releases WHERE component = ?1 AND book = ?2";
     exists(
         connection,
@@ -122,6 +109,12 @@ pub fn revoke(connection: &Connection, release: &ReleaseId, why: &str, by: By<'_
         return Ok(Err(DirectoryRefusal::ReleaseBound {
             release: Box::new(*release),
             scope: Box::new(bound.scope.clone()),
+        }));
+    }
+    if let Some(trial) = tried(connection, release)? {
+        return Ok(Err(DirectoryRefusal::ReleaseTried {
+            release: Box::new(*release),
+            scope: Box::new(trial.scope),
         }));
     }
     run(
