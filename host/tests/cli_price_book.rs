@@ -195,7 +195,7 @@ fn a_book_is_compared_and_its_age_told() {
         "{said}"
     );
     assert!(
-        said.ends_with("0 models added, 0 removed, 1 changed\n"),
+        said.ends_with("0 models added, 0 removed, 1 changed; 0 names moved\n"),
         "{said}"
     );
     let check = |at| {

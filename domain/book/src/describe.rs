@@ -1,7 +1,7 @@
 //! A model's prices as a person asks for them: found as a policy finds them, per million or per
 //! unit, one row a price.
 
-use farebox_pricing::book::{Book, Model, Period, RateTable};
+use farebox_pricing::book::{Book, Hours, Model, Period, RateTable};
 use farebox_pricing::meter::{Attribute, Meter};
 use farebox_pricing::{pattern, provider};
 use rust_decimal::Decimal;
@@ -70,43 +70,69 @@ pub fn describe_model<'b>(book: &'b Book, provider: &str, name: &str) -> Option<
     })
 }
 
-fn find<'b>(book: &'b Book, provider: &str, name: &str) -> Option<(&'b Model, FoundBy, &'b str)> {
-    let models = || {
-        book.models
-            .iter()
-            .filter(|model| *model.provider == *provider)
-    };
+/// A model, how a name led to it, and by which of its names, prefixes or patterns.
+type Found<'b> = (&'b Model, FoundBy, &'b str);
+
+pub(crate) fn find<'b>(book: &'b Book, provider: &str, name: &str) -> Option<Found<'b>> {
     let by_name = || {
-        let model = models().find(|model| *model.name == *name)?;
+        let model = models(book, provider).find(|model| *model.name == *name)?;
         Some((model, FoundBy::Name, &*model.name))
     };
     let by_alias = || {
-        let mut all = models().flat_map(|model| model.aliases.iter().map(move |a| (model, a)));
+        let mut all =
+            models(book, provider).flat_map(|model| model.aliases.iter().map(move |a| (model, a)));
         let (model, alias) = all.find(|(_, alias)| ***alias == *name)?;
         Some((model, FoundBy::Alias, &**alias))
     };
-    let by_prefix = || {
-        let all = models().flat_map(|model| model.prefixes.iter().map(move |p| (model, p)));
-        let (model, prefix) = all
-            .filter(|(_, prefix)| name.starts_with(&***prefix))
-            .max_by_key(|(_, prefix)| prefix.len())?;
-        Some((model, FoundBy::Prefix, &**prefix))
-    };
-    let by_pattern = || {
-        let all = models().flat_map(|model| model.patterns.iter().map(move |p| (model, p)));
-        let (model, text) = all
-            .filter(|(_, text)| pattern::matches(text, name))
-            .filter(|(model, _)| {
-                let mut except = model.except.iter();
-                !except.any(|text| pattern::matches_any_case(text, name))
-            })
-            .min_by_key(|(_, text)| (Reverse(pattern::fixed(text)), *text))?;
-        Some((model, FoundBy::Pattern, &**text))
-    };
     by_name()
         .or_else(by_alias)
-        .or_else(by_prefix)
-        .or_else(by_pattern)
+        .or_else(|| by_prefix(book, provider, name))
+        .or_else(|| by_pattern(book, provider, name))
+}
+
+pub(crate) fn by_prefix<'b>(book: &'b Book, provider: &str, name: &str) -> Option<Found<'b>> {
+    let all =
+        models(book, provider).flat_map(|model| model.prefixes.iter().map(move |p| (model, p)));
+    let (model, prefix) = all
+        .filter(|(_, prefix)| name.starts_with(&***prefix))
+        .max_by_key(|(_, prefix)| prefix.len())?;
+    Some((model, FoundBy::Prefix, &**prefix))
+}
+
+pub(crate) fn by_pattern<'b>(book: &'b Book, provider: &str, name: &str) -> Option<Found<'b>> {
+    let all =
+        models(book, provider).flat_map(|model| model.patterns.iter().map(move |p| (model, p)));
+    let (model, text) = all
+        .filter(|(_, text)| pattern::matches(text, name))
+        .filter(|(model, _)| {
+            let mut except = model.except.iter();
+            !except.any(|text| pattern::matches_any_case(text, name))
+        })
+        .min_by_key(|(_, text)| (Reverse(pattern::fixed(text)), *text))?;
+    Some((model, FoundBy::Pattern, &**text))
+}
+
+fn models<'b>(book: &'b Book, provider: &str) -> impl Iterator<Item = &'b Model> {
+    let of_provider = move |model: &&Model| *model.provider == *provider;
+    book.models.iter().filter(of_provider)
+}
+
+/// `Mon 00:00-Mon 01:00`, the first three, and how many more.
+pub fn spans(hours: &Hours) -> String {
+    const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    let clock = |minute: u16| {
+        let day = DAYS.iter().cycle().nth(usize::from(minute / 1440));
+        let (hours, minutes) = (minute % 1440 / 60, minute % 60);
+        format!("{} {hours:02}:{minutes:02}", day.unwrap_or(&""))
+    };
+    let shown = hours.spans.iter().take(3);
+    let shown: Vec<String> = shown
+        .map(|(from, to)| format!("{}-{}", clock(*from), clock(*to)))
+        .collect();
+    match hours.spans.len().saturating_sub(3) {
+        0 => shown.join(", "),
+        more => format!("{}, and {more} more", shown.join(", ")),
+    }
 }
 
 fn rows(model: &Model) -> Vec<Row<'_>> {

@@ -1,11 +1,13 @@
-//! What changes between two books: models that come and go, and every price that differs, in
-//! percent.
+//! What changes between two books: models that come and go, names that come to mean another model,
+//! and every price that differs, in percent.
 //!
-//! Books are compared as a call at one moment meets them, so a dated price that does not hold then
-//! is no change. It must not know text.
+//! Books are compared as calls meet them from one moment on: at that moment, and at each later one
+//! at which either has other prices. What ended before is no change. It must not know text.
 
-use farebox_pricing::book::{Book, Model, Rate, RateTable};
-use farebox_pricing::meter::Meter;
+mod names;
+mod prices;
+
+use farebox_pricing::book::Book;
 use rust_decimal::{Decimal, RoundingStrategy};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +21,50 @@ pub struct Diff {
     pub removed: Vec<(Box<str>, Box<str>)>,
     /// Models whose prices differ, in order.
     pub changed: Vec<ModelChange>,
+    /// Names of the first that mean another model in the second, in order.
+    pub moved: Vec<NameMove>,
+}
+
+/// A name that comes to mean another model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameMove {
+    /// Canonical provider id.
+    pub provider: Box<str>,
+    /// The name, prefix or pattern.
+    pub name: Box<str>,
+    /// Which of these it was.
+    pub kind: NameKind,
+    /// The model that it meant.
+    pub from: Box<str>,
+    /// The model that it means now; absent: none, and calls by this name are refused.
+    pub to: Option<Box<str>>,
+    /// Every price that differs between the two.
+    pub prices: Vec<PriceChange>,
+}
+
+/// How a name leads to a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NameKind {
+    /// Its own name.
+    Name,
+    /// An alias.
+    Alias,
+    /// A beginning of names.
+    Prefix,
+    /// A pattern of names.
+    Pattern,
+}
+
+impl NameKind {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Alias => "alias",
+            Self::Prefix => "prefix",
+            Self::Pattern => "pattern",
+        }
+    }
 }
 
 /// A model whose prices differ.
@@ -32,20 +78,31 @@ pub struct ModelChange {
     pub prices: Vec<PriceChange>,
 }
 
-/// A price that differs.
+/// A price that differs, or a free allowance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceChange {
     /// What has this price, such as ``flex tier, above 200000 tokens, `input` ``.
     pub what: Box<str>,
-    /// USD per unit before; absent: there was none.
+    /// What `before` and `after` count.
+    pub of: Counted,
+    /// Before; absent: there was none.
     pub before: Option<Decimal>,
-    /// USD per unit after; absent: there is none.
+    /// After; absent: there is none.
     pub after: Option<Decimal>,
 }
 
+/// What a change counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counted {
+    /// USD per unit.
+    Usd,
+    /// Free units of an allowance.
+    Units,
+}
+
 impl PriceChange {
-    /// The change in percent of the price before, to two places; `None` where there was no price
-    /// before, or a price of zero, or there is none after.
+    /// The change in percent of what was before, to two places; `None` where there was nothing
+    /// before, or zero, or there is nothing after.
     pub fn percent(&self) -> Option<Decimal> {
         let (before, after) = (self.before?, self.after?);
         let change = after.checked_sub(before)?.checked_div(before)?;
@@ -64,8 +121,11 @@ impl PriceChange {
 
 impl fmt::Display for PriceChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown =
-            |usd: Option<Decimal>| usd.map_or_else(|| "nothing".into(), |usd| format!("${usd}"));
+        let shown = |value: Option<Decimal>| match (value, self.of) {
+            (None, _) => "nothing".to_owned(),
+            (Some(usd), Counted::Usd) => format!("${usd}"),
+            (Some(units), Counted::Units) => format!("{units} free"),
+        };
         write!(
             f,
             "{}: {} → {}",
@@ -81,9 +141,9 @@ impl fmt::Display for PriceChange {
     }
 }
 
-/// What changes from `before` to `after`, for calls at `at_ms` (milliseconds since the Unix
+/// What changes from `before` to `after`, for calls from `from_ms` on (milliseconds since the Unix
 /// epoch).
-pub fn diff(before: &Book, after: &Book, at_ms: i64) -> Diff {
+pub fn diff(before: &Book, after: &Book, from_ms: i64) -> Diff {
     let by_name = |book: &'_ Book| -> BTreeMap<(Box<str>, Box<str>), usize> {
         let models = book.models.iter().enumerate();
         models
@@ -99,13 +159,14 @@ pub fn diff(before: &Book, after: &Book, at_ms: i64) -> Diff {
         added: missing(&old, &new),
         removed: missing(&new, &old),
         changed: Vec::new(),
+        moved: names::moved(before, after, from_ms),
     };
     for (key, at) in &old {
         let pair = new
             .get(key)
             .and_then(|other| Some((before.models.get(*at)?, after.models.get(*other)?)));
         let Some((old, new)) = pair else { continue };
-        let prices = changes(old, new, at_ms);
+        let prices = prices::changes(old, new, from_ms);
         if !prices.is_empty() {
             found.changed.push(ModelChange {
                 provider: key.0.clone(),
@@ -115,61 +176,4 @@ pub fn diff(before: &Book, after: &Book, at_ms: i64) -> Diff {
         }
     }
     found
-}
-
-type Key = (String, Meter, Vec<farebox_pricing::meter::Attribute>);
-
-fn changes(old: &Model, new: &Model, at_ms: i64) -> Vec<PriceChange> {
-    let (old, new) = (prices(old, at_ms), prices(new, at_ms));
-    let mut keys: Vec<&Key> = old.keys().chain(new.keys()).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let pairs = keys
-        .into_iter()
-        .map(|key| (key, old.get(key).copied(), new.get(key).copied()));
-    pairs
-        .filter(|(_, before, after)| before != after)
-        .map(|(key, before, after)| PriceChange {
-            what: described(key).into(),
-            before,
-            after,
-        })
-        .collect()
-}
-
-fn prices(model: &Model, at_ms: i64) -> BTreeMap<Key, Decimal> {
-    let period = model.period_at(at_ms, i64::MAX);
-    let tables = period.into_iter().flat_map(|period| &period.tables);
-    let rates = tables.flat_map(|table| table.rates.iter().map(move |rate| (table, rate)));
-    rates
-        .map(|(table, rate): (&RateTable, &Rate)| {
-            let key = (place(table), rate.meter.clone(), rate.attributes.clone());
-            (key, rate.usd.normalize())
-        })
-        .collect()
-}
-
-fn place(table: &RateTable) -> String {
-    let mut place = String::new();
-    if let Some(tier) = &table.service_tier {
-        place.push_str(&format!("{tier} tier, "));
-    }
-    if let Some(region) = &table.region {
-        place.push_str(&format!("region {region}, "));
-    }
-    if let Some(above) = table.context_above {
-        place.push_str(&format!("above {above} tokens, "));
-    }
-    if let Some(hours) = &table.hours {
-        place.push_str(&format!("{} hours, ", hours.name));
-    }
-    place
-}
-
-fn described((place, meter, attributes): &Key) -> String {
-    let mut text = format!("{place}`{}`", meter.name());
-    for attribute in attributes {
-        text.push_str(&format!(" {}={}", attribute.name, attribute.value));
-    }
-    text
 }

@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
     reason = "a test stops where it breaks"
 )]
 
@@ -76,7 +77,198 @@ fn every_price_that_differs_is_told_in_percent() {
             "flex tier, `input`: $0.0000006 → $0.0000007 (+16.67 %)",
             "flex tier, `cache_read`: nothing → $0.0000001",
             "flex tier, `reasoning`: $0 → $0.00001",
+            // The announced price is gone; what differs already is not told again.
+            "from 2027-01-01T00:00:00Z on, `input`: $0.000009 → $0.000001 (-88.89 %)",
+            "from 2027-01-01T00:00:00Z on, `output`: nothing → $0.00001",
+            "from 2027-01-01T00:00:00Z on, `reasoning`: nothing → $0.00001",
+            "from 2027-01-01T00:00:00Z on, flex tier, `input`: nothing → $0.0000007",
+            "from 2027-01-01T00:00:00Z on, flex tier, `output`: nothing → $0.00001",
+            "from 2027-01-01T00:00:00Z on, flex tier, `reasoning`: nothing → $0.00001",
         ]
+    );
+}
+
+fn changed(before: &str, after: &str) -> Vec<String> {
+    let [before, after] = [before, after].map(|prices| compiled(&model("m", prices)).book);
+    let found = diff(&before, &after, NOW_MS);
+    let changed = found.changed.iter().flat_map(|change| &change.prices);
+    changed.map(ToString::to_string).collect()
+}
+
+#[test]
+fn hours_thresholds_and_allowances_are_prices_too() {
+    let hours = |times: &str| {
+        format!(
+            "per_million = {{ input = \"2\" }}
+             [[models.hours]]
+             name = \"cheap\"
+             when = [{{ days = [\"mon\"], times = [\"{times}\"] }}]
+             per_million = {{ input = \"1\" }}"
+        )
+    };
+    assert_eq!(
+        changed(&hours("00:00-06:00"), &hours("00:00-01:00")),
+        [
+            "cheap hours (UTC Mon 00:00-Mon 01:00), `input`: nothing → $0.000001",
+            "cheap hours (UTC Mon 00:00-Mon 06:00), `input`: $0.000001 → nothing",
+        ]
+    );
+    let context = |how: &str| {
+        format!(
+            "{how}
+             per_million = {{ input = \"2\" }}
+             [[models.context]]
+             above = 10
+             per_million = {{ input = \"1\" }}"
+        )
+    };
+    assert_eq!(
+        changed(&context(""), &context("context_inclusive = true")),
+        [
+            "above 10 tokens, `input`: $0.000001 → nothing",
+            "from 10 tokens on, `input`: nothing → $0.000001",
+        ]
+    );
+    assert_eq!(
+        changed(&context("context_marginal = true"), &context("")),
+        [
+            "above 10 tokens, `input`: nothing → $0.000001",
+            "of units beyond 10, `input`: $0.000001 → nothing",
+        ]
+    );
+    let allowance = |count: u32| {
+        format!(
+            "per_unit = {{ search = \"1\" }}
+             allowances = [{{ name = \"a\", meter = \"search\", count = {count}, per = \"day\" }}]"
+        )
+    };
+    assert_eq!(
+        changed(&allowance(10), &allowance(5)),
+        ["allowance `a` of `search` a day: 10 free → 5 free (-50 %)"]
+    );
+}
+
+#[test]
+fn an_announced_price_that_jumps_is_held_back_too() {
+    let announced = |usd: &str| {
+        model(
+            "m",
+            &format!(
+                "per_million = {{ input = \"1\" }}
+                 [[models.periods]]
+                 valid_from = \"2026-12-01\"
+                 per_million = {{ input = \"{usd}\" }}"
+            ),
+        )
+    };
+    let none = BTreeSet::new();
+    let bound = Decimal::from(50);
+    let (old, new) = (text(&announced("1")), text(&announced("100")));
+    let (book, held) = quarantine(new, &old, bound, &none, NOW_MS).unwrap();
+    let jumps: Vec<String> = held[0].jumps.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        jumps,
+        ["from 2026-12-01T00:00:00Z on, `input`: $0.000001 → $0.0001 (+9900 %)"]
+    );
+    assert!(!to_toml(&book, &[]).contains("100"), "the old period stays");
+    // What is over is no change: from 2027 on, one book has the price that the other had before.
+    let over = model("m", "per_million = { input = \"100\" }");
+    let after_ms = NOW_MS + 11 * 24 * 60 * 60 * 1000;
+    let (_, held) = quarantine(
+        text(&over),
+        &text(&announced("100")),
+        bound,
+        &none,
+        after_ms,
+    )
+    .unwrap();
+    assert_eq!(held, []);
+}
+
+#[test]
+fn a_name_that_would_mean_a_dearer_model_keeps_its_own() {
+    let named = |name: &str, names: &str, usd: &str| {
+        model(
+            name,
+            &format!("{names}\nper_million = {{ input = \"{usd}\" }}"),
+        )
+    };
+    let old = named(
+        "small",
+        "aliases = [\"latest\", \"mine\", \"near\"]\nprefixes = [\"s-\"]\npatterns = [\"*-s\"]",
+        "1",
+    ) + &named("gone", "aliases = [\"going\"]", "1")
+        + &named("large", "", "9");
+    // `latest` and `gone` become names of `large`, and so do a prefix and a pattern; `mine` becomes
+    // a model of its own; `near` moves to a model that costs nearly the same.
+    let new = named("small", "", "1")
+        + &named(
+            "large",
+            "aliases = [\"gone\", \"going\", \"latest\"]\nprefixes = [\"s-\"]\npatterns = [\"*-s\"]",
+            "9",
+        )
+        + &named("mine", "", "9")
+        + &named("other", "aliases = [\"near\"]", "1.4");
+    let hold = |accepted: &[&str]| {
+        let accepted: BTreeSet<String> = accepted.iter().map(|name| (*name).to_owned()).collect();
+        let bound = Decimal::from(50);
+        let (book, held) = quarantine(text(&new), &text(&old), bound, &accepted, NOW_MS).unwrap();
+        let held: Vec<String> = held
+            .into_iter()
+            .map(|held| format!("{} {}", held.name, held.moved_to.unwrap()))
+            .collect();
+        (
+            compile(&to_toml(&book, &[]), Format::Toml).unwrap().book,
+            held,
+        )
+    };
+    let meant = |book: &farebox_pricing::book::Book| -> Vec<String> {
+        let names = [
+            "gone", "going", "latest", "mine", "near", "s-1", "x-s", "large",
+        ];
+        let names = names.into_iter();
+        names
+            .map(|name| {
+                let found = farebox_book::describe::describe_model(book, "openai", name).unwrap();
+                format!("{name}: {}", found.model.name)
+            })
+            .collect()
+    };
+    let (book, held) = hold(&[]);
+    assert_eq!(
+        held,
+        [
+            "openai/gone openai/large",
+            "openai/going openai/large",
+            "openai/latest openai/large",
+            "openai/mine openai/mine",
+            "openai/s- openai/large",
+            "openai/*-s openai/large",
+        ]
+    );
+    assert_eq!(
+        meant(&book),
+        [
+            "gone: gone",
+            "going: gone",
+            "latest: small",
+            "mine: small",
+            "near: other",
+            "s-1: small",
+            "x-s: small",
+            "large: large",
+        ]
+    );
+    let (book, held) = hold(&["openai/latest", "openai/gone"]);
+    assert_eq!(held.len(), 4);
+    assert_eq!(
+        meant(&book)[..3],
+        // `going` brings its model back, which then has its own name as well.
+        ["gone: gone", "going: gone", "latest: large"]
+    );
+    assert_eq!(
+        meant(&hold(&["*"]).0)[..4],
+        ["gone: large", "going: large", "latest: large", "mine: mine",]
     );
 }
 

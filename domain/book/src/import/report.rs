@@ -91,11 +91,14 @@ pub struct Disagreement {
     pub other: String,
 }
 
-/// A model that keeps the prices in use, because new ones jump too far.
+/// A model that keeps the prices in use, because new ones jump too far; or a name that keeps its
+/// model, because that of another is dearer or cheaper by as much.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
     /// `provider/model`, as it is accepted by.
     pub name: String,
+    /// The model that the name would have come to mean, as `provider/model`.
+    pub moved_to: Option<String>,
     /// The prices that jump.
     pub jumps: Vec<crate::diff::PriceChange>,
 }

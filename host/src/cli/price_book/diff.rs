@@ -3,23 +3,25 @@
 use super::{load, moment};
 use crate::cli::failure::Failure;
 use clap::Args;
-use farebox_book::diff::{ModelChange, PriceChange, diff};
+use farebox_book::diff::{NameMove, PriceChange, diff};
 use std::io::Write;
 use std::path::PathBuf;
 
 /// Show what changes from one price book to another, in percent for every price.
 ///
-/// Books are compared as a call at one moment meets them. Ends with 0 whether they differ or not.
+/// Books are compared as calls meet them from one moment on: announced prices are told with the
+/// time from which they hold. Names that come to mean another model are told too. Ends with 0
+/// whether they differ or not.
 #[derive(Debug, Args)]
 pub struct Diff {
     /// The book in use.
     before: PathBuf,
     /// The book that would replace it.
     after: PathBuf,
-    /// The moment of the call. Absent: now.
+    /// The moment of the first call. Absent: now.
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
-    /// Only models with a price that changes by more than this many percent.
+    /// Only models and names with a price that changes by more than this many percent.
     #[arg(long, value_name = "PERCENT")]
     beyond: Option<rust_decimal::Decimal>,
 }
@@ -34,12 +36,36 @@ impl Diff {
                 writeln!(out, "{word}: {provider}/{model}")?;
             }
         }
-        let beyond = |change: &&ModelChange| {
-            let mut prices = change.prices.iter();
+        let is_beyond = |prices: &[PriceChange]| {
+            let mut prices = prices.iter();
             self.beyond
                 .is_none_or(|most| prices.any(|price| price.is_beyond(most)))
         };
-        for change in found.changed.iter().filter(beyond) {
+        for name in found.moved.iter().filter(|name| is_beyond(&name.prices)) {
+            let NameMove {
+                provider,
+                name,
+                kind,
+                from,
+                to,
+                prices,
+            } = name;
+            let to = to.as_deref().unwrap_or("nothing");
+            let word = kind.word();
+            writeln!(
+                out,
+                "{word} {provider}/{name}: {from} → {to}{}",
+                span(prices)
+            )?;
+            for price in prices {
+                writeln!(out, "  {price}")?;
+            }
+        }
+        for change in found
+            .changed
+            .iter()
+            .filter(|change| is_beyond(&change.prices))
+        {
             writeln!(
                 out,
                 "{}/{}:{}",
@@ -53,10 +79,11 @@ impl Diff {
         }
         writeln!(
             out,
-            "{} models added, {} removed, {} changed",
+            "{} models added, {} removed, {} changed; {} names moved",
             found.added.len(),
             found.removed.len(),
-            found.changed.len()
+            found.changed.len(),
+            found.moved.len()
         )?;
         Ok(())
     }

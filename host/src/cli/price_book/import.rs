@@ -31,7 +31,8 @@ pub struct Import {
     /// The day the prices were current, YYYY-MM-DD. Absent: today (UTC).
     #[arg(long, value_name = "DAY")]
     as_of: Option<String>,
-    /// The book in use: a model of which a price jumps too far from it keeps its old prices.
+    /// The book in use: a model of which a price, of today or announced, jumps too far from it
+    /// keeps its old prices, and a name that would mean a model with such prices its model.
     #[arg(long, value_name = "BOOK")]
     against: Option<PathBuf>,
     /// With `--against`: how far a price may jump, in percent, up or down.
@@ -42,7 +43,8 @@ pub struct Import {
         requires = "against"
     )]
     max_change: Decimal,
-    /// With `--against`: a model whose new prices are accepted, as `provider/model`; `*`: all.
+    /// With `--against`: a model or name whose new prices are accepted, as `provider/model`; `*`:
+    /// all.
     #[arg(long, value_name = "MODEL", requires = "against")]
     accept: Vec<String>,
     /// List every entry that was not imported as it stands, not only how many.
@@ -105,8 +107,16 @@ impl Import {
             None => (book, Vec::new()),
             Some(against) => self.hold_back(book, against)?,
         };
-        for Quarantined { name, jumps } in &held {
-            writeln!(out, "held back: {name} keeps its prices")?;
+        for Quarantined {
+            name,
+            moved_to,
+            jumps,
+        } in &held
+        {
+            match moved_to {
+                None => writeln!(out, "held back: {name} keeps its prices")?,
+                Some(other) => writeln!(out, "held back: {name} does not become {other}")?,
+            }
             for jump in jumps {
                 writeln!(out, "  {jump}")?;
             }
@@ -132,7 +142,7 @@ impl Import {
         )?;
         if !held.is_empty() {
             return Err(Failure::Found(format!(
-                "{} models keep their old prices: look at them, and accept them by --accept",
+                "{} models or names keep their old prices: look at them, and accept them by --accept",
                 held.len()
             )));
         }

@@ -6,7 +6,7 @@ use crate::cli::failure::Failure;
 use crate::wire::plain;
 use clap::Args;
 use farebox_book::Compiled;
-use farebox_book::describe::{Description, FoundBy, describe_model};
+use farebox_book::describe::{Description, FoundBy, describe_model, spans};
 use farebox_pricing::book::{Model, Per, Period, RateTable, UnknownModels};
 use farebox_pricing::provider;
 use std::io::Write;
@@ -267,7 +267,7 @@ fn print_table(table: &RateTable, out: &mut dyn Write) -> Result<(), Failure> {
         table
             .hours
             .as_ref()
-            .map(|hours| format!("{} hours (UTC {})", hours.name, spans(&hours.spans))),
+            .map(|hours| format!("{} hours (UTC {})", hours.name, spans(hours))),
     );
     writeln!(out, "  {}", conditions.join(", "))?;
     for rate in &table.rates {
@@ -285,24 +285,6 @@ fn print_table(table: &RateTable, out: &mut dyn Write) -> Result<(), Failure> {
         )?;
     }
     Ok(())
-}
-
-/// `Mon 00:00-Mon 01:00`, and how many more.
-fn spans(spans: &[(u16, u16)]) -> String {
-    const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-    let clock = |minute: u16| {
-        let day = DAYS.iter().cycle().nth(usize::from(minute / 1440));
-        let (hours, minutes) = (minute % 1440 / 60, minute % 60);
-        format!("{} {hours:02}:{minutes:02}", day.unwrap_or(&""))
-    };
-    let shown = spans.iter().take(3);
-    let shown: Vec<String> = shown
-        .map(|(from, to)| format!("{}-{}", clock(*from), clock(*to)))
-        .collect();
-    match spans.len().saturating_sub(3) {
-        0 => shown.join(", "),
-        more => format!("{}, and {more} more", shown.join(", ")),
-    }
 }
 
 fn time(ms: i64) -> String {
