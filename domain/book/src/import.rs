@@ -17,7 +17,7 @@ pub use genai_prices::import as genai_prices;
 pub use litellm::import as litellm;
 pub use merge::{Merged, merge};
 pub use quarantine::quarantine;
-pub use report::{Disagreement, LeftOut, Quarantined, Reason, Report};
+pub use report::{Disagreement, LeftOut, Lost, Quarantined, Reason, Report};
 
 use crate::amount::{Amount, AmountError};
 use crate::text::BookText;

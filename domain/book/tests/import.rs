@@ -52,14 +52,27 @@ fn both_together() {
             )
         })
         .collect();
+    let lost: Vec<String> = merged
+        .lost
+        .iter()
+        .map(|lost| {
+            let from = lost.valid_from.as_deref().unwrap_or("the beginning");
+            format!(
+                "{}/{} from {from} on: {}",
+                lost.provider, lost.model, lost.what
+            )
+        })
+        .collect();
     insta::assert_snapshot!(format!(
-        "{} models added, {} names added, {} prices added, {} agree, {} prices differ:\n{}",
+        "{} models added, {} names added, {} prices added, {} agree, {} prices differ:\n{}\n\
+         lost in prices of other times:\n{}",
         merged.models_added,
         merged.names_added,
         merged.prices_added,
         merged.agreeing,
         merged.disagreements.len(),
-        disagreements.join("\n")
+        disagreements.join("\n"),
+        lost.join("\n")
     ));
 }
 
@@ -98,6 +111,82 @@ fn what_the_first_lacks_is_taken_where_they_agree() {
     let merged = merge(read(&primary), read(&secondary));
     assert_eq!((merged.agreeing, merged.disagreements.len()), (1, 1));
     assert_eq!((merged.models_added, merged.prices_added), (1, 2));
+    insta::assert_snapshot!(to_toml(&merged.book, &[]));
+}
+
+/// What only the first source says stays with prices of another time where that is safe, and is
+/// told where it is not.
+#[test]
+fn what_dated_prices_lack_is_carried_over_or_told() {
+    let book = |models: &str| {
+        let text = format!("name = \"x\"\nas_of = \"2026-11-21\"\n{models}");
+        farebox_book::parse(&text, Format::Toml).unwrap()
+    };
+    let own = book(
+        "[[models]]
+        provider = \"google\"
+        model = \"m\"
+        per_million = { input = \"1\", input_audio = \"3\" }
+        per_unit = { search = \"0.01\", maps_search = \"0.02\" }
+        allowances = [{ name = \"a\", meter = \"maps_search\", count = 5, per = \"day\" }]
+        [[models.tiers]]
+        name = \"batch\"
+        per_million = { input = \"0.5\" }
+        [[models.tiers]]
+        name = \"flex\"
+        per_million = { input = \"0.5\" }
+        [[models.context]]
+        above = 10
+        per_million = { input = \"2\" }
+        [[models.regions]]
+        name = \"eu\"
+        factor = \"1.1\"
+        [[models]]
+        provider = \"google\"
+        model = \"unrelated\"
+        per_unit = { search = \"0.01\" }",
+    );
+    let dated = "per_million = { input = \"9\" }
+        [[models.tiers]]
+        name = \"batch\"
+        per_million = { input = \"4.5\", output = \"9\" }
+        [[models.periods]]
+        valid_from = \"2026-01-01\"
+        per_million = { input = \"1\" }
+        [[models.periods.tiers]]
+        name = \"batch\"
+        per_million = { input = \"0.5\", output = \"2\" }
+        [[models.periods]]
+        valid_from = \"2027-01-01\"
+        per_million = { input = \"2\" }
+        per_unit = { search = \"0.02\" }
+        [[models.periods.tiers]]
+        name = \"batch\"
+        per_million = { input = \"1\" }
+        ";
+    let other = book(&format!(
+        "[[models]]\nprovider = \"google\"\nmodel = \"m\"\n{dated}\n\
+         [[models]]\nprovider = \"google\"\nmodel = \"unrelated\"\n{dated}"
+    ));
+    let merged = merge(own, other);
+    let lost: Vec<String> = merged
+        .lost
+        .iter()
+        .map(|lost| format!("{} {:?}: {}", lost.model, lost.valid_from, lost.what))
+        .collect();
+    assert_eq!(
+        lost,
+        [
+            "m None: `input_audio`",
+            "m None: tier `flex`",
+            "m None: region `eu`",
+            "m None: above 10 tokens",
+            "m Some(\"2027-01-01\"): `input_audio`",
+            "m Some(\"2027-01-01\"): tier `flex`",
+            "m Some(\"2027-01-01\"): region `eu`",
+            "m Some(\"2027-01-01\"): above 10 tokens",
+        ]
+    );
     insta::assert_snapshot!(to_toml(&merged.book, &[]));
 }
 

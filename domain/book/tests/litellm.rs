@@ -116,6 +116,18 @@ per_million = { input = "0.25", reasoning = "2" }"#,
 }
 
 #[test]
+fn what_another_entry_of_the_name_states_wins_over_what_is_derived() {
+    let shown = models(&json!({
+        "m": {"litellm_provider": "openai", "input_cost_per_token": 2e-06,
+              "output_cost_per_token": 8e-06, "input_cost_per_token_batches": 1e-06},
+        "openai/m": {"litellm_provider": "openai", "input_cost_per_token": 2e-06,
+                     "output_cost_per_token": 8e-06, "output_cost_per_token_batches": 6e-06}
+    }));
+    let batch = shown.split_once("name = \"batch\"\n").unwrap().1;
+    assert_eq!(batch, r#"per_million = { input = "1", output = "6" }"#);
+}
+
+#[test]
 fn a_missing_batch_rate_is_half_and_fast_mode_a_factor() {
     let e = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     check(

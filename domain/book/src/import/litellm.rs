@@ -62,6 +62,10 @@ pub fn import(text: &str, version: &str, as_of: &str) -> Result<Imported, Import
             Some(_) => report.left_out(key, "name", Reason::NameTaken),
         }
     }
+    // After all entries are read: what one of them states wins over what follows from another.
+    for draft in models.values_mut() {
+        draft.derive();
+    }
     let texts = image::fold_into_attributes(assemble(models));
     report.models = u64::try_from(texts.len()).unwrap_or(u64::MAX);
     Ok(Imported {
@@ -86,6 +90,8 @@ struct Draft {
     name: String,
     max_output_tokens: Option<u64>,
     prices: Prices,
+    /// What the fast mode costs, as a factor on the standard price.
+    fast_factor: Option<Amount>,
     region_factors: Vec<(String, Amount)>,
     hours: Vec<HoursText>,
     allowances: Vec<AllowanceText>,
@@ -96,6 +102,7 @@ impl Draft {
     fn add(&mut self, other: Self) {
         self.prices.fill_from(&other.prices);
         self.max_output_tokens = self.max_output_tokens.or(other.max_output_tokens);
+        self.fast_factor = self.fast_factor.or(other.fast_factor);
         if self.region_factors.is_empty() {
             self.region_factors = other.region_factors;
         }
@@ -104,6 +111,25 @@ impl Draft {
         }
         if self.allowances.is_empty() {
             self.allowances = other.allowances;
+        }
+    }
+
+    /// Adds what LiteLLM's own rules make of the prices that are stated, by one entry or another.
+    fn derive(&mut self) {
+        // "A missing batch rate means half": what LiteLLM charges for a batch. Cached tokens have no
+        // such rule: what the file does not state is left to the book's fallbacks.
+        let half = Decimal::from_parts(5, 0, 0, false, 1);
+        let batch = |priced: &Priced| !priced.is_cached();
+        self.prices.derive_missing("batch", half, batch);
+        if self.provider == FIREWORKS {
+            self.prices.derive_cache_read(half);
+        }
+        if let Some(factor) = self.fast_factor {
+            self.prices
+                .0
+                .entry((Some("fast".into()), None))
+                .or_default();
+            self.prices.derive_missing("fast", factor.get(), |_| true);
         }
     }
 }
@@ -200,21 +226,6 @@ impl<'a> Reader<'a> {
         for (field, value) in fields {
             self.field(field, value, fields);
         }
-        // "A missing batch rate means half": what LiteLLM charges for a batch. Cached tokens have no
-        // such rule: what the file does not state is left to the book's fallbacks.
-        let half = Decimal::from_parts(5, 0, 0, false, 1);
-        let batch = |priced: &Priced| !priced.is_cached();
-        self.prices.derive_missing("batch", half, batch);
-        if provider == FIREWORKS {
-            self.prices.derive_cache_read(half);
-        }
-        if let Some(factor) = self.fast_factor {
-            self.prices
-                .0
-                .entry((Some("fast".into()), None))
-                .or_default();
-            self.prices.derive_missing("fast", factor.get(), |_| true);
-        }
         if self.prices.is_empty() {
             self.left_out("entry", Reason::NoPrice);
             return None;
@@ -228,6 +239,7 @@ impl<'a> Reader<'a> {
             name,
             max_output_tokens: max_output_tokens(fields),
             prices: self.prices,
+            fast_factor: self.fast_factor,
             region_factors: self.region_factors,
             hours: self.hours,
             allowances: self.allowances,

@@ -1,10 +1,13 @@
 //! Two sources into one book: the first is believed, the second fills what it lacks.
 
-use super::report::Disagreement;
+mod history;
+
+use super::report::{Disagreement, Lost};
 use crate::amount::Amount;
-use crate::text::{BookText, Leaf, ModelText, OtherPriceText, PeriodText, TierText};
+use crate::text::{BookText, ModelText, OtherPriceText, TierText};
 use farebox_pricing::meter::Meter;
 use farebox_pricing::provider;
+use history::{InForce, in_force, take_history};
 use indexmap::IndexMap;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +26,9 @@ pub struct Merged {
     pub prices_added: u64,
     /// Every price that both have and that differs, sorted.
     pub disagreements: Vec<Disagreement>,
+    /// What the primary says of a model without a date and past or announced prices of the
+    /// secondary do not have.
+    pub lost: Vec<Lost>,
 }
 
 /// Adds to `primary` what only `secondary` has: models, aliases and prefixes; and, at models whose
@@ -37,6 +43,7 @@ pub fn merge(primary: BookText, secondary: BookText) -> Merged {
         agreeing: 0,
         prices_added: 0,
         disagreements: Vec::new(),
+        lost: Vec::new(),
     };
     let source_name = secondary.sources.first();
     let source_name = source_name.map_or_else(String::new, |source| source.name.clone());
@@ -67,7 +74,8 @@ pub fn merge(primary: BookText, secondary: BookText) -> Merged {
                 let differing = compare(&id, own, &model, &merged.book.as_of);
                 if differing.is_empty() {
                     merged.agreeing = merged.agreeing.saturating_add(1);
-                    take_history(own, model, &merged.book.as_of);
+                    let lost = take_history(&id, own, model, &merged.book.as_of);
+                    merged.lost.extend(lost);
                 }
                 for (disagreement, per_million) in differing {
                     own.other_prices
@@ -195,7 +203,10 @@ fn compare(
     secondary: &ModelText,
     as_of: &str,
 ) -> Vec<(Disagreement, bool)> {
-    let (ours, theirs) = (in_force(primary, as_of), in_force(secondary, as_of));
+    let (ours, theirs) = (
+        in_force(primary, as_of).leaf,
+        in_force(secondary, as_of).leaf,
+    );
     let mut differing = Vec::new();
     for (per_million, ours, theirs) in [
         (true, ours.per_million, theirs.per_million),
@@ -218,25 +229,26 @@ fn compare(
     differing
 }
 
+/// Whether both price one meter at least on the day `as_of`: else nothing is known to agree.
+fn share_a_meter(own: &ModelText, other: &ModelText, as_of: &str) -> bool {
+    let (ours, theirs) = (in_force(own, as_of).leaf, in_force(other, as_of).leaf);
+    let mut tokens = ours.per_million.keys();
+    let mut units = ours.per_unit.keys();
+    tokens.any(|meter| theirs.per_million.contains_key(meter))
+        || units.any(|meter| theirs.per_unit.contains_key(meter))
+}
+
 /// Gives `own`, where every price that both have is the same, the standard prices of meters that
 /// only `other` has; returns how many.
 fn fill_meters(own: &mut ModelText, other: &ModelText, as_of: &str) -> u64 {
-    let agrees = compare("", own, other, as_of).is_empty();
+    let agrees = compare("", own, other, as_of).is_empty() && share_a_meter(own, other, as_of);
     if !agrees || !own.periods.is_empty() {
         return 0;
     }
-    let theirs = in_force(other, as_of);
-    let shared = own
-        .per_million
-        .keys()
-        .any(|meter| theirs.per_million.contains_key(meter))
-        || own
-            .per_unit
-            .keys()
-            .any(|meter| theirs.per_unit.contains_key(meter));
-    if !shared {
-        return 0;
-    }
+    let InForce {
+        leaf: theirs,
+        tiers,
+    } = in_force(other, as_of);
     let before = own.per_million.len().saturating_add(own.per_unit.len());
     let priced_by_size = |meter: &str| {
         let contexts = other.context.iter().map(|context| &context.per_million);
@@ -259,14 +271,15 @@ fn fill_meters(own: &mut ModelText, other: &ModelText, as_of: &str) -> u64 {
     sort_meters(&mut own.per_unit);
     let after = own.per_million.len().saturating_add(own.per_unit.len());
     let added = u64::try_from(after.saturating_sub(before)).unwrap_or(0);
-    let tiers = own.tiers.iter_mut().map(|tier| fill_tier(tier, other));
-    tiers.fold(added, u64::saturating_add)
+    let own_tiers = own.tiers.iter_mut();
+    let filled = own_tiers.map(|tier| fill_tier(tier, tiers));
+    filled.fold(added, u64::saturating_add)
 }
 
 /// The same within a service tier that both have, for prices of tokens that do not depend on the
 /// size of the prompt.
-fn fill_tier(own: &mut TierText, other: &ModelText) -> u64 {
-    let theirs = other.tiers.iter().find(|tier| tier.name == own.name);
+fn fill_tier(own: &mut TierText, others: &[TierText]) -> u64 {
+    let theirs = others.iter().find(|tier| tier.name == own.name);
     let Some(theirs) = theirs.filter(|tier| tier.context.is_empty() && own.context.is_empty())
     else {
         return 0;
@@ -291,112 +304,4 @@ fn fill_tier(own: &mut TierText, other: &ModelText) -> u64 {
 
 fn sort_meters(prices: &mut IndexMap<String, Amount>) {
     prices.sort_by(|a, _, b, _| Meter::from_name(a).cmp(&Meter::from_name(b)));
-}
-
-/// How many of the model's dated periods have begun by `as_of`. Importers write days, sorted.
-fn begun(model: &ModelText, as_of: &str) -> usize {
-    let begun = |period: &&PeriodText| {
-        let from = period.valid_from.as_deref();
-        from.is_none_or(|from| from <= as_of)
-    };
-    model.periods.iter().take_while(begun).count()
-}
-
-/// The standard prices that hold on the day `as_of`.
-fn in_force<'m>(model: &'m ModelText, as_of: &str) -> Leaf<'m> {
-    let last = begun(model, as_of).checked_sub(1);
-    let period = last.and_then(|last| model.periods.get(last));
-    period.map_or_else(|| model.leaf(), PeriodText::leaf)
-}
-
-/// Prices before and after those in force are something `own`, without dates, lacks: the other
-/// source's are taken around its own.
-fn take_history(own: &mut ModelText, other: ModelText, as_of: &str) {
-    if !own.periods.is_empty() || other.periods.is_empty() {
-        return;
-    }
-    let ModelText {
-        per_million,
-        per_unit,
-        rates,
-        context,
-        tiers,
-        regions,
-        hours,
-        allowances,
-        periods,
-        ..
-    } = other;
-    let open = PeriodText {
-        valid_from: None,
-        valid_to: None,
-        known_since: None,
-        per_million,
-        per_unit,
-        rates,
-        context,
-        tiers,
-        regions,
-        hours,
-        allowances,
-    };
-    let mut past: Vec<PeriodText> = std::iter::once(open).chain(periods).collect();
-    let holds = |period: &PeriodText| {
-        period
-            .valid_from
-            .as_deref()
-            .is_none_or(|from| from <= as_of)
-    };
-    let begun = past.iter().take_while(|period| holds(period)).count();
-    let future = past.split_off(begun.min(past.len()));
-    // Of what is in force, the other source says only since when its standard prices hold.
-    let Some(mut since) = past.pop() else {
-        own.periods = future;
-        return;
-    };
-    while past
-        .last()
-        .is_some_and(|before| same_standard(before, &since))
-    {
-        since.valid_from = past.pop().and_then(|before| before.valid_from);
-    }
-    past.retain(|period| !period.leaf().is_empty() || period.valid_from.is_some());
-    if since.valid_from.is_none() || past.is_empty() {
-        own.periods = future;
-        return;
-    }
-    let current = PeriodText {
-        valid_from: since.valid_from,
-        valid_to: None,
-        known_since: None,
-        per_million: std::mem::take(&mut own.per_million),
-        per_unit: std::mem::take(&mut own.per_unit),
-        rates: std::mem::take(&mut own.rates),
-        context: std::mem::take(&mut own.context),
-        tiers: std::mem::take(&mut own.tiers),
-        regions: std::mem::take(&mut own.regions),
-        hours: std::mem::take(&mut own.hours),
-        allowances: std::mem::take(&mut own.allowances),
-    };
-    let open = past.first().is_some_and(|first| first.valid_from.is_none());
-    if open {
-        let first = past.remove(0);
-        own.per_million = first.per_million;
-        own.per_unit = first.per_unit;
-        own.rates = first.rates;
-        own.context = first.context;
-        own.tiers = first.tiers;
-        own.regions = first.regions;
-        own.hours = first.hours;
-        own.allowances = first.allowances;
-    }
-    own.periods = past.into_iter().chain([current]).chain(future).collect();
-}
-
-fn same_standard(a: &PeriodText, b: &PeriodText) -> bool {
-    a.per_million == b.per_million
-        && a.per_unit == b.per_unit
-        && a.rates == b.rates
-        && a.context == b.context
-        && a.hours == b.hours
 }

@@ -91,6 +91,20 @@ pub struct Disagreement {
     pub other: String,
 }
 
+/// Something that a source says of a model without a date and that dated prices of another source
+/// do not have: calls of their time pay by the book's fallbacks, or are refused.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lost {
+    /// Canonical provider id.
+    pub provider: String,
+    /// The model.
+    pub model: String,
+    /// From which day on those prices hold; absent: since ever.
+    pub valid_from: Option<String>,
+    /// What they do not have, such as ``tier `flex` ``.
+    pub what: String,
+}
+
 /// A model that keeps the prices in use, because new ones jump too far; or a name that keeps its
 /// model, because that of another is dearer or cheaper by as much.
 #[derive(Clone, Debug, PartialEq, Eq)]

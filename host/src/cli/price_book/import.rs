@@ -4,7 +4,7 @@ use crate::cli::failure::{self, Failure};
 use crate::clock::SystemClock;
 use crate::service::time::Clock;
 use clap::{Args, ValueEnum};
-use farebox_book::import::{self, Disagreement, ImportError, Imported, Quarantined};
+use farebox_book::import::{self, Disagreement, ImportError, Imported, Lost, Quarantined};
 use farebox_book::text::BookText;
 use farebox_book::{Format, compile, parse, to_json, to_toml};
 use rust_decimal::Decimal;
@@ -98,6 +98,19 @@ impl Import {
                     writeln!(
                         out,
                         "  {provider}/{model} {meter}: {used} is used, not {other}"
+                    )?;
+                }
+                for Lost {
+                    provider,
+                    model,
+                    valid_from,
+                    what,
+                } in &merged.lost
+                {
+                    let from = valid_from.as_deref().unwrap_or("the beginning");
+                    writeln!(
+                        out,
+                        "  {provider}/{model}: the prices from {from} on lack {what}"
                     )?;
                 }
                 merged.book

@@ -1,11 +1,10 @@
 //! Clauses that match model names, as aliases, prefixes and patterns.
 //!
 //! A clause is represented only where that is faithful: `equals` is an alias, `starts_with` a
-//! prefix, `contains` and `ends_with` patterns, `or` all of them, and a date behind a name
-//! (`^name-\d{8}$`) the prefix `name-2`, as every date begins with the digit 2. Of expressions,
-//! those that [`super::regex`] can spell out; `and` only for "begins with this and is no speech
-//! model". What is left is told: a pattern that matches more would price models that it does not
-//! mean.
+//! prefix, `contains` and `ends_with` patterns, `or` all of them. Of expressions, those that
+//! [`super::regex`] can spell out, such as a date behind a name; `and` only for "begins with this
+//! and is no speech model". What is left is told: a pattern that matches more would price models
+//! that it does not mean.
 
 use super::regex;
 use crate::import::report::Reason;
@@ -46,8 +45,6 @@ impl Names {
             self.alias(name, text, left_out);
         } else if let Some(prefix) = word("starts_with") {
             self.prefix(prefix, text, left_out);
-        } else if let Some(prefix) = word("regex").and_then(dated) {
-            self.prefix(&prefix, text, left_out);
         } else if let Some(part) = word("contains").filter(|part| is_plain(part)) {
             self.pattern(format!("*{part}*"), "match.contains", text, left_out);
         } else if let Some(end) = word("ends_with").filter(|end| is_plain(end)) {
@@ -144,46 +141,10 @@ fn begins_without_speech(clause: &Value) -> Option<&str> {
         .filter(|prefix| is_plain(prefix))
 }
 
-/// `^gpt-5\.4-\d{4}-\d{2}-\d{2}$` → `gpt-5.4-2`.
-fn dated(regex: &str) -> Option<String> {
-    let rest = regex.strip_prefix('^')?;
-    let name = [r"-\d{8}$", r"-\d{4}-\d{2}-\d{2}$"]
-        .into_iter()
-        .find_map(|date| rest.strip_suffix(date))?;
-    let plain = name.replace(r"\.", ".");
-    let literal = plain
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'/' | b'_' | b':'));
-    // An unescaped point would match any letter, as it does in no name that is known.
-    let escaped = name.matches('.').count() == name.matches(r"\.").count();
-    (literal && escaped && !name.is_empty()).then(|| format!("{plain}-2"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn a_date_behind_a_name_is_a_prefix() {
-        assert_eq!(
-            dated(r"^gpt-5\.4-\d{4}-\d{2}-\d{2}$").as_deref(),
-            Some("gpt-5.4-2")
-        );
-        assert_eq!(
-            dated(r"^x-ai/grok-4\.3-\d{8}$").as_deref(),
-            Some("x-ai/grok-4.3-2")
-        );
-        for regex in [
-            r"^gemini-4-argon-\d",
-            r"^(typesafe/)?jev-1\.13(-\d{8})?$",
-            r"^claude-opus-5[-@]\d{8}$",
-            r"^gpt-5.4-\d{8}$",
-            r"^-\d{8}$x",
-        ] {
-            assert_eq!(dated(regex), None, "{regex}");
-        }
-    }
 
     #[test]
     fn clauses_become_names_where_that_is_faithful() {
@@ -205,8 +166,8 @@ mod tests {
             left_out.push(what.to_owned())
         });
         assert_eq!(text.aliases, ["m-latest"]);
-        assert_eq!(text.prefixes, ["m-20", "m-2"]);
-        assert_eq!(text.patterns, ["*m*", "*m", "m-#*", "n*"]);
+        assert_eq!(text.prefixes, ["m-20"]);
+        assert_eq!(text.patterns, ["m-########", "*m*", "*m", "m-#*", "n*"]);
         assert_eq!(text.except, ["*-tts", "*-tts-*"]);
         assert_eq!(left_out, ["match.equals", "match.and_", "match.regex"]);
     }
