@@ -108,6 +108,7 @@ fn packages(root: &Path) -> io::Result<Vec<Vec<u8>>> {
             component: component.clone(),
             book: as_canonical(&source),
             book_source: Some(source),
+            ..Package::default()
         };
         packages.push(package.to_file());
     }

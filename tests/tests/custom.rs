@@ -31,7 +31,7 @@ fn file(component: &str, book: Vec<u8>) -> Vec<u8> {
     Package {
         component: guests::component(component),
         book: Some(book),
-        book_source: None,
+        ..Package::default()
     }
     .to_file()
 }

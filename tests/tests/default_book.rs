@@ -83,6 +83,7 @@ fn every_shipped_book_passes_the_trial_of_a_pushed_release() {
             component: shipped::STANDARD_COMPONENT.to_vec(),
             book: Some(compiled.canonical),
             book_source: Some(text.into_bytes()),
+            ..Package::default()
         };
         // As somebody else's, so that nothing is overlooked because it is our own.
         let admitted = engine.admit(&package.to_file(), Some(Trust::Untrusted));

@@ -51,6 +51,11 @@ impl Offline {
             Some(package) => (&*package.component, package.book.clone()),
             None => (shipped::STANDARD_COMPONENT, None),
         };
+        // Who signed the file signed the book in it.
+        let signatures = match (&canonical_book, &package) {
+            (None, Some(package)) => package.signatures.clone(),
+            _ => Vec::new(),
+        };
         let book = match canonical_book.or(carried) {
             Some(book) => book,
             None => {
@@ -66,7 +71,8 @@ impl Offline {
         let package = Package {
             component: component.to_vec(),
             book: Some(book),
-            book_source: None,
+            signatures,
+            ..Package::default()
         };
         let release = engine.admit_package(package, None)?.id;
         Ok(Self {

@@ -48,6 +48,8 @@ pub(super) fn configured(config: &Config) -> Result<Package, StartError> {
     })?;
     package.book = Some(compiled.canonical);
     package.book_source = Some(source.into_bytes());
+    // Who signed the file signed another book.
+    package.signatures.clear();
     Ok(package)
 }
 

@@ -6,10 +6,12 @@
 //! left: every value present, in range, of its own type. A configuration under which money could
 //! overflow is refused here, before anything starts. Must not know what the values are used for.
 
+mod keys;
 mod options;
 mod rates;
 mod reference;
 
+pub use keys::{KeysError, given_keys};
 pub use options::{DeploymentOption, FallbackOption, LogFormat, Options};
 pub use rates::{RatesError, credit_rates};
 pub use reference::reference;

@@ -9,6 +9,7 @@ use super::release::Release;
 use super::{Engine, LoadError, digest};
 use crate::service::ledger::releases::{ReleaseParts, ReleaseRecord};
 use crate::service::policy::{AdmitError, Admitted, ReleaseId};
+use crate::service::signature::PinnedKeys;
 use farebox_pricing::canonical::BookView;
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ impl Engine {
         package: Package,
         trust: Option<Trust>,
     ) -> Result<Admitted, AdmitError> {
-        self.take(package, trust, |_| Ok(()))
+        self.take(package, trust, &PinnedKeys::default(), |_| Ok(()))
     }
 
     /// Admits a release that passes `check`. One that prices already is not checked again.
@@ -31,8 +32,10 @@ impl Engine {
         &self,
         package: Package,
         trust: Option<Trust>,
+        pinned: &PinnedKeys,
         check: impl FnOnce(&Release) -> Result<(), AdmitError>,
     ) -> Result<Admitted, AdmitError> {
+        package.check_signatures(pinned)?;
         let book = package.book.ok_or(AdmitError::NoBook)?;
         within("price book", book.len(), BOOK_BYTES_MAX)?;
         let text = package.book_source;
@@ -111,6 +114,7 @@ impl From<PackageError> for AdmitError {
             PackageError::SectionTwice(_) => "section_twice",
             PackageError::SectionDamaged(_) => "section_damaged",
             PackageError::UnknownLimits(_) => "unknown_limits",
+            PackageError::Signatures(_) => "section_malformed",
         };
         Self::Component {
             reason,

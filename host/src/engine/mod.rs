@@ -7,7 +7,7 @@
 //! - [`admission`]: bytes → a component that may be loaded, or a typed reason why not.
 //! - `digests`: a map by what is already a digest.
 //! - [`package`]: a component with its book in one file; `admit`: from that file to a release;
-//!   `probe`: what that release is asked first.
+//!   `probe`: what that release is asked first; `signed`: who signed it.
 //! - `declared`: the limit class that a component asks for.
 //! - `compiled`: compiled components on disk, so that a restart compiles nothing.
 //! - `release`: a component and a book that belong together, ready to be instantiated.
@@ -26,6 +26,7 @@ pub mod package;
 mod probe;
 mod release;
 mod sandbox;
+mod signed;
 mod v1_0_0;
 mod warm;
 
@@ -34,6 +35,7 @@ use crate::service::policy::{
     AdmitError, Admitted, Counters, Digest, Fault, Fuel, PolicyEngine, PolicyError, Priced,
     ReleaseId,
 };
+use crate::service::signature::PinnedKeys;
 use admission::AdmissionError;
 use compiled::CompiledCache;
 use digests::ByDigest;
@@ -321,7 +323,7 @@ impl Engine {
 impl PolicyEngine for Engine {
     fn admit(&self, file: &[u8], trust: Option<Trust>) -> Result<Admitted, AdmitError> {
         let package = Package::open(file).map_err(AdmitError::from)?;
-        self.take(package, trust, probe::probe)
+        self.take(package, trust, &PinnedKeys::default(), probe::probe)
     }
 
     fn load(&self, release: &ReleaseRecord, parts: &ReleaseParts) -> Result<(), AdmitError> {

@@ -5,13 +5,15 @@
 //! `farebox:book-source`, both at the end of the component and both behind the SHA-256 of what
 //! follows: a custom section means nothing to WebAssembly, so nothing else would notice damage. The
 //! digests of a release are of the component *without* these sections and of the book alone: the
-//! same component under two books is compiled once, and one file or two name the same release.
+//! same component under two books is compiled once, and one file or two name the same release. The
+//! signatures over those digests stand in `farebox:signature`, so signing changes no release.
 //! The limit class that a component declares (`farebox:limits`) stays in it.
 //! Must not know what a book says, nor whether the component is a policy.
 
 use super::declared::{self, LIMITS_SECTION};
 use crate::service::ledger::releases::ReleaseParts;
 use crate::service::policy::LimitClass;
+use crate::service::signature::{self, Signature, TextError};
 use sha2::{Digest as _, Sha256};
 use wasm_encoder::{ComponentSection as _, CustomSection};
 use wasmparser::{Chunk, Parser, Payload};
@@ -21,6 +23,9 @@ pub const BOOK_SECTION: &str = "farebox:book";
 
 /// The section that holds the book as people wrote it.
 pub const SOURCE_SECTION: &str = "farebox:book-source";
+
+/// The section that holds the signatures.
+pub const SIGNATURE_SECTION: &str = "farebox:signature";
 
 const SEAL_BYTES: usize = 32;
 
@@ -33,6 +38,8 @@ pub struct Package {
     pub book: Option<Vec<u8>>,
     /// The book as people wrote it.
     pub book_source: Option<Vec<u8>>,
+    /// Who signed it, in the order of their keys. Not checked yet.
+    pub signatures: Vec<Signature>,
 }
 
 /// Why a file cannot be taken apart.
@@ -58,12 +65,17 @@ pub enum PackageError {
     /// A section of Farebox's is not what was written.
     #[error("the section `{0}` is damaged: its content does not match its digest")]
     SectionDamaged(&'static str),
+    /// The signatures cannot be read.
+    #[error("the section `farebox:signature` cannot be read: {0}")]
+    Signatures(#[from] TextError),
 }
 
 impl Package {
     /// Lets the component declare its limit class, in place of the one that it declares.
     pub fn declare(&mut self, class: LimitClass) {
         declared::declare(&mut self.component, class);
+        // Who signed the file signed other limits.
+        self.signatures.clear();
     }
 
     /// A release's parts.
@@ -72,6 +84,7 @@ impl Package {
             component: parts.component.to_vec(),
             book: Some(parts.book.to_vec()),
             book_source: parts.book_source.as_deref().map(<[u8]>::to_vec),
+            signatures: Vec::new(),
         }
     }
 
@@ -146,9 +159,12 @@ impl Package {
 
     /// Keeps the content of a section of Farebox's; whether it was one.
     fn keep(&mut self, name: &str, data: &[u8]) -> Result<bool, PackageError> {
+        let mut signatures = None;
         let (name, place) = match name {
             BOOK_SECTION => (BOOK_SECTION, &mut self.book),
             SOURCE_SECTION => (SOURCE_SECTION, &mut self.book_source),
+            SIGNATURE_SECTION if self.signatures.is_empty() => (SIGNATURE_SECTION, &mut signatures),
+            SIGNATURE_SECTION => return Err(PackageError::SectionTwice(SIGNATURE_SECTION)),
             _ => return Ok(false),
         };
         let content = data
@@ -159,15 +175,23 @@ impl Package {
         if place.replace(content.to_vec()).is_some() {
             return Err(PackageError::SectionTwice(name));
         }
+        if let Some(text) = signatures {
+            self.signatures = signature::from_text(&text)?;
+        }
         Ok(true)
     }
 
     /// The one file. Equal packages make equal bytes.
     pub fn to_file(&self) -> Vec<u8> {
         let mut file = self.component.clone();
+        let signatures = signature::to_text(&self.signatures);
         for (name, content) in [
-            (BOOK_SECTION, &self.book),
-            (SOURCE_SECTION, &self.book_source),
+            (BOOK_SECTION, self.book.as_deref()),
+            (SOURCE_SECTION, self.book_source.as_deref()),
+            (
+                SIGNATURE_SECTION,
+                Some(signatures.as_bytes()).filter(|text| !text.is_empty()),
+            ),
         ] {
             if let Some(content) = content {
                 let sealed = [Sha256::digest(content).as_slice(), content].concat();
@@ -204,6 +228,8 @@ fn cut_off(at: usize) -> PackageError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::policy::{Digest, ReleaseId};
+    use crate::service::signature::{SecretKey, Statement};
 
     fn component() -> Vec<u8> {
         // A nested module with a custom section of our name: not ours, it is the guest's own.
@@ -221,7 +247,17 @@ mod tests {
             component: component(),
             book: Some(b"FBBOOK...".to_vec()),
             book_source: Some(b"# why\nname = \"x\"".to_vec()),
+            signatures: vec![signature()],
         }
+    }
+
+    fn signature() -> Signature {
+        let release = ReleaseId {
+            component: Digest([1; 32]),
+            book: Digest([2; 32]),
+        };
+        let statement = Statement::new(release, "1.0.0", LimitClass::Native).unwrap();
+        SecretKey::from_seed(&[7; 32]).sign(&statement)
     }
 
     #[test]
@@ -232,6 +268,7 @@ mod tests {
         let alone = Package::open(&component()).unwrap();
         assert_eq!(alone.component, component());
         assert_eq!((alone.book, alone.book_source), (None, None));
+        assert_eq!(alone.signatures, []);
     }
 
     #[test]
@@ -252,7 +289,7 @@ mod tests {
                 Err(PackageError::NotWasm) => assert!(length < 4),
                 Err(_) => {}
                 // A cut between sections leaves a shorter file that is whole.
-                Ok(shorter) => assert!(shorter.book_source.is_none(), "{length}"),
+                Ok(shorter) => assert_eq!(shorter.signatures, [], "{length}"),
             }
         }
     }
@@ -268,10 +305,12 @@ mod tests {
             match Package::open(&flipped) {
                 Err(_) => {}
                 // A name or a size that says otherwise: then the book is not there, never another.
-                Ok(other) => assert!(
-                    other.book.is_none() || other.book == whole.book,
-                    "byte {at}"
-                ),
+                Ok(other) => {
+                    let same_book = other.book.is_none() || other.book == whole.book;
+                    let signed = &other.signatures;
+                    assert!(same_book && (signed.is_empty() || *signed == whole.signatures));
+                    assert_ne!(other, whole, "byte {at}");
+                }
             }
         }
     }
@@ -284,5 +323,34 @@ mod tests {
             Package::open(&twice),
             Err(PackageError::SectionTwice(BOOK_SECTION))
         );
+        let signed = Package {
+            book: None,
+            book_source: None,
+            ..packed()
+        };
+        let file = signed.to_file();
+        let twice = [&file[..], &file[component().len()..]].concat();
+        assert_eq!(
+            Package::open(&twice),
+            Err(PackageError::SectionTwice(SIGNATURE_SECTION))
+        );
+    }
+
+    #[test]
+    fn a_section_of_signatures_that_says_something_else_is_refused() {
+        for text in ["", "farebox release signature v1\n", "signed, the releaser"] {
+            let sealed = [Sha256::digest(text).as_slice(), text.as_bytes()].concat();
+            let mut file = component();
+            CustomSection {
+                name: SIGNATURE_SECTION.into(),
+                data: sealed.into(),
+            }
+            .append_to_component(&mut file);
+            let error = Package::open(&file).unwrap_err();
+            assert!(
+                matches!(error, PackageError::Signatures(_)),
+                "{text}: {error}"
+            );
+        }
     }
 }

@@ -30,6 +30,7 @@ pub mod releases;
 pub mod rerate;
 pub mod secret;
 pub mod settle;
+pub mod signature;
 pub mod time;
 pub mod trials;
 pub mod usage;

@@ -4,6 +4,7 @@
 //! service never sees a policy's own claim about cost, nor a total that does not add up.
 
 use super::ledger::releases::{ReleaseParts, ReleaseRecord};
+use super::signature::SignatureError;
 use farebox_pricing::answer::{Line, Quote, Refusal};
 use farebox_pricing::book::Per;
 use farebox_pricing::card::{FeatureFloor, RateCardPage, RateCardRequest};
@@ -219,6 +220,9 @@ pub enum AdmitError {
         /// What is wrong.
         detail: String,
     },
+    /// Nobody who must have signed it, or a signature is of something else.
+    #[error(transparent)]
+    Signature(#[from] Box<SignatureError>),
     /// Rules without prices.
     #[error("the file carries no price book: put it in with `farebox policy build --book BOOK`")]
     NoBook,
@@ -262,6 +266,7 @@ impl AdmitError {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Component { reason, .. } => reason,
+            Self::Signature(error) => error.reason(),
             Self::NoBook => "no_book",
             Self::BookTooLarge { .. } => "book_too_large",
             Self::Book(_) => "book_damaged",

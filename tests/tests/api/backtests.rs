@@ -78,6 +78,7 @@ fn with_free_tokens() -> Vec<u8> {
                 .canonical,
         ),
         book_source: Some(text.into()),
+        ..Package::default()
     }
     .to_file()
 }

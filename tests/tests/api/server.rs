@@ -336,6 +336,7 @@ pub fn release_file(name: &str, per_million: &str) -> Vec<u8> {
                 .canonical,
         ),
         book_source: Some(text.into_bytes()),
+        ..Package::default()
     }
     .to_file()
 }

@@ -110,6 +110,8 @@ pub(super) fn package(
     if let Some(path) = book {
         package.book = Some(price_book::load(path)?.canonical);
         package.book_source = Some(failure::read(path)?);
+        // Who signed the file signed another book.
+        package.signatures.clear();
     }
     if let Some(limits) = limits {
         package.declare(limits.into());
@@ -117,7 +119,7 @@ pub(super) fn package(
     Ok(package)
 }
 
-fn open(path: &Path, file: &[u8]) -> Result<Package, Failure> {
+pub(super) fn open(path: &Path, file: &[u8]) -> Result<Package, Failure> {
     Package::open(file).map_err(|error| Failure::Found(format!("{}: {error}", path.display())))
 }
 
@@ -145,6 +147,7 @@ fn inspect(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let other = book.map(|book| book.canonical);
+    let is_whole = other.is_none();
     let book_is = match (&other, &package.book) {
         (Some(_), _) => "not in the file",
         (None, Some(_)) if package.book_source.is_some() => "in the file, with its text",
@@ -172,6 +175,11 @@ fn inspect(
         writeln!(out, "           {name} (as of {as_of}), {book_is}")?;
     }
     writeln!(out, "release    {release}")?;
+    if is_whole {
+        for signed in &package.signatures {
+            writeln!(out, "signed by  {}", signed.key)?;
+        }
+    }
     Ok(())
 }
 

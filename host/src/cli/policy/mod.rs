@@ -1,11 +1,13 @@
-//! `farebox policy`: from a price book to what is charged. Build, inspect and test work on files; all
-//! else on the releases of a ledger, through a running server or on a stopped one's data.
+//! `farebox policy`: from a price book to what is charged. What builds, inspects, tests and signs
+//! works on files; all else on the releases of a ledger, through a running server or on a stopped
+//! one's data.
 
 mod backtest;
 mod bindings;
 mod build;
 mod door;
 mod releases;
+mod sign;
 mod test;
 mod trials;
 
@@ -19,6 +21,9 @@ pub enum Policy {
     Build(build::Build),
     Inspect(build::Inspect),
     Test(test::Test),
+    Keygen(sign::Keygen),
+    Sign(sign::Sign),
+    Verify(sign::Verify),
     Push(Box<releases::Push>),
     Backtest(Box<backtest::Backtest>),
     #[command(flatten)]
@@ -35,6 +40,9 @@ impl Policy {
             Self::Build(command) => command.run(out),
             Self::Inspect(command) => command.run(out),
             Self::Test(command) => command.run(out),
+            Self::Keygen(command) => command.run(out),
+            Self::Sign(command) => command.run(out),
+            Self::Verify(command) => command.run(out),
             Self::Push(command) => command.run(out),
             Self::Backtest(command) => command.run(out),
             Self::Releases(command) => command.run(out),
