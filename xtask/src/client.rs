@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::Duration;
-use ureq::http::Request;
+use ureq::http::{Request, Response};
 
 /// Calls one server, with one key.
 #[derive(Clone)]
@@ -61,6 +61,22 @@ impl Client {
         self.call("POST", path, idempotency_key, Some(body))
     }
 
+    /// `POST path` with a file of WebAssembly.
+    ///
+    /// # Errors
+    /// The server cannot be reached.
+    pub fn post_file(&self, path: &str, file: &[u8]) -> Result<Answer> {
+        let mut request = Request::builder()
+            .method("POST")
+            .uri(format!("{}{path}", self.base))
+            .header("content-type", "application/wasm");
+        if let Some(key) = &self.key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let answer = self.agent.run(request.body(file)?);
+        read(answer.with_context(|| format!("POST {path}"))?)
+    }
+
     fn call(
         &self,
         method: &str,
@@ -85,14 +101,17 @@ impl Client {
             Some(_) => self.agent.run(request.body(text)?),
             None => self.agent.run(request.body(())?),
         };
-        let mut answer = answer.with_context(|| format!("{method} {path}"))?;
-        let status = answer.status().as_u16();
-        let text = answer.body_mut().read_to_string()?;
-        Ok(Answer {
-            status,
-            body: serde_json::from_str(&text).unwrap_or_default(),
-        })
+        read(answer.with_context(|| format!("{method} {path}"))?)
     }
+}
+
+fn read(mut answer: Response<ureq::Body>) -> Result<Answer> {
+    let status = answer.status().as_u16();
+    let text = answer.body_mut().read_to_string()?;
+    Ok(Answer {
+        status,
+        body: serde_json::from_str(&text).unwrap_or_default(),
+    })
 }
 
 impl Answer {

@@ -77,6 +77,13 @@ fn cargo_home() -> Option<PathBuf> {
     home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))
 }
 
+/// Where the component of a guest's library lies once it is built.
+pub fn path(root: &Path, library: &str) -> PathBuf {
+    root.join("target/guests")
+        .join(library)
+        .with_extension("wasm")
+}
+
 fn componentize(root: &Path, toolchain: &Toolchain, library: &str) -> Result<()> {
     let module_path = build_folder(root)
         .join(toolchain.folder())
@@ -91,9 +98,8 @@ fn componentize(root: &Path, toolchain: &Toolchain, library: &str) -> Result<()>
         .module(&module)
         .and_then(|encoder| encoder.encode())
         .with_context(|| format!("guest `{library}` cannot become a component"))?;
-    let folder = root.join("target/guests");
-    std::fs::create_dir_all(&folder)?;
-    let path = folder.join(library).with_extension("wasm");
+    let path = path(root, library);
+    std::fs::create_dir_all(root.join("target/guests"))?;
     let size = component.len().div_ceil(1024);
     if std::fs::read(&path).is_ok_and(|old| old == component) {
         note(&format!("{library}: {size} KiB, unchanged"));

@@ -94,6 +94,8 @@ pub struct Setup<'a> {
     pub admin_key: &'a str,
     /// `hosted` or `self-hosted`.
     pub deployment: &'a str,
+    /// Further variables of its environment.
+    pub more: &'a [(&'a str, &'a str)],
 }
 
 /// A running server. Stopped when dropped.
@@ -123,6 +125,7 @@ impl Server {
             .env("FAREBOX_ADMIN_KEY", setup.admin_key)
             .env("FAREBOX_DEPLOYMENT", setup.deployment)
             .env("FAREBOX_LOG", "warn")
+            .envs(setup.more.iter().copied())
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)

@@ -1,12 +1,27 @@
 //! What strains the sandbox: each limit stops it, while it loads and while it rates.
 
-use super::{Arena, load, modes};
+use super::{Arena, fault, load, modes};
 use farebox::engine::LoadError;
 use farebox::engine::limits::{LimitClass, Trust};
-use farebox::service::policy::Fault;
+use farebox::service::policy::{Fault, PolicyEngine as _};
 use farebox_pricing::event::KeySource;
-use farebox_tests::books::{facts, two_models};
+use farebox_tests::books::{event, facts, two_models};
 use farebox_tests::guests;
+
+#[test]
+fn a_loop_that_begins_after_the_trial_is_stopped_each_time() {
+    let arena = Arena::new();
+    let release = arena.hostile(modes::SPIN_ON_MINI);
+    let managed = facts(KeySource::Managed);
+    for _ in 0..3 {
+        arena
+            .engine
+            .rate(&release, &event("gpt-4o"), &managed)
+            .unwrap();
+        let stopped = arena.engine.rate(&release, &event("gpt-4o-mini"), &managed);
+        assert_eq!(fault(stopped), Fault::Fuel);
+    }
+}
 
 #[test]
 fn what_strains_the_sandbox_is_stopped_by_the_limit_it_breaks() {

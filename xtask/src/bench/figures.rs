@@ -27,7 +27,7 @@ const CORES: &str = "the cores, shared with the client";
 const DISK: &str = "the disk: two commits, each made durable";
 
 /// Every figure that the parts of a run print.
-pub const KNOWN: [Known; 40] = [
+pub const KNOWN: [Known; 49] = [
     Known(
         "rate_single_ns",
         "rate one event, sandboxed, all checks",
@@ -223,6 +223,60 @@ pub const KNOWN: [Known; 40] = [
     Known(
         "http_client_cpu_us_per_pair",
         "CPU per pair, client",
+        Aim::None,
+        "",
+    ),
+    Known(
+        "admit_over_http_ms",
+        "push the standard policy with a small book, to its answer",
+        Aim::AtMost(1_000),
+        "its trial with calls of its book",
+    ),
+    Known(
+        "swaps",
+        "swaps of what is bound, during the load below",
+        Aim::AtLeast(1_000),
+        "one client, one at a time",
+    ),
+    Known(
+        "hold_p99_in_swaps_percent",
+        "p99 of a hold during swaps, of that without",
+        Aim::AtMost(150),
+        CORES,
+    ),
+    Known(
+        "usage_p99_in_swaps_percent",
+        "the same of a usage report",
+        Aim::AtMost(150),
+        CORES,
+    ),
+    Known(
+        "rollback_p50_us",
+        "p50 of a rollback during the load",
+        Aim::None,
+        "waiting its turn at the writer",
+    ),
+    Known(
+        "rollback_p99_us",
+        "p99 of a rollback during the load",
+        Aim::AtMost(100_000),
+        "waiting its turn at the writer",
+    ),
+    Known(
+        "hold_p99_beside_endless_percent",
+        "p99 of a hold beside a policy that loops without end, of that beside an honest one",
+        Aim::AtMost(110),
+        "fuel: each loop takes a core until it is used up",
+    ),
+    Known(
+        "usage_p99_beside_endless_percent",
+        "the same of a usage report",
+        Aim::AtMost(110),
+        "fuel: each loop takes a core until it is used up",
+    ),
+    Known(
+        "endless_loops_stopped",
+        "endless loops that were stopped meanwhile",
         Aim::None,
         "",
     ),

@@ -7,6 +7,7 @@ use crate::server::{self, Build, Server, Setup};
 use crate::step;
 use anyhow::{Context, Result};
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -35,6 +36,7 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
         listen: server::address(0)?,
         admin_key: ADMIN_KEY,
         deployment: "hosted",
+        more: &[],
     };
     let cold = Server::start(&setup)?;
     table.add("start_cold_ms", millis(&cold)?);
@@ -52,16 +54,15 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
     }
     let seconds = if quick { 3 } else { 15 };
     let before = cpu_ticks(&server)?;
-    let output = step::output(
-        Command::new(client)
-            .arg(server.address.to_string())
-            .arg(seconds.to_string())
-            .arg(CONNECTIONS.to_string())
-            .args(&keys)
-            .stderr(Stdio::inherit()),
-    )?;
+    let load = Load {
+        client: &client,
+        address: server.address,
+        seconds,
+        connections: CONNECTIONS,
+        keys: &keys,
+    };
+    let figures = load.run()?;
     let after = cpu_ticks(&server)?;
-    let figures: serde_json::Map<String, Value> = serde_json::from_str(&output)?;
     let mut pairs = 0;
     for (name, value) in &figures {
         let value = value.as_u64().context("a figure that is no whole number")?;
@@ -76,6 +77,67 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
     }
     table.add("resident_loaded_kib", server.resident_kib()?);
     server.stop()
+}
+
+/// What a load prints.
+pub type Figures = serde_json::Map<String, Value>;
+
+/// Pairs of hold and usage report, one after the other on each connection.
+#[derive(Clone, Copy)]
+pub struct Load<'a> {
+    /// The program that makes it.
+    pub client: &'a Path,
+    /// Of the server.
+    pub address: SocketAddr,
+    /// For how long.
+    pub seconds: u64,
+    /// How many, shared out over the keys.
+    pub connections: usize,
+    /// Of one org each.
+    pub keys: &'a [String],
+}
+
+impl Load<'_> {
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.client);
+        command
+            .arg(self.address.to_string())
+            .arg(self.seconds.to_string())
+            .arg(self.connections.to_string())
+            .args(self.keys)
+            .stderr(Stdio::inherit());
+        command
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Errors
+    /// A call fails.
+    pub fn run(&self) -> Result<Figures> {
+        Ok(serde_json::from_str(&step::output(&mut self.command())?)?)
+    }
+
+    /// Runs it beside another one, whose figures nobody asks for.
+    ///
+    /// # Errors
+    /// A call of either fails.
+    pub fn run_beside(&self, other: &Self) -> Result<Figures> {
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| other.run());
+            let figures = self.run();
+            other.join().ok().context("a load ended in a panic")??;
+            figures
+        })
+    }
+}
+
+/// The value below which so many percent of them lie.
+pub fn percentile(sorted: &[u64], percent: usize) -> u64 {
+    let index = sorted.len().saturating_mul(percent).div_ceil(100);
+    sorted
+        .get(index.saturating_sub(1))
+        .copied()
+        .unwrap_or_default()
 }
 
 fn millis(server: &Server) -> Result<u64> {

@@ -8,6 +8,7 @@ mod disk;
 mod figures;
 mod http;
 mod postgres;
+mod swaps;
 mod table;
 
 use crate::guests;
@@ -63,6 +64,9 @@ pub fn run(root: &Path, wanted: Wanted, quick: bool) -> Result<()> {
     }
     run.part("server: start, memory, HTTP", |table| {
         http::measure(root, &binary, quick, table)
+    });
+    run.part("server: swaps of releases, hostile policies", |table| {
+        swaps::measure(root, &binary, quick, table)
     });
     run.part("Postgres", |table| {
         if !postgres::is_installed() {

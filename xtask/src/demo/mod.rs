@@ -40,6 +40,7 @@ pub fn run(root: &Path, wanted: Wanted, no_serve: bool) -> Result<()> {
             listen: server::address(PORT)?,
             admin_key: ADMIN_KEY,
             deployment: "hosted",
+            more: &[],
         })?;
         note(&format!("listens on http://{}", server.address));
         Ok(server)

@@ -154,9 +154,14 @@ fn one_change(
 
 /// The newest change of every scope, in the order of the scopes' texts.
 pub fn bound(connection: &Connection) -> Result<Vec<ChangeRecord>, StorageError> {
+    // From scope to scope through the key, not through every change that ever was: it is asked in the
+    // writer's turn.
     let sql = format!(
-        "{CHANGE} c WHERE id = (SELECT max(id) FROM binding_changes WHERE scope = c.scope)
-         ORDER BY scope"
+        "WITH RECURSIVE scopes (name) AS (SELECT min(scope) FROM binding_changes UNION ALL
+         SELECT (SELECT min(scope) FROM binding_changes WHERE scope > name) FROM scopes
+         WHERE name IS NOT NULL)
+         {CHANGE}, scopes WHERE scope = name
+         AND id = (SELECT max(id) FROM binding_changes WHERE scope = name) ORDER BY scope"
     );
     query(connection, &sql, [], change)
 }

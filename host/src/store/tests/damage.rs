@@ -139,6 +139,12 @@ pub type Damage = (&'static str, &'static str, fn(&House));
 
 /// What somebody may do to a file, the invariant it breaks, and a part of what must be said.
 pub const DAMAGES: &[Damage] = &[
+    ("L4", "is not what its digest", |house| {
+        tamper(
+            house,
+            "UPDATE contents SET bytes = x'00' WHERE digest = (SELECT book FROM releases LIMIT 1)",
+        )
+    }),
     ("L5", "", |house| {
         rewrite_transactions(house, |transaction| {
             transaction.at_ms += i64::from(transaction.seq == 3);

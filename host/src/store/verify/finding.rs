@@ -131,6 +131,8 @@ pub enum Problem {
         period: String,
         charge: ChargeId,
     },
+    #[error("a component or book is not what its digest `{0}` says")]
+    Content(String),
     #[error("hold `{0}` is active and over")]
     HoldTwice(HoldId),
     #[error("{0} idempotency keys, responses or payments are there twice")]

@@ -12,7 +12,7 @@
 //! |---|---|
 //! | L1, L2, L3, L7, L8 | [`farebox_ledger::verify`], from the journal alone |
 //! | L2 | also: what budgets and months have counted is what the journal charged |
-//! | L4 | the guards stand; every chunk can be read; no usage event is missing |
+//! | L4 | the guards stand; every chunk can be read; no usage event is missing; releases are what their digests say |
 //! | L5 | the chain, up to its head and to every exported head; each receipt, usage event and note is the one that was chained |
 //! | L6 | charges, events, refunds count once; every key is there once and leads to an effect |
 //! | L7 | also: no hold is active and over; what is over is found by its id |
@@ -122,6 +122,7 @@ fn lists_of(directory: &DataDirectory) -> Result<Report, VerifyError> {
     let mut report = Report::default();
     rows::file(&connection, &mut report)?;
     rows::guards(&connection, &mut report)?;
+    rows::contents(&connection, &mut report)?;
     lists::usage(&connection, &mut report)?;
     ended_holds(&connection, &mut report)?;
     keys::check(&connection, &mut report)?;

@@ -2,7 +2,7 @@
 
 use super::super::chunks::{ChunkReader, Entries, List, Place, Seen};
 use super::super::migrate::guard_triggers;
-use super::super::read::{get, query, query_one};
+use super::super::read::{blob, get, query, query_one};
 use super::super::rows::records::{self, ReceiptRecord, TransactionRecord, UsageRecord};
 use super::super::rows::usage::{detail_digest, note_digest, receipt, usage as usage_body};
 use super::Reprice;
@@ -15,6 +15,7 @@ use farebox_ledger::ids::{ChargeId, Digest, OrgId};
 use farebox_ledger::transaction::{Transaction, TransactionKind};
 use farebox_pricing::exact;
 use rusqlite::Connection;
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 
 /// The last transaction seen of an org.
@@ -75,6 +76,20 @@ pub fn file(connection: &Connection, report: &mut Report) -> Result<(), StorageE
     })?;
     for message in messages.into_iter().filter(|message| message != "ok") {
         report.add("file", None, Problem::File(message));
+    }
+    Ok(())
+}
+
+/// L4: components, books and their texts are what their digests say: a release is named by them.
+pub fn contents(connection: &Connection, report: &mut Report) -> Result<(), StorageError> {
+    let sql = "SELECT digest, bytes FROM contents";
+    let wrong = query(connection, sql, [], |row| {
+        let digest: [u8; 32] = get(row, 0)?;
+        let found: [u8; 32] = Sha256::digest(blob(row, 1)?).into();
+        Ok((found != digest).then(|| hex::encode(digest)))
+    })?;
+    for digest in wrong.into_iter().flatten() {
+        report.add("L4", None, Problem::Content(digest));
     }
     Ok(())
 }

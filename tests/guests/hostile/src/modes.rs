@@ -59,5 +59,7 @@ pub const NO_MODEL: &str = "no_model";
 pub const SHORT_BATCH: &str = "short_batch";
 /// Charges more with every call: it remembers.
 pub const REMEMBER: &str = "remember";
+/// Loops without end when it meets the model `gpt-4o-mini`, else honest.
+pub const SPIN_ON_MINI: &str = "spin_on_mini";
 /// Traps when it meets the model `gpt-4o-mini`, else honest.
 pub const TRAP_ON_MINI: &str = "trap_on_mini";

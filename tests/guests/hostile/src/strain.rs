@@ -16,11 +16,14 @@ pub fn perhaps(mode: &str, request: &wit::RateRequest) {
                 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
             ));
         }
-        modes::TRAP_ON_MINI if request.event.model_asked.as_deref() == Some("gpt-4o-mini") => {
-            core::arch::wasm32::unreachable()
-        }
+        modes::TRAP_ON_MINI if is_mini(request) => core::arch::wasm32::unreachable(),
+        modes::SPIN_ON_MINI if is_mini(request) => spin(),
         _ => {}
     }
+}
+
+fn is_mini(request: &wit::RateRequest) -> bool {
+    request.event.model_asked.as_deref() == Some("gpt-4o-mini")
 }
 
 pub fn spin() -> ! {
