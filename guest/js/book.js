@@ -146,10 +146,10 @@ export class Book {
     for (let i = 0; i < this.#patterns.count; i += 1) {
       const record = this.#patterns.at + INDEX_RECORD_BYTES * i;
       const [of, pattern] = this.#keyText(record).split("\0");
-      if (of !== provider || !matcher(pattern, "u").test(name)) continue;
+      if (of !== provider || !matches(pattern, name)) continue;
       const number = this.#word(record, 2);
       const { except } = this.model(number);
-      if (!except.some((other) => matcher(other, "iu").test(name))) return number;
+      if (!except.some((other) => matches(lower(other), lower(name)))) return number;
     }
     return undefined;
   }
@@ -185,11 +185,37 @@ const toTable = ([tier, region, contextAbove, hours, rates]) => ({
 
 const meterName = (meter) => (typeof meter === "string" ? meter : METERS[meter]);
 
-// `*` is any text, `#` one digit, all else itself.
-const matcher = (pattern, flags) => {
-  const escaped = pattern.replace(/[.+?^${}()|[\]\\/]/g, "\\$&");
-  return new RegExp(`^${escaped.replaceAll("*", ".*").replaceAll("#", "[0-9]")}$`, `s${flags}`);
-};
+// `*` is any text, `#` one digit, all else itself. Without an expression to compile, which in an
+// interpreter costs more than all else of a call.
+function matches(pattern, name) {
+  let p = 0;
+  let n = 0;
+  // Behind the last star, and where in the name it began to be tried.
+  let star = -1;
+  let from = 0;
+  while (n < name.length) {
+    const wanted = pattern[p];
+    if (wanted === "*") {
+      p += 1;
+      star = p;
+      from = n;
+    } else if (wanted === name[n] || (wanted === "#" && name[n] >= "0" && name[n] <= "9")) {
+      p += 1;
+      n += 1;
+    } else if (star >= 0) {
+      from += 1;
+      p = star;
+      n = from;
+    } else {
+      return false;
+    }
+  }
+  while (pattern[p] === "*") p += 1;
+  return p === pattern.length;
+}
+
+// Only ASCII letters: the case of others counts.
+const lower = (text) => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();

@@ -94,7 +94,9 @@ class Prices {
   #takeTier(asked) {
     this.tierFactor = undefined;
     this.anyTier = this.isQuote && (asked === undefined || asked === "auto");
-    const has = (tier) => this.tables.some((table) => table.tier === tier);
+    // A table of a region is a tier's only there.
+    const has = (tier) => this.tables.some((table) => table.tier === tier
+      && (table.region === null || isIn(this.region, table.region)));
     this.tier = ["", "default", "standard", undefined].includes(asked) ? undefined : asked;
     if (this.isQuote) {
       const may = ({ tier, factor }) =>
@@ -205,8 +207,7 @@ class Prices {
   dearest(meters, attributes) {
     let dearest;
     for (const meter of meters) {
-      const fallbacks = this.book.meterFallbacks.filter((fallback) => fallback.meter === meter);
-      for (const fallback of [undefined, ...fallbacks]) {
+      for (const fallback of [undefined, ...this.#reachedFallbacks(meter)]) {
         const found = this.dearestDirect(meter, attributes, fallback);
         if (found && (!dearest || found.usd.cmp(dearest.usd) > 0)) dearest = { ...found, meter };
       }
@@ -214,10 +215,25 @@ class Prices {
     return dearest;
   }
 
+  // What may stand in for a meter: what a tier says of its own, and the others up to the first whose
+  // base every call finds in the standard table.
+  #reachedFallbacks(meter) {
+    const fallbacks = this.book.meterFallbacks.filter((fallback) => fallback.meter === meter);
+    const ofTiers = fallbacks.filter(({ tier }) => tier !== null);
+    const [standard] = this.tables;
+    const isAlways = (wanted) =>
+      standard.rates.some((rate) => rate.meter === wanted && rate.attributes.length === 0);
+    if (isAlways(meter)) return ofTiers;
+    const others = fallbacks.filter(({ tier }) => tier === null);
+    const last = others.findIndex(({ base }) => isAlways(base));
+    return [...ofTiers, ...(last < 0 ? others : others.slice(0, last + 1))];
+  }
+
   dearestDirect(meter, attributes, fallback) {
     let dearest;
     const rated = fallback?.base ?? meter;
-    for (const table of this.tables.filter((each) => this.#reaches(each))) {
+    this.reached ??= this.tables.filter((each) => this.#reaches(each));
+    for (const table of this.reached) {
       if (fallback && fallback.tier !== null && table.tier !== fallback.tier) continue;
       const tier = table.tier === null ? this.tierFactor : undefined;
       for (const rate of table.rates) {

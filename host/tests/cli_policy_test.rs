@@ -210,6 +210,11 @@ fn passes(example: &str, guest: &str) {
 }
 
 #[test]
+fn the_surge_in_python_passes() {
+    passes("surge", "surge");
+}
+
+#[test]
 fn the_happy_hour_in_javascript_passes() {
     passes("happy-hour", "happy_hour");
 }

@@ -12,6 +12,9 @@ pub const SPIN_AT_START: &str = "farebox_spin_at_start";
 /// Less where it is night; `guest/examples/happy-hour`, in JavaScript.
 pub const HAPPY_HOUR: &str = "happy_hour";
 
+/// Dearer where capacity runs out; `guest/examples/surge`, in Python.
+pub const SURGE: &str = "surge";
+
 /// The bytes of a guest.
 ///
 /// # Panics

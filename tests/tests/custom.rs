@@ -13,14 +13,29 @@ use farebox::engine::limits::{LimitClass, Trust};
 use farebox::engine::package::Package;
 use farebox::service::policy::{PolicyEngine as _, PolicyError, ReleaseId};
 use farebox_book::{Format, compile};
-use farebox_pricing::answer::{Line, LineKind};
+use farebox_pricing::answer::{Line, LineKind, Reason};
 use farebox_pricing::canonical::BookView;
 use farebox_pricing::event::{Deployment, Facts, KeySource};
 use farebox_pricing::rating;
 use farebox_tests::pricer::Request;
 use farebox_tests::recorded::{OCCURRED_AT_MS, Recorded};
+use farebox_tests::table::Table;
 use farebox_tests::{guests, repository};
 use std::path::Path;
+
+/// See [`tables_agree`].
+const TABLES: [&str; 10] = [
+    "context",
+    "corrections",
+    "dates",
+    "hours",
+    "match",
+    "meters",
+    "models",
+    "regions",
+    "tier_cache",
+    "tiers",
+];
 
 /// An engine whose compiled components outlive the run: a scripted one takes the compiler a while.
 fn engine() -> Engine {
@@ -88,6 +103,53 @@ fn costs_agree(component: &str) {
     assert!(priced > 700, "{priced}");
 }
 
+/// The same for every table of cases whose book has what the libraries read: no terms of sale, no
+/// units that the provider gives away, no context that is marginal, no rule for unknown models. A
+/// model that stands under a related provider is one that the libraries do not know.
+fn tables_agree(component: &str) {
+    let engine = engine();
+    let mut priced = 0;
+    for name in TABLES {
+        let table = Table::read(name);
+        let book = table.canonical_book();
+        let native = BookView::open(book.clone()).unwrap();
+        let admitted = engine.admit(&file(component, book), None);
+        let release = admitted.unwrap_or_else(|error| panic!("{name}: {error:?}")).id;
+        for case in &table.cases {
+            let Ok((event, facts)) = case.request() else {
+                continue;
+            };
+            if facts.key_source == KeySource::Own {
+                continue;
+            }
+            match (
+                farebox_pricing::rating::rate(&native, &event, &facts),
+                engine.rate(&release, &event, &facts),
+            ) {
+                (Ok(expected), Err(PolicyError::Refused(_))) if of_another(&expected.lines) => {}
+                (Ok(expected), Ok(got)) => {
+                    let (expected, got) = (cost_lines(&expected.lines), cost_lines(&got.lines));
+                    assert_eq!(got, expected, "{name}: {}", case.name);
+                    priced += 1;
+                }
+                (Err(_), Err(PolicyError::Refused(_))) => {}
+                (expected, got) => panic!("{name}: {}: {expected:?} natively, {got:?}", case.name),
+            }
+        }
+    }
+    assert!(priced > 50, "{priced}");
+}
+
+fn of_another(lines: &[Line]) -> bool {
+    lines.iter().any(|line| match &line.reason {
+        Reason::Rate(rate) => {
+            let rules = rate.fallback.as_deref().unwrap_or_default();
+            rules.starts_with("provider:")
+        }
+        _ => false,
+    })
+}
+
 /// Asked one by one, in a batch, and in a kept instance: the same answers.
 fn every_way_agrees(component: &str, book: Vec<u8>, requests: &[Request]) {
     let file = file(component, book);
@@ -109,6 +171,7 @@ fn every_way_agrees(component: &str, book: Vec<u8>, requests: &[Request]) {
 #[test]
 fn costs_in_javascript_are_those_of_the_native_arithmetic() {
     costs_agree(guests::HAPPY_HOUR);
+    tables_agree(guests::HAPPY_HOUR);
 }
 
 #[test]
@@ -116,4 +179,17 @@ fn every_way_of_pricing_in_javascript_agrees() {
     let book = book("happy-hour");
     let requests: Vec<Request> = recorded().into_iter().step_by(25).collect();
     every_way_agrees(guests::HAPPY_HOUR, book, &requests);
+}
+
+#[test]
+fn costs_in_python_are_those_of_the_native_arithmetic() {
+    costs_agree(guests::SURGE);
+    tables_agree(guests::SURGE);
+}
+
+#[test]
+fn every_way_of_pricing_in_python_agrees() {
+    let book = book("surge");
+    let requests: Vec<Request> = recorded().into_iter().step_by(25).collect();
+    every_way_agrees(guests::SURGE, book, &requests);
 }

@@ -21,19 +21,28 @@ struct Language {
     folder: &'static str,
     /// What must be on the PATH.
     tools: &'static [&'static str],
-    /// What a built project leaves.
-    output: &'static str,
+    /// Where the versions of its tools are pinned, in its template.
+    pins: &'static str,
     /// Folders of `guest/examples`.
     examples: &'static [&'static str],
 }
 
-const LANGUAGES: [Language; 1] = [Language {
-    name: "javascript",
-    folder: "js",
-    tools: &["node", "npm"],
-    output: "dist",
-    examples: &["happy-hour"],
-}];
+const LANGUAGES: [Language; 2] = [
+    Language {
+        name: "javascript",
+        folder: "js",
+        tools: &["node", "npm"],
+        pins: "package.json",
+        examples: &["happy-hour"],
+    },
+    Language {
+        name: "python",
+        folder: "python",
+        tools: &["python3"],
+        pins: "requirements.txt",
+        examples: &["surge"],
+    },
+];
 
 /// Builds every example whose language has its tools here, and returns the names of the languages
 /// that have not.
@@ -83,11 +92,8 @@ impl Language {
         self.install(root, &tools)?;
         let project = root.join("target/languages").join(example);
         write(&project, &files)?;
-        step::run(&mut self.build_command(&project, &tools)?)?;
-        let made = project
-            .join(self.output)
-            .join(example)
-            .with_extension("wasm");
+        step::run(self.build_command(&tools)?.current_dir(&project))?;
+        let made = project.join("dist").join(example).with_extension("wasm");
         std::fs::create_dir_all(root.join("target/guests"))?;
         std::fs::copy(&made, &built)
             .with_context(|| format!("`{}` was not made", made.display()))?;
@@ -123,29 +129,51 @@ impl Language {
     /// Installs the language's tools below `target`, where they are not there yet.
     fn install(&self, root: &Path, tools: &Path) -> Result<()> {
         let template = root.join("guest/templates").join(self.folder);
-        std::fs::create_dir_all(tools)?;
-        let wanted = std::fs::read_to_string(template.join("package.json"))?;
+        let wanted = std::fs::read_to_string(template.join(self.pins))?;
         let memory = tools.join("installed");
         if std::fs::read_to_string(&memory).is_ok_and(|last| last == wanted) {
             return Ok(());
         }
-        note("npm install, once");
-        let named = wanted.replace("{{name}}", "tools");
-        std::fs::write(tools.join("package.json"), named)?;
-        let mut npm = Command::new("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error"]);
-        step::output(npm.current_dir(tools))?;
+        std::fs::create_dir_all(tools)?;
+        std::fs::write(tools.join(self.pins), wanted.replace("{{name}}", "tools"))?;
+        if self.folder == "js" {
+            note("npm install, once");
+            let mut npm = Command::new("npm");
+            npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error"]);
+            step::output(npm.current_dir(tools))?;
+        } else {
+            note("pip install, once");
+            let mut python = Command::new("python3");
+            python.args(["-m", "venv", "venv"]);
+            step::output(python.current_dir(tools))?;
+            let mut pip = Command::new(tools.join("venv/bin/python"));
+            pip.args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ]);
+            step::output(pip.args(["-r", self.pins]).current_dir(tools))?;
+        }
         Ok(std::fs::write(memory, wanted)?)
     }
 
-    fn build_command(&self, project: &Path, tools: &Path) -> Result<Command> {
-        let link = project.join("node_modules");
-        if !link.exists() {
-            std::os::unix::fs::symlink(tools.join("node_modules"), link)?;
+    /// What an author runs to build a project.
+    fn build_command(&self, tools: &Path) -> Result<Command> {
+        if self.folder == "js" {
+            // Modules are looked for in every folder above as well.
+            let link = tools.with_file_name("node_modules");
+            if !link.exists() {
+                std::os::unix::fs::symlink("js/node_modules", link)?;
+            }
+            let mut npm = Command::new("npm");
+            npm.args(["run", "--silent", "build"]);
+            return Ok(npm);
         }
-        let mut npm = Command::new("npm");
-        npm.args(["run", "--silent", "build"]).current_dir(project);
-        Ok(npm)
+        let mut python = Command::new(tools.join("venv/bin/python"));
+        python.arg("build.py");
+        Ok(python)
     }
 }
 

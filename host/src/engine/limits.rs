@@ -52,6 +52,8 @@ pub struct Limits {
     pub output_bytes_max: usize,
     /// Instances alive at once, over all workers.
     pub instances_max: u32,
+    /// Core modules inside one component, and tables in all of them.
+    pub modules_max: u32,
     /// Fuel of one call, whatever it is.
     pub fuel_per_call: u64,
     /// Fuel of each event on top.
@@ -76,6 +78,7 @@ const NATIVE: Limits = Limits {
     output_bytes_max: MIB,
     // More than the server's threads, blocking ones included: each may keep a warm one.
     instances_max: 640,
+    modules_max: 8,
     fuel_per_call: 100_000,
     // The first event of a model decodes all its prices: 316,000 for the largest model of the
     // shipped book. `tests/tests/default_book.rs` holds this for every model and batch.
@@ -93,8 +96,11 @@ const SCRIPTED: Limits = Limits {
     // As for native ones: it is the answer that is as long, not the code.
     output_bytes_max: MIB,
     instances_max: 16,
-    // The first call of an instance decodes what it needs of the book.
-    fuel_per_call: 20_000_000,
+    // Python comes as an interpreter and its libraries, linked when it is instantiated: 38 modules.
+    modules_max: 64,
+    // The first call of an instance decodes what it needs of the book, and a model of many tables is
+    // tens of millions to an interpreter.
+    fuel_per_call: 100_000_000,
     // An event of four pools takes JavaScript 2.8 million, of which 1.4 million pass it in and its
     // lines out; one whose model is decoded first, 7.5 million.
     fuel_per_event: 10_000_000,

@@ -51,12 +51,12 @@ const ADDRESSES: u64 = 4 << 30;
 fn config(limits: &Limits, memory_reservation: u64) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(limits.instances_max)
-        .total_core_instances(limits.instances_max.saturating_mul(4))
+        .total_core_instances(limits.instances_max.saturating_mul(limits.modules_max))
         .total_memories(limits.instances_max)
-        .total_tables(limits.instances_max.saturating_mul(4))
+        .total_tables(limits.instances_max.saturating_mul(limits.modules_max))
         .max_memories_per_component(1)
-        .max_core_instances_per_component(8)
-        .max_tables_per_component(8)
+        .max_core_instances_per_component(limits.modules_max)
+        .max_tables_per_component(limits.modules_max)
         .max_memory_size(limits.memory_bytes_max)
         .linear_memory_keep_resident(1 << 20);
     let mut config = Config::new();
