@@ -9,6 +9,7 @@ use crate::canonical::BookView;
 use crate::event::UsageEvent;
 use crate::exact;
 use crate::meter::{Meter, Pool, Quantity};
+use crate::rating::max_output_tokens;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 /// How a call ended that did not end well. In order of precedence: of several, the first counts.
@@ -107,19 +108,11 @@ pub fn settle(
         (FailureAction::Estimate, Some(request)) => {
             let max = match request.max_output_tokens {
                 Some(max) => max,
-                None => max_output_tokens(book, event),
+                None => max_output_tokens(book, &event.provider, event.model()),
             };
             Settlement::Estimated(estimated(&rules.estimate, event, request.body_bytes, max)?)
         }
     })
-}
-
-fn max_output_tokens(book: &BookView, event: &UsageEvent) -> u64 {
-    let name = event.model();
-    let model = name.and_then(|name| book.find(&event.provider, name).ok().flatten());
-    model
-        .and_then(|model| model.max_output_tokens)
-        .unwrap_or(book.terms().max_output_tokens_default)
 }
 
 /// The pools that were seen, with prompt tokens where none were stated and output tokens up to the
@@ -236,5 +229,33 @@ mod tests {
             estimate(&[(Meter::Input, 7), (Meter::Output, 501)]),
             ["input 7", "output 501"]
         );
+    }
+
+    #[test]
+    fn the_limit_is_that_of_the_model_by_which_the_call_is_priced() {
+        let estimate = |provider: &str, model: &str, book: &crate::book::Book| {
+            let mut event = event(&[(Meter::Input, 7)]);
+            event.provider = provider.into();
+            event.model_asked = Some(model.into());
+            let request = Request {
+                body_bytes: 0,
+                max_output_tokens: None,
+            };
+            let outcome = Outcome::ClientAbort;
+            shown(settle(&view(book), outcome, &event, Some(request)).unwrap())
+        };
+        let mut book = small_book(&[(Meter::Input, "0.01")], "1");
+        book.failure_rules.client_abort = FailureAction::Estimate;
+        // A related provider's model has a limit of 1,000; the book's default is 4,096.
+        assert_eq!(estimate("azure", "m", &book), ["input 7", "output 1000"]);
+        assert_eq!(estimate("openai", "x", &book), ["input 7", "output 4096"]);
+        let mut model = book.models[0].clone();
+        (model.provider, model.name) = ("*".into(), "default-rate".into());
+        model.prefixes.clear();
+        model.max_output_tokens = Some(50);
+        book.unknown_models = crate::book::UnknownModels::DefaultRate {
+            model: Box::new(model),
+        };
+        assert_eq!(estimate("openai", "x", &book), ["input 7", "output 50"]);
     }
 }

@@ -95,7 +95,7 @@ impl<'b> PriceList<'b> {
         let period = match model.periods.as_slice() {
             // Nothing to choose: most models have one period.
             [only] => Some(only).filter(|only| only.holds_at(at_ms)),
-            _ => model.period_at(at_ms, known_at(facts)),
+            _ => model.period_at(at_ms, known_at(facts)?),
         };
         Ok(Self {
             terms,
@@ -231,14 +231,35 @@ pub(super) fn find_model<'b>(
     }
 }
 
+/// The most output tokens of a call whose request does not say: what the model says by which it is
+/// priced, in the book, at a related provider or by the rule for unknown ones; else the book's
+/// default.
+pub(crate) fn max_output_tokens(book: &BookView, provider: &str, model: Option<&str>) -> u64 {
+    let terms = book.terms();
+    let known = model.and_then(|name| find_model(book, provider, name).ok().flatten());
+    let priced_by = known.or(match &terms.unknown_models {
+        UnknownModels::DefaultRate { model } => Some(&**model),
+        _ => None,
+    });
+    priced_by
+        .and_then(|model| model.max_output_tokens)
+        .unwrap_or(terms.max_output_tokens_default)
+}
+
 /// As of when prices are to be known: the fact `known_at` in milliseconds since the Unix epoch,
-/// else the time of the call.
-fn known_at(facts: &Facts) -> i64 {
+/// else the time of the call. A fact that cannot be read is refused: it would choose a price.
+fn known_at(facts: &Facts) -> Result<i64, Refusal> {
     let mut other = facts.other.iter();
-    let stated = other.find(|fact| &*fact.name == "known_at");
-    stated
-        .and_then(|fact| fact.value.parse().ok())
-        .unwrap_or(facts.occurred_at_ms)
+    match other.find(|fact| &*fact.name == "known_at") {
+        Some(fact) => fact.value.parse().map_err(|_| unreadable(fact)),
+        None => Ok(facts.occurred_at_ms),
+    }
+}
+
+/// Refuses a fact whose value is none of its kind.
+#[cold]
+pub(super) fn unreadable(fact: &Attribute) -> Refusal {
+    out_of_range(format!("fact `{}`", fact.name))
 }
 
 #[cold]

@@ -57,6 +57,8 @@ pub use cost::{Cost, CostBasis, cost};
 pub use quote::{cost_bound, is_declared_loss, largest_max_output, quote};
 pub use rate::{Count, counts, lowest_price, rate};
 
+pub(crate) use lookup::max_output_tokens;
+
 use crate::answer::Refusal;
 
 /// What the name of a fact begins with that says what the host counted for a rule.

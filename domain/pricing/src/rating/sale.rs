@@ -4,6 +4,7 @@
 //! adds lines and never changes one, so a customer can follow the bill from top to bottom.
 
 use super::charge::{Bill, own_key_cap};
+use super::lookup::unreadable;
 use super::out_of_range;
 use super::scope::Call;
 use crate::answer::{Line, LineKind, Reason, Refusal};
@@ -36,7 +37,7 @@ fn counted(facts: &Facts, name: &str) -> Result<Decimal, Refusal> {
     Decimal::from_str_exact(&fact.value)
         .ok()
         .filter(|count| !exact::is_negative(*count))
-        .ok_or_else(|| out_of_range(format!("fact `{}`", fact.name)))
+        .ok_or_else(|| unreadable(fact))
 }
 
 impl Bill {

@@ -3,7 +3,7 @@
 //!
 //! Apart from [`super::price_usage`], so that the many models without either pay nothing for it.
 
-use super::super::lookup::{Conditions, PriceList};
+use super::super::lookup::{Conditions, PriceList, unreadable};
 use super::super::out_of_range;
 use super::super::sheet::SheetPrices;
 use super::{PricedPool, amount_out_of_range, must_be_whole};
@@ -109,7 +109,7 @@ impl<'b, F: FnMut(PricedPool<'_, 'b>)> Parts<'_, 'b, F> {
         let end = exact::add(before, quantity).map_err(|_| amount_out_of_range(meter))?;
         let mut allowances = self.list.period.allowances.iter();
         if let Some(allowance) = allowances.find(|allowance| allowance.meter == *meter) {
-            let free_until = free_units(allowance, facts).min(end);
+            let free_until = free_units(allowance, facts)?.min(end);
             if free_until > from {
                 self.part(units, from, free_until, Some(&allowance.name))?;
                 from = free_until;
@@ -191,12 +191,15 @@ impl<'b, F: FnMut(PricedPool<'_, 'b>)> Parts<'_, 'b, F> {
 }
 
 /// How many units of this call are free. Without the fact none is: a cost must not be assumed away.
-fn free_units(allowance: &Allowance, facts: &Facts) -> Decimal {
+fn free_units(allowance: &Allowance, facts: &Facts) -> Result<Decimal, Refusal> {
     let mut other = facts.other.iter();
-    let used = other.find_map(|fact| {
-        let name = fact.name.strip_prefix("used:")?;
-        (*name == *allowance.name).then(|| fact.value.parse::<u64>().ok())
+    let used = other.find(|fact| {
+        let name = fact.name.strip_prefix("used:");
+        name == Some(&*allowance.name)
     });
-    let used = used.flatten().unwrap_or(u64::MAX);
-    Decimal::from(allowance.count.saturating_sub(used))
+    let used = match used {
+        Some(fact) => fact.value.parse::<u64>().map_err(|_| unreadable(fact))?,
+        None => return Ok(Decimal::ZERO),
+    };
+    Ok(Decimal::from(allowance.count.saturating_sub(used)))
 }
