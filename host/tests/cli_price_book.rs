@@ -213,3 +213,36 @@ fn a_book_is_compared_and_its_age_told() {
         "{old}"
     );
 }
+
+#[test]
+fn pools_of_one_meter_are_told_apart_in_a_preview() {
+    let book = r#"
+name = "x"
+as_of = "2026-11-21"
+[failures]
+client_abort = "estimate"
+[[models]]
+provider = "google"
+model = "gemini"
+per_million = { input = "1", cache_read = "0.1", input_audio = "2", output = "10" }
+"#;
+    let line = r#"{"provider":"google","api":"generate_content","aborted":true,
+        "request":{"model":"gemini","max_output":10,"body_bytes":4},
+        "response":{"modelVersion":"gemini","responseId":"r","candidates":[],"usageMetadata":{
+            "promptTokenCount":1100,"candidatesTokenCount":2,"totalTokenCount":1102,
+            "cachedContentTokenCount":700,
+            "promptTokensDetails":[{"modality":"TEXT","tokenCount":100},{"modality":"AUDIO","tokenCount":1000}],
+            "cacheTokensDetails":[{"modality":"TEXT","tokenCount":60},{"modality":"AUDIO","tokenCount":640}]}}}"#;
+    let line = line.replace('\n', " ");
+    let args = ["rate", "--price-book", "book.toml", "--explain"];
+    let (code, said) = farebox(&[("book.toml", book)], &args, &line);
+    assert_eq!(code, 0, "{said}");
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        said["explain"]["estimated"],
+        serde_json::json!({
+            "input": "40", "input_audio": "360", "output": "10",
+            "cache_read": "60", "cache_read modality=audio": "640",
+        })
+    );
+}

@@ -1,5 +1,5 @@
 //! What each public name leaves the seller, over its upstreams: the margins of a book before any
-//! traffic. Prices and costs are those of the one arithmetic ([`farebox_pricing::rating`]), so the
+//! traffic, in the standard tier and without a region. Prices and costs are those of the one arithmetic ([`farebox_pricing::rating`]), so the
 //! report cannot differ from a later bill.
 
 use crate::text::BookText;
@@ -134,12 +134,13 @@ impl Exposure {
     }
 }
 
-/// What the model has a price for now, without attributes.
+/// What the model has a standard price for now, without attributes.
 fn meters(model: &Model, facts: &Facts) -> BTreeSet<Meter> {
     let at_ms = facts.occurred_at_ms;
-    let period = model.periods.iter().find(|period| period.holds_at(at_ms));
+    let period = model.period_at(at_ms, at_ms);
     let tables = period.into_iter().flat_map(|period| &period.tables);
-    let rates = tables.flat_map(|table| &table.rates);
+    let standard = tables.filter(|table| table.service_tier.is_none() && table.region.is_none());
+    let rates = standard.flat_map(|table| &table.rates);
     rates
         .filter(|rate| rate.attributes.is_empty())
         .map(|rate| rate.meter.clone())
@@ -230,5 +231,44 @@ mod tests {
                 "aws_bedrock/claude-sonnet-4 output 27.69 %",
             ]
         );
+    }
+
+    #[test]
+    fn the_prices_of_now_are_looked_at_and_those_of_the_standard_tier() {
+        let text = r#"
+            name = "x"
+            as_of = "2026-11-21"
+            defaults = { markup = "2" }
+            [routes]
+            chat = ["openai/m"]
+            [[models]]
+            provider = "openai"
+            model = "m"
+            per_million = { input = "1" }
+            [[models.tiers]]
+            name = "flex"
+            per_million = { cache_read = "1" }
+            [[models.periods]]
+            valid_from = "1970-01-01"
+            per_million = { input = "1" }
+            [[models.periods]]
+            valid_from = "1969-12-31"
+            valid_to = "1970-02-01"
+            known_since = "1969-12-31"
+            per_unit = { search = "3" }
+        "#;
+        let view = BookView::open(compile(text, Format::Toml).unwrap().canonical).unwrap();
+        let facts = Facts::new(Deployment::Hosted, KeySource::Managed, 0);
+        let all = exposures(&parse(text, Format::Toml).unwrap(), &view, &facts);
+        assert_eq!(all[0].refused, []);
+        let legs = all[0].legs.iter();
+        let shown: Vec<_> = legs
+            .map(|leg| format!("{} {}", leg.meter.name(), leg.cost_usd))
+            .collect();
+        assert_eq!(shown, ["search 3"]);
+        let before = Facts::new(Deployment::Hosted, KeySource::Managed, -100_000_000_000);
+        let all = exposures(&parse(text, Format::Toml).unwrap(), &view, &before);
+        assert_eq!(all[0].refused, []);
+        assert_eq!(all[0].legs.len(), 1, "a flex price is no standard price");
     }
 }

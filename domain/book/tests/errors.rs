@@ -223,3 +223,25 @@ per_million = { input = "3" }
 "#;
     insta::assert_snapshot!(told(text, Format::Toml));
 }
+
+#[test]
+fn a_public_name_that_means_another_model_is_told() {
+    let model = |name: &str, names: &str| {
+        format!(
+            "[[models]]\nprovider = \"openai\"\nmodel = \"{name}\"\n{names}per_million = {{ input = \"1\" }}\n"
+        )
+    };
+    let models = model("a", "") + &model("b", "aliases = [\"chat\"]\n") + &model("c", "");
+    let routes = |upstreams: &str| format!("{HEAD}[routes]\nchat = {upstreams}\n{models}");
+    assert_eq!(
+        told(&routes("[\"openai/a\", \"openai/b\"]"), Format::Toml),
+        "line 4, column 9: routes.chat[0]: `chat` already means `openai/b`, which is no upstream \
+         before this one"
+    );
+    // The first of two at one provider has the name, and may have it already.
+    for fine in ["[\"openai/b\", \"openai/a\"]", "[\"openai/b\"]"] {
+        assert!(compile(&routes(fine), Format::Toml).is_ok(), "{fine}");
+    }
+    let two = format!("{HEAD}[routes]\nfast = [\"openai/a\", \"openai/c\"]\n{models}");
+    assert!(compile(&two, Format::Toml).is_ok());
+}

@@ -25,7 +25,8 @@ pub(super) fn apply(text: &BookText, models: &mut [Model], problems: &mut Proble
             if upstreams.iter().take(number).any(|other| other == upstream) {
                 problems.note(&path, format!("`{upstream}` stands twice"));
             }
-            add(name, upstream, text, models, &path, problems);
+            let earlier = upstreams.get(..number).unwrap_or_default();
+            add(name, upstream, earlier, text, models, &path, problems);
         }
     }
 }
@@ -33,6 +34,7 @@ pub(super) fn apply(text: &BookText, models: &mut [Model], problems: &mut Proble
 fn add(
     name: &str,
     upstream: &str,
+    earlier: &[String],
     text: &BookText,
     models: &mut [Model],
     path: &Path<'_>,
@@ -52,11 +54,21 @@ fn add(
         problems.note(path, format!("unknown model `{upstream}`{meant}"));
         return;
     };
-    // Of two upstreams at one provider the first is the one that the public name means there.
-    let taken = models
-        .iter()
-        .any(|other| *other.provider == *provider && has_name(other, name));
-    if taken {
+    let mut holders = models.iter();
+    let holder = holders.find(|other| *other.provider == *provider && has_name(other, name));
+    if let Some(holder) = holder {
+        let is = |upstream: &str| {
+            find(models, upstream)
+                .is_some_and(|(provider, name)| holder.provider == provider && holder.name == name)
+        };
+        // Of two upstreams at one provider the first is the one that the public name means there.
+        if !is(upstream) && !earlier.iter().any(|upstream| is(upstream)) {
+            let message = format!(
+                "`{name}` already means `{}/{}`, which is no upstream before this one",
+                holder.provider, holder.name
+            );
+            problems.note(path, message);
+        }
         return;
     }
     let mut models = models.iter_mut();

@@ -18,7 +18,8 @@ use std::path::PathBuf;
 /// Show the worst and the best margin of every public name over its fallback chain.
 ///
 /// Every meter of every upstream is priced under the book's own terms, as a call asked by the
-/// public name would be. Ends with 1 when a margin is below `--at-least`, or when an upstream
+/// public name would be now, in the standard service tier and without a region; other tiers are not
+/// looked at. Ends with 1 when a margin is below `--at-least`, or when an upstream
 /// would be refused.
 #[derive(Debug, Args)]
 pub struct Margins {

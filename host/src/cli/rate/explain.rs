@@ -4,6 +4,7 @@ use crate::service::failures::{Fate, Understood};
 use crate::wire::plain;
 use farebox_book::describe::{FoundBy, describe_model};
 use farebox_pricing::book::Book;
+use farebox_pricing::meter::Pool;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ pub struct Explain {
     /// What the book does about that: `nothing`, `estimate`, `hold` or `seen`.
     #[serde(skip_serializing_if = "Option::is_none")]
     action: Option<&'static str>,
-    /// The pools that are rated, where some of them are estimated.
+    /// The pools that are rated, where some of them are estimated, by meter and attributes.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     estimated: BTreeMap<String, String>,
     /// The book's model.
@@ -38,7 +39,7 @@ impl Explain {
             (Some("estimate"), Fate::Rate) => event
                 .pools
                 .iter()
-                .map(|pool| (pool.meter.name().to_owned(), plain(pool.quantity.get())))
+                .map(|pool| (named(pool), plain(pool.quantity.get())))
                 .collect(),
             _ => BTreeMap::new(),
         };
@@ -64,4 +65,13 @@ impl Explain {
             found_by,
         }
     }
+}
+
+/// `cache_read`, or `cache_read modality=audio`: pools of one meter differ in their attributes.
+fn named(pool: &Pool) -> String {
+    let mut name = pool.meter.name().to_owned();
+    for attribute in &pool.attributes {
+        name.push_str(&format!(" {}={}", attribute.name, attribute.value));
+    }
+    name
 }
