@@ -114,7 +114,9 @@ fn tables_agree(component: &str) {
         let book = table.canonical_book();
         let native = BookView::open(book.clone()).unwrap();
         let admitted = engine.admit(&file(component, book), None);
-        let release = admitted.unwrap_or_else(|error| panic!("{name}: {error:?}")).id;
+        let release = admitted
+            .unwrap_or_else(|error| panic!("{name}: {error:?}"))
+            .id;
         for case in &table.cases {
             let Ok((event, facts)) = case.request() else {
                 continue;

@@ -57,6 +57,13 @@ macro_rules! ids {
                 self.0
             }
 
+            /// When the host made it, milliseconds since the Unix epoch. Of two ids of one host the
+            /// later one never says less, even where its clock was set back.
+            pub fn unix_ms(self) -> i64 {
+                // The first 48 of 128 bits (RFC 9562).
+                i64::try_from(self.0 >> 80_u32).unwrap_or(i64::MAX)
+            }
+
             /// The number as 16 bytes, most significant first: how rows and hashes hold it.
             pub const fn to_bytes(self) -> [u8; 16] {
                 self.0.to_be_bytes()

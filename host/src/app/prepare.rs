@@ -12,6 +12,7 @@ use crate::service::ledger::directory::DirectoryWrite;
 use crate::service::ledger::releases::{
     BindTo, BindingChange, BindingScope, ChangeKind, ChangeRecord,
 };
+use crate::service::ledger::trials::{Trial, TrialKind};
 use crate::service::ledger::write::{Action, Actor, Write, WriteError};
 use crate::service::policy::{AdmitError, Admitted, PolicyEngine as _, ReleaseId};
 use crate::service::releases::{self, Address};
@@ -23,6 +24,7 @@ use farebox_ledger::ids::CommodityId;
 use farebox_pricing::currency::Pegs;
 use farebox_pricing::event::Deployment;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What the configuration names to price with, as a package with a book.
 pub(super) fn configured(config: &Config) -> Result<Package, StartError> {
@@ -157,11 +159,19 @@ impl Preparation<'_> {
         unloaded: Vec<Unloaded>,
     ) -> Result<(), StartError> {
         let bound = self.store.bound()?;
+        let bindings = self.store.bindings();
         let missing = unloaded.into_iter().find_map(|Unloaded { id, error }| {
             let is_here = |change: &&ChangeRecord| {
                 change.scope.deployment == deployment && change.release == Some(id)
             };
-            let scope = bound.iter().find(is_here)?.scope.clone();
+            let is_canary = |trial: &&Arc<Trial>| {
+                trial.scope.deployment == deployment
+                    && trial.release == id
+                    && trial.kind != TrialKind::Shadow
+            };
+            let scope = bound.iter().find(is_here).map(|change| &change.scope);
+            let canary = || bindings.trials().iter().find(is_canary);
+            let scope = scope.or_else(|| Some(&canary()?.scope))?.clone();
             Some((Address(id.address()), scope, error))
         });
         match missing {

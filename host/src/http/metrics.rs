@@ -45,6 +45,8 @@ struct LedgerGauges {
     policy_faults: Gauge,
     policy_pauses: Gauge,
     policy_fallbacks: Gauge,
+    trials: Gauge,
+    trials_halted: Gauge,
     queue: Gauge,
     commits: Gauge,
     writes: Gauge,
@@ -61,6 +63,10 @@ pub struct FaultCounts {
     pub paused: u64,
     /// Calls that the last good release priced instead.
     pub fallbacks: u64,
+    /// Trials that run.
+    pub trials: u64,
+    /// Trials that ended by themselves.
+    pub trials_halted: u64,
 }
 
 /// Upper bounds of the latency buckets, in seconds.
@@ -108,7 +114,7 @@ impl Default for Metrics {
 }
 
 impl LedgerGauges {
-    fn all(&self) -> [(&'static str, &'static str, &Gauge); 14] {
+    fn all(&self) -> [(&'static str, &'static str, &Gauge); 16] {
         [
             ("orgs", "Orgs with a wallet", &self.orgs),
             ("holds_active", "Active holds", &self.holds_active),
@@ -146,6 +152,16 @@ impl LedgerGauges {
                 "policy_fallbacks",
                 "Calls that the last good release priced because the bound one failed, since the start",
                 &self.policy_fallbacks,
+            ),
+            (
+                "policy_trials",
+                "Trials of a release that run",
+                &self.trials,
+            ),
+            (
+                "policy_trials_halted",
+                "Trials that passed a bound and ended by themselves, since the start",
+                &self.trials_halted,
             ),
             ("ledger_queue", "Writes that wait", &self.queue),
             ("ledger_commits", "Commits since the start", &self.commits),
@@ -211,6 +227,8 @@ impl Metrics {
             (&ledger.policy_faults, faults.total),
             (&ledger.policy_pauses, faults.paused),
             (&ledger.policy_fallbacks, faults.fallbacks),
+            (&ledger.trials, faults.trials),
+            (&ledger.trials_halted, faults.trials_halted),
             (&ledger.settled, waiting.settled),
             (&ledger.settle_failures, waiting.failed),
             (&ledger.queue, gauges.queue),

@@ -195,6 +195,11 @@ async fn a_trial_that_passes_a_bound_ends_by_itself() {
     let why = over["end"]["why"].as_str().unwrap();
     assert!(why.contains("by more than 19.99 %"), "{why}");
     assert_eq!(charge(&acme).await, ("0.011".into(), cheap));
+    let page = server.client.send(Method::GET, "/metrics", &[], "").await;
+    let page = page.text();
+    for line in ["farebox_policy_trials 0", "farebox_policy_trials_halted 1"] {
+        assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+    }
 }
 
 /// A policy that passes its trial, and traps on a call of gpt-4o-mini: that model is not among those

@@ -56,6 +56,8 @@ pub async fn metrics(axum::extract::State(api): State) -> Result<Response, Probl
         total: api.service.faults_total(),
         paused: u64::try_from(paused.count()).unwrap_or(u64::MAX),
         fallbacks: api.service.fallbacks(),
+        trials: api.service.trials_running(),
+        trials_halted: api.service.trials_halted(),
     };
     let page = api
         .metrics

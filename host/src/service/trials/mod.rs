@@ -21,6 +21,7 @@ use super::policy::{PolicyError, ReleaseId};
 use super::releases::{Address, Operator, ReleaseError};
 use farebox_ledger::ids::{OrgId, TransactionId};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 pub(super) use watch::Watches;
 
 /// A trial that somebody asks for.
@@ -172,8 +173,19 @@ impl Service {
             idempotency: None,
         };
         self.end_trial(&host, trial, TrialEnding::Halted, Some(why))
-            .await
-            .map(drop)
+            .await?;
+        self.watches.halted.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Trials that run.
+    pub fn trials_running(&self) -> u64 {
+        u64::try_from(self.store.bindings().trials().len()).unwrap_or(u64::MAX)
+    }
+
+    /// Trials that ended by themselves, since the start.
+    pub fn trials_halted(&self) -> u64 {
+        self.watches.halted.load(Ordering::Relaxed)
     }
 
     async fn end_trial(

@@ -16,6 +16,7 @@ use farebox_pricing::exact;
 use rust_decimal::Decimal;
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Differences that are kept, the largest.
@@ -29,7 +30,11 @@ const PARTS: u64 = 8;
 
 /// What is known of every trial that runs.
 #[derive(Debug, Default)]
-pub(in super::super) struct Watches(Mutex<HashMap<TransactionId, Watch>>);
+pub(in super::super) struct Watches {
+    all: Mutex<HashMap<TransactionId, Watch>>,
+    /// Trials that ended by themselves, since the start.
+    pub halted: AtomicU64,
+}
 
 /// How far one is.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +48,7 @@ struct Watch {
 
 impl Watches {
     fn all(&self) -> MutexGuard<'_, HashMap<TransactionId, Watch>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a trial showed so far.

@@ -1,8 +1,9 @@
 //! Charges in the order they were posted, a few chunks of receipts at a time, with what was used
 //! beside them.
 //!
-//! Receipts stand in the order of their transactions, and transactions in the order of time, so
-//! where a range begins is found by halving. Memory holds one part.
+//! Receipts stand in the order of their transactions, and transactions in that of their ids, so where
+//! a range begins is found by halving. It is the ids' time that rises, whatever the clock does: what
+//! was posted says the time of its id or an earlier one. Memory holds one part.
 
 use super::super::chunks::{Chunk, ChunkReader, List, Place, first_at_or_after};
 use super::super::connection::{DamagedRow, damaged};
@@ -18,9 +19,9 @@ use std::ops::Range;
 /// Chunks of receipts in a part: a thousand charges.
 const PART: u64 = 32;
 
-/// How far a machine's clock may have been set back between two starts: of different orgs, what was
-/// posted later may then say an earlier time, so halving looks this much further.
-const SET_BACK_MS: i64 = 3_600_000;
+/// A range ends so much later among ids: a machine's clock may have been set back by this much, and
+/// ids then stay at the time before.
+const SET_BACK_MS: i64 = 24 * 3_600_000;
 
 /// Chunks of usage events kept: those of charges that were posted together.
 const KEEP: usize = 8;
@@ -32,7 +33,7 @@ pub fn span(connection: &Connection, posted_ms: Range<i64>) -> Result<Span, Stor
         Some(newest) if start < end => {
             let begin = match start {
                 i64::MIN => 0,
-                start => receipts_from(connection, start.saturating_sub(SET_BACK_MS), newest)?,
+                start => receipts_from(connection, start, newest)?,
             };
             let upto = match end {
                 i64::MAX => newest,
@@ -59,11 +60,12 @@ fn newest(connection: &Connection) -> Result<Option<u64>, StorageError> {
     Ok(newest.flatten().and_then(|chunk| u64::try_from(chunk).ok()))
 }
 
-/// The chunk of receipts in which the first that was posted at `at_ms` or later may stand.
+/// The chunk of receipts in which the first of a transaction with an id of `at_ms` or later may
+/// stand.
 fn receipts_from(connection: &Connection, at_ms: i64, newest: u64) -> Result<u64, StorageError> {
     let chunk = first_at_or_after(connection, List::Transactions, |entry| {
         let record = records::transaction(entry).map_err(damaged)?;
-        Ok(record.transaction.at_ms < at_ms)
+        Ok(record.transaction.id.unix_ms() < at_ms)
     })?;
     let transaction = Place::new(chunk, 0);
     let chunk = first_at_or_after(connection, List::Receipts, |entry| {

@@ -3,6 +3,7 @@
 mod concurrency;
 mod damage;
 mod flow;
+mod past;
 mod releases;
 mod retries;
 mod trouble;
