@@ -1,24 +1,29 @@
-//! Prices receipts again, under the very release that priced them first (L10).
+//! Prices the charges of a data directory again, each under the very release that priced it first
+//! (L10), beside whoever serves from it.
 
 use super::shipped;
 use crate::clock::SystemClock;
 use crate::engine::{Engine, StartError};
 use crate::service::ledger::LedgerStore;
 use crate::service::ledger::failure::ReadError;
-use crate::service::ledger::receipt::Receipt;
-use crate::service::ledger::releases::ReleaseRecord;
-use crate::service::policy::{PolicyEngine, ReleaseId};
+use crate::service::policy::PolicyEngine;
+use crate::service::rerate::proof::{Proof, prove};
+use crate::service::rerate::{Control, Tools};
+use crate::service::time::Clock;
 use crate::store::directory::DataDirectory;
 use crate::store::{OpenError, SqliteStore};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// An engine with the releases of a data directory, loaded as receipts ask for them.
+/// An engine with the releases of a data directory.
 pub struct Replayer {
     engine: Engine,
-    releases: HashMap<ReleaseId, ReleaseRecord>,
     store: SqliteStore,
+    clock: Arc<SystemClock>,
+    /// Releases that are there and do not load, and why.
+    unloaded: BTreeMap<String, String>,
 }
 
 /// Why nothing can be priced again.
@@ -35,63 +40,64 @@ pub enum ReplayError {
     Read(#[from] ReadError),
 }
 
+/// What was proved, and how long it took.
+#[derive(Debug)]
+pub struct Replayed {
+    /// What was proved.
+    pub proof: Proof,
+    /// How long it took, without loading releases.
+    pub took: Duration,
+}
+
 impl Replayer {
-    /// Opens a data directory to read its releases, beside whoever serves from it.
+    /// Opens a data directory to read it, and loads its releases.
     ///
     /// # Errors
-    /// See [`ReplayError`].
+    /// See [`ReplayError`]. A release that does not load is none: what it priced is missing.
     pub fn open(directory: DataDirectory, cache_dir: PathBuf) -> Result<Self, ReplayError> {
         let clock = Arc::new(SystemClock::new());
-        let store = SqliteStore::open_read_only(directory, clock)?;
-        let releases = store.releases()?.into_iter();
+        let store = SqliteStore::open_read_only(directory, Arc::clone(&clock) as _)?;
+        let engine = Engine::new(cache_dir)?.trusting(shipped::STANDARD_COMPONENT);
+        let mut unloaded = BTreeMap::new();
+        for release in store.releases()? {
+            let why = match store.release_parts(&release.id)? {
+                None => Some("has lost its bytes".to_owned()),
+                Some(parts) => match engine.load(&release, &parts) {
+                    Ok(_) => None,
+                    Err(error) => Some(format!("cannot be loaded: {error}")),
+                },
+            };
+            if let Some(why) = why {
+                unloaded.insert(release.id.to_string(), why);
+            }
+        }
         Ok(Self {
-            engine: Engine::new(cache_dir)?.trusting(shipped::STANDARD_COMPONENT),
-            releases: releases.map(|release| (release.id, release)).collect(),
+            engine,
             store,
+            clock,
+            unloaded,
         })
     }
 
-    /// Prices a receipt's event again and compares.
+    /// Prices every charge again and compares.
     ///
     /// # Errors
-    /// What differs, or what is missing, in words.
-    pub fn reprice(&self, receipt: &Receipt) -> Result<(), String> {
-        let pricing = &receipt.pricing;
-        let Some(release) = pricing.release else {
-            // The vouched cost was charged without a policy; the audit compares it by itself.
-            return Ok(());
+    /// Charges cannot be read.
+    pub fn prove(&self, control: &Control) -> Result<Replayed, ReadError> {
+        let tools = Tools {
+            past: &self.store,
+            engine: &self.engine,
+            prepare: || {},
         };
-        self.load(&release)?;
-        let again = self
-            .engine
-            .rate(&release, &receipt.event, &pricing.facts)
-            .map_err(|error| format!("priced again, there is no price: {error}"))?;
-        if again.price_usd != pricing.price_usd {
-            return Err(format!("priced again, it is {} USD", again.price_usd));
-        }
-        if again.lines != pricing.lines {
-            return Err("priced again, its lines differ".to_owned());
-        }
-        if again.provider_cost_usd != pricing.provider_cost_usd {
-            return Err(format!(
-                "its provider cost is {} USD now",
-                again.provider_cost_usd
-            ));
-        }
-        Ok(())
+        let begun = self.clock.elapsed();
+        let (proof, _end) = prove(tools, control)?;
+        let took = self.clock.elapsed().saturating_sub(begun);
+        Ok(Replayed { proof, took })
     }
 
-    fn load(&self, release: &ReleaseId) -> Result<(), String> {
-        if self.engine.is_loaded(release) {
-            return Ok(());
-        }
-        let missing = |error: ReadError| format!("its release cannot be read: {error}");
-        let absent = "its release is not in this data directory";
-        let record = self.releases.get(release).ok_or(absent)?;
-        let parts = self.store.release_parts(release).map_err(missing)?;
-        let parts = parts.ok_or(absent)?;
-        self.engine
-            .load(record, &parts)
-            .map_err(|error| format!("its release cannot be loaded: {error}"))
+    /// Why a release is missing, in words that follow its name.
+    pub fn why_missing(&self, release: &str) -> &str {
+        let known = self.unloaded.get(release);
+        known.map_or("is not in this data directory", String::as_str)
     }
 }

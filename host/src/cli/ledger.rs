@@ -1,11 +1,13 @@
 //! `farebox ledger`: prove, back up and restore a data directory.
 
 use super::failure::{self, Failure};
-use crate::app::replay::Replayer;
+use super::progress;
+use crate::app::replay::{Replayed, Replayer};
 use crate::clock::SystemClock;
 use crate::config;
 use crate::service::ledger::LedgerStore;
 use crate::service::ledger::view::SignedHead;
+use crate::service::rerate::Control;
 use crate::store::SqliteStore;
 use crate::store::backup::{self, BackupError};
 use crate::store::directory::DataDirectory;
@@ -72,7 +74,8 @@ impl DataDir {
 pub struct Verify {
     #[command(flatten)]
     data: DataDir,
-    /// Price every receipt again under the release that priced it first.
+    /// Price every charge again from its receipt, under the release that priced it, on all cores;
+    /// each must give the same lines and amounts. Says which releases are missing, if any.
     #[arg(long)]
     replay: bool,
     /// Heads that were exported earlier, which the ledger must still pass through.
@@ -103,48 +106,83 @@ impl Verify {
             .map(read_heads)
             .transpose()?
             .unwrap_or_default();
-        let cannot = |error| Failure::unavailable("the ledger cannot be verified", error);
-        let report = if self.replay {
-            let replayer = Replayer::open(self.data.open(), config::user_cache_dir())
-                .map_err(|error| Failure::unavailable("nothing can be priced again", error))?;
-            let mut reprice = |_, receipt: &_| replayer.reprice(receipt);
-            let evidence = Evidence {
-                heads: &known,
-                reprice: Some(&mut reprice),
-            };
-            verify::verify(&self.data.open(), evidence).map_err(cannot)?
-        } else {
-            let evidence = Evidence {
-                heads: &known,
-                reprice: None,
-            };
-            verify::verify(&self.data.open(), evidence).map_err(cannot)?
-        };
-        show(&report, out)
+        let evidence = Evidence { heads: &known };
+        let report = verify::verify(&self.data.open(), evidence)
+            .map_err(|error| Failure::unavailable("the ledger cannot be verified", error))?;
+        let mut broken = say(&report, out)?;
+        if self.replay {
+            broken = broken.saturating_add(self.replay(out)?);
+        }
+        judge(broken, out)
+    }
+
+    /// Prices every charge again; how many are not proved.
+    fn replay(&self, out: &mut dyn Write) -> Result<u64, Failure> {
+        let replayer = Replayer::open(self.data.open(), config::user_cache_dir())
+            .map_err(|error| Failure::unavailable("nothing can be priced again", error))?;
+        let bar = progress::bar();
+        let control = Control::default();
+        let replayed = progress::beside(&bar, &control, || replayer.prove(&control))
+            .map_err(|error| Failure::unavailable("charges cannot be read", error))?;
+        let Replayed { proof, took } = replayed;
+        for difference in &proof.differences {
+            writeln!(
+                out,
+                "L10: `{}`: {} (org `{}`)",
+                difference.charge, difference.what, difference.org
+            )?;
+        }
+        for (release, charges) in &proof.missing {
+            let why = replayer.why_missing(release);
+            writeln!(
+                out,
+                "L10: {charges} charges cannot be priced again: release `{release}` {why}"
+            )?;
+        }
+        let took_ms = took.as_millis().max(1);
+        let rate = u128::from(proof.charges())
+            .saturating_mul(1_000)
+            .checked_div(took_ms)
+            .unwrap_or_default();
+        writeln!(
+            out,
+            "{} charges priced again in {took_ms} ms ({rate} a second): {} the same, {} written off",
+            proof.charges(),
+            proof.same,
+            proof.written_off
+        )?;
+        let missing = u64::try_from(proof.missing.len()).unwrap_or(u64::MAX);
+        let differ = u64::try_from(proof.differences.len()).unwrap_or(u64::MAX);
+        Ok(differ.saturating_add(proof.more).saturating_add(missing))
     }
 }
 
-fn show(report: &Report, out: &mut dyn Write) -> Result<(), Failure> {
+/// Prints a report; how much is broken.
+fn say(report: &Report, out: &mut dyn Write) -> Result<u64, Failure> {
     for finding in &report.findings {
         writeln!(out, "{finding}")?;
     }
     writeln!(
         out,
-        "{} orgs, {} transactions, {} receipts ({} priced again), {} usage events, {} holds",
-        report.orgs,
-        report.transactions,
-        report.receipts,
-        report.repriced,
-        report.usage_events,
-        report.holds,
+        "{} orgs, {} transactions, {} receipts, {} usage events, {} holds",
+        report.orgs, report.transactions, report.receipts, report.usage_events, report.holds,
     )?;
-    if report.is_clean() {
-        return Ok(writeln!(out, "every invariant holds")?);
+    let found = u64::try_from(report.findings.len()).unwrap_or(u64::MAX);
+    Ok(found.saturating_add(report.more))
+}
+
+fn judge(broken: u64, out: &mut dyn Write) -> Result<(), Failure> {
+    match broken {
+        0 => Ok(writeln!(out, "every invariant holds")?),
+        found => Err(Failure::Found(format!(
+            "the ledger is broken: {found} findings"
+        ))),
     }
-    let found = (report.findings.len() as u64).saturating_add(report.more);
-    Err(Failure::Found(format!(
-        "the ledger is broken: {found} findings"
-    )))
+}
+
+fn show(report: &Report, out: &mut dyn Write) -> Result<(), Failure> {
+    let broken = say(report, out)?;
+    judge(broken, out)
 }
 
 fn restore(directory: &DataDirectory, file: &Path, out: &mut dyn Write) -> Result<(), Failure> {

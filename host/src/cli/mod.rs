@@ -8,6 +8,7 @@ mod failure;
 mod ledger;
 mod policy;
 mod price_book;
+mod progress;
 pub mod rate;
 mod remote;
 mod serve;

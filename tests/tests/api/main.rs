@@ -11,6 +11,7 @@ mod input;
 mod money;
 mod operations;
 mod promises;
+mod proofs;
 mod releases;
 mod server;
 mod settling;

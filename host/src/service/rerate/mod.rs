@@ -15,6 +15,7 @@
 //! Must not know what the answers are for.
 
 mod counted;
+pub mod proof;
 mod rating;
 
 use super::ledger::failure::ReadError;

@@ -2,7 +2,6 @@
 
 use super::damage::{DAMAGES, rewrite_transactions};
 use super::*;
-use crate::service::ledger::receipt::Receipt;
 use crate::service::ledger::releases::{ReleaseParts, ReleaseRecord};
 use crate::service::ledger::view::SignedHead;
 use crate::service::ledger::write::{Counted, SettleWrite};
@@ -257,10 +256,7 @@ fn l5_a_rewritten_journal_does_not_pass_through_an_exported_head() {
     let (house, org) = lived_in();
     let heads = house.store.signed_heads().unwrap();
     let check = |heads: &[SignedHead]| {
-        let evidence = Evidence {
-            heads,
-            reprice: None,
-        };
+        let evidence = Evidence { heads };
         verify(&DataDirectory::new(house.folder.path()), evidence).unwrap()
     };
     house.grant(org, 5);
@@ -271,35 +267,6 @@ fn l5_a_rewritten_journal_does_not_pass_through_an_exported_head() {
     forged[place].head.hash[0] ^= 1;
     let findings = check(&forged).findings;
     assert!(findings[0].what.contains("was not signed"), "{findings:?}");
-}
-
-#[test]
-fn l10_a_pricer_that_differs_is_heard() {
-    let (house, _) = lived_in();
-    let mut calls = 0;
-    let mut reprice = |_: OrgId, receipt: &Receipt| {
-        calls += 1;
-        if receipt.pricing.price == nanos(9_000) {
-            Err("0.0001 instead".to_owned())
-        } else {
-            Ok(())
-        }
-    };
-    let report = verify(
-        &DataDirectory::new(house.folder.path()),
-        Evidence {
-            heads: &[],
-            reprice: Some(&mut reprice),
-        },
-    )
-    .unwrap();
-    assert_eq!((calls, report.repriced, report.findings.len()), (21, 21, 1));
-    assert_eq!(report.findings[0].invariant, "L10");
-    assert!(
-        report.findings[0]
-            .what
-            .ends_with("priced again differs: 0.0001 instead")
-    );
 }
 
 #[test]

@@ -79,11 +79,6 @@ pub enum Problem {
     Lines { charge: ChargeId },
     #[error("the price in USD of `{charge}` is not its price in credits")]
     Rounded { charge: ChargeId },
-    #[error("`{charge}` priced again differs: {difference}")]
-    Repriced {
-        charge: ChargeId,
-        difference: String,
-    },
     #[error("usage event `{0}` has neither a charge nor a place among what waits for a price")]
     UsageDropped(EventId),
     #[error("usage event `{0}` is not linked to the one before it")]
@@ -150,8 +145,6 @@ pub struct Report {
     pub transactions: u64,
     /// Receipts looked at.
     pub receipts: u64,
-    /// Receipts priced again.
-    pub repriced: u64,
     /// Usage events looked at.
     pub usage_events: u64,
     /// Holds looked at, active and over.
@@ -204,7 +197,6 @@ impl Report {
         self.orgs = sum(self.orgs, other.orgs);
         self.transactions = sum(self.transactions, other.transactions);
         self.receipts = sum(self.receipts, other.receipts);
-        self.repriced = sum(self.repriced, other.repriced);
         self.usage_events = sum(self.usage_events, other.usage_events);
         self.holds = sum(self.holds, other.holds);
         self.holds_ended = sum(self.holds_ended, other.holds_ended);

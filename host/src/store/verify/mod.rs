@@ -16,7 +16,7 @@
 //! | L5 | the chain, up to its head and to every exported head; each receipt, usage event and note is the one that was chained |
 //! | L6 | charges, events, refunds count once; every key is there once and leads to an effect |
 //! | L7 | also: no hold is active and over; what is over is found by its id |
-//! | L10 | each price is its receipt's, rounded once, and its lines' sum; with a pricer, priced again; the books that receipts name are there |
+//! | L10 | each price is its receipt's, rounded once, and its lines' sum; the books that receipts name are there; [`crate::service::rerate::proof`] prices all again |
 //! | T4 | what rules of the book counted is what the receipts say |
 
 mod counts;
@@ -33,7 +33,6 @@ use super::directory::DataDirectory;
 use super::migrate;
 use super::read::{grants, holds, wallets};
 use crate::service::ledger::failure::StorageError;
-use crate::service::ledger::receipt::Receipt;
 use crate::service::ledger::view::SignedHead;
 use ed25519_dalek::{Signature, VerifyingKey};
 use farebox_ledger::chain::head_message;
@@ -44,25 +43,11 @@ use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Prices a receipt again; on a difference says what it is (L10).
-pub type Reprice<'r> = dyn FnMut(OrgId, &Receipt) -> Result<(), String> + 'r;
-
 /// What to hold the ledger to, besides its own rows.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Evidence<'e> {
     /// Heads that were exported earlier: the journal must still pass through them.
     pub heads: &'e [SignedHead],
-    /// Prices receipts again.
-    pub reprice: Option<&'e mut Reprice<'e>>,
-}
-
-impl std::fmt::Debug for Evidence<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Evidence")
-            .field("heads", &self.heads.len())
-            .field("reprice", &self.reprice.is_some())
-            .finish()
-    }
 }
 
 /// An audit under way: one auditor per org.
@@ -159,7 +144,7 @@ impl Audit {
                 None => self.report.orphan(org, &grant.id()),
             }
         }
-        self.journal(connection, evidence.reprice)?;
+        self.journal(connection)?;
         for active in holds::active(connection, None)? {
             self.report.holds = self.report.holds.saturating_add(1);
             if holds::is_over(connection, active.hold.id)? {
@@ -218,11 +203,7 @@ impl Audit {
         }
     }
 
-    fn journal(
-        &mut self,
-        connection: &Connection,
-        mut reprice: Option<&mut Reprice<'_>>,
-    ) -> Result<(), VerifyError> {
+    fn journal(&mut self, connection: &Connection) -> Result<(), VerifyError> {
         let mut last: BTreeMap<OrgId, rows::Last> = BTreeMap::new();
         let mut counts = counts::Counts::new(connection)?;
         let mut rules = rules::Rules::new(connection)?;
@@ -275,9 +256,6 @@ impl Audit {
             }
             if let Some(receipt) = rows::beside(&transaction, &entry.beside, &mut self.report) {
                 rules.charge(org, &receipt, &mut self.report)?;
-                if let Some(reprice) = reprice.as_deref_mut() {
-                    rows::priced_again(org, &receipt, &mut self.report, reprice);
-                }
             }
         }
         counts.finish(connection, &mut self.report)?;

@@ -5,13 +5,12 @@ use super::super::migrate::guard_triggers;
 use super::super::read::{blob, get, query, query_one};
 use super::super::rows::records::{self, ReceiptRecord, TransactionRecord, UsageRecord};
 use super::super::rows::usage::{detail_digest, note_digest, receipt, usage as usage_body};
-use super::Reprice;
 use super::finding::{Problem, Report};
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::receipt::{Pricing, Receipt};
 use farebox_ledger::account::Account;
 use farebox_ledger::hold::Dimensions;
-use farebox_ledger::ids::{ChargeId, Digest, OrgId};
+use farebox_ledger::ids::{ChargeId, Digest};
 use farebox_ledger::transaction::{Transaction, TransactionKind};
 use farebox_pricing::exact;
 use rusqlite::Connection;
@@ -261,15 +260,6 @@ pub fn beside(transaction: &Transaction, beside: &Beside, report: &mut Report) -
         event: event_body,
         pricing,
     })
-}
-
-/// The receipt priced again is the charge (L10).
-pub fn priced_again(org: OrgId, receipt: &Receipt, report: &mut Report, reprice: &mut Reprice<'_>) {
-    report.repriced = report.repriced.saturating_add(1);
-    if let Err(difference) = reprice(org, receipt) {
-        let charge = receipt.charge;
-        report.add("L10", Some(org), Problem::Repriced { charge, difference });
-    }
 }
 
 fn check_price(

@@ -2,8 +2,8 @@
 //! watcher, so that what was found is not lost.
 
 use crate::cli::failure::Failure;
+use crate::cli::progress;
 use crate::cli::remote::server::Server;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,7 +62,7 @@ pub fn to_its_end(
 ) -> Result<Value, Failure> {
     let id = job.get("id").and_then(Value::as_str).unwrap_or_default();
     let path = format!("{path}/{id}");
-    let bar = bar();
+    let bar = progress::bar();
     let mut wait = FIRST;
     let mut told = false;
     while job.get("status").and_then(Value::as_str) == Some("running") {
@@ -79,14 +79,4 @@ pub fn to_its_end(
     }
     bar.finish_and_clear();
     Ok(job)
-}
-
-/// A bar on standard error; none where that is no terminal.
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(1_000), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}  {eta} left");
-    if let Ok(style) = style {
-        bar.set_style(style);
-    }
-    bar
 }
