@@ -326,7 +326,7 @@ impl RunningApp {
     /// ledger: all that was acknowledged is on disk.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
-        self.service.stop_backtests();
+        self.service.stop_jobs();
         let mut served = self.served;
         if tokio::time::timeout(self.drain, &mut served).await.is_err() {
             tracing::warn!("open requests were cut off");

@@ -50,7 +50,7 @@ enum Command {
     Key(remote::Key),
     /// Show and change wallets on a running server.
     Wallet(remote::Wallet),
-    /// List and settle usage that waits for a price on a running server.
+    /// Settle usage that waits for a price, and repair wrong bills, on a running server.
     Usage(remote::Usage),
     Margins(remote::Margins),
 }

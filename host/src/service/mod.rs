@@ -17,6 +17,7 @@ pub mod grants;
 pub mod history;
 pub mod holds;
 pub mod intake;
+pub mod job;
 pub mod keys;
 pub mod ledger;
 pub mod orgs;
@@ -27,6 +28,7 @@ pub mod rate_card;
 pub mod receipts;
 pub mod refunds;
 pub mod releases;
+pub mod repair;
 pub mod rerate;
 pub mod secret;
 pub mod settle;
@@ -93,8 +95,9 @@ pub struct Service {
     fallbacks: AtomicU64,
     placed: PlacedHolds,
     counters: counts::Counters,
-    backtests: backtest::job::Jobs,
     watches: trials::Watches,
+    backtests: job::Jobs<backtest::Question, backtest::report::Report>,
+    repairs: job::Jobs<repair::Question, repair::report::Report>,
 }
 
 /// Who asks, for which org, and under which request.
@@ -131,8 +134,9 @@ impl Service {
             fallbacks: AtomicU64::new(0),
             placed: PlacedHolds::default(),
             counters: counts::Counters::default(),
-            backtests: backtest::job::Jobs::default(),
             watches: trials::Watches::default(),
+            backtests: job::Jobs::default(),
+            repairs: job::Jobs::default(),
         }
     }
 

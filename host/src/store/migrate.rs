@@ -11,11 +11,12 @@ const STEPS: &[&str] = &[
     include_str!("schema_releases.sql"),
     include_str!("schema_currency.sql"),
     include_str!("schema_trials.sql"),
+    include_str!("schema_corrections.sql"),
 ];
 
 /// Tables whose rows are written once (L4), and their keys, by the step that ends with them
 /// guarded.
-const APPEND_ONLY: &[&[(&str, &[&str])]] = &[FIRST, RELEASES, &[], TRIALS];
+const APPEND_ONLY: &[&[(&str, &[&str])]] = &[FIRST, RELEASES, &[], TRIALS, CORRECTIONS];
 
 const FIRST: &[(&str, &[&str])] = &[
     ("transactions", &["chunk"]),
@@ -44,6 +45,7 @@ const TRIALS: &[(&str, &[&str])] = &[
     ("trial_ends", &["trial"]),
     ("trial_samples", &["trial", "number"]),
 ];
+const CORRECTIONS: &[(&str, &[&str])] = &[("corrections", &["charge", "\"transaction\""])];
 
 /// Why a database cannot be brought to the schema of this program.
 #[derive(Debug, thiserror::Error)]

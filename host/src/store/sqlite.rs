@@ -4,8 +4,8 @@ use super::directory::{DataDirectory, DirectoryError, DirectoryLock};
 use super::migrate::{self, MigrateError};
 use super::read::pool::Pool;
 use super::read::{
-    audit, budgets, counts, directory, grants, groups, holds, journal, past, releases, trials,
-    usage, wallets,
+    audit, budgets, corrections, counts, directory, grants, groups, holds, journal, past, releases,
+    trials, usage, wallets,
 };
 use super::write::batch::Counters;
 use super::write::memory::{Published, month_of};
@@ -13,7 +13,9 @@ use super::write::queue::Queue;
 use super::{connection, load};
 use crate::service::ledger::directory::{KeyRecord, OrgRecord, QuoteRecord};
 use crate::service::ledger::failure::{ReadError, StorageError};
-use crate::service::ledger::past::{Lines, Past, PastCharge, PastWaiting, Span};
+use crate::service::ledger::past::{
+    Corrected, CorrectionView, Lines, Past, PastCharge, PastWaiting, Span,
+};
 use crate::service::ledger::receipt::Receipt;
 use crate::service::ledger::releases::{
     BindingScope, Bindings, ChangeRecord, ReleaseParts, ReleaseRecord,
@@ -440,6 +442,16 @@ impl Past for SqliteStore {
     ) -> Result<Vec<PastCharge>, ReadError> {
         self.pool
             .read(|connection| past::charges(connection, span, part, lines))
+    }
+
+    fn corrected(&self, charge: ChargeId) -> Result<Corrected, ReadError> {
+        self.pool
+            .read(|connection| Ok(corrections::corrected(connection, charge)?))
+    }
+
+    fn corrections(&self, charge: ChargeId) -> Result<Vec<CorrectionView>, ReadError> {
+        self.pool
+            .read(|connection| Ok(corrections::of(connection, charge)?))
     }
 
     fn waiting(&self, after: Option<EventId>, limit: usize) -> Result<Vec<PastWaiting>, ReadError> {

@@ -169,7 +169,7 @@ impl From<&MissedRow> for MissedJson {
     }
 }
 
-fn reason(why: &Miss) -> (&'static str, Vec<(&'static str, &str)>) {
+pub(super) fn reason(why: &Miss) -> (&'static str, Vec<(&'static str, &str)>) {
     match why {
         Miss::Refused(RefusalKey::UnknownModel(provider, model)) => (
             "unknown_model",
@@ -283,7 +283,7 @@ impl BacktestReportJson {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BacktestJson {
     /// Which.
-    #[schema(example = "backtest_0192f0c8b7a67c1e9f3a5d2b4c6e8f01")]
+    #[schema(example = "job_0192f0c8b7a67c1e9f3a5d2b4c6e8f01")]
     pub id: String,
     /// `running`, `done`, `stopped` or `failed`.
     pub status: String,

@@ -7,6 +7,7 @@ mod backtest;
 mod line;
 mod number;
 mod reason;
+mod repair;
 
 pub use backtest::{
     BacktestJson, BacktestReportJson, ComparedJson, GroupJson, GroupsJson, LossesJson, MissedJson,
@@ -15,6 +16,8 @@ pub use backtest::{
 pub use line::LineJson;
 pub use number::{AmountText, PoolsText};
 pub use reason::ReasonJson;
+
+pub use repair::{CorrectionsJson, RepairJson, RepairReportJson, RepairedOrgJson, UncorrectedJson};
 
 use rust_decimal::Decimal;
 

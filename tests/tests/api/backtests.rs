@@ -38,7 +38,7 @@ async fn follow(server: &Server, begun: Value) -> Value {
 }
 
 /// Binds what this file holds, and says which release it is.
-async fn sells(server: &Server, file: &[u8]) -> String {
+pub async fn sells(server: &Server, file: &[u8]) -> String {
     let pushed = server.push(file).await.expect(201);
     let release = pushed["id"].as_str().unwrap().to_owned();
     let bound = server.bound(None).await;
@@ -52,13 +52,13 @@ async fn sells(server: &Server, file: &[u8]) -> String {
     release
 }
 
-async fn charged(customer: &Customer, report: Value) -> Value {
+pub async fn charged(customer: &Customer, report: Value) -> Value {
     let charged = customer.post("/v1/usage", report).await.expect(200);
     assert_eq!(charged["status"], "charged", "{charged}");
     charged
 }
 
-fn of_feature(feature: &str, tokens: u32) -> Value {
+pub fn of_feature(feature: &str, tokens: u32) -> Value {
     json!({"provider": "openai", "model": "gpt-4o-mini", "feature": feature,
         "usage": {"input": tokens}})
 }
@@ -280,7 +280,7 @@ async fn a_question_without_an_answer_is_refused() {
     let turned = json!({"release_id": release, "since": "2026-02-01T00:00:00Z",
         "until": "2026-01-01T00:00:00Z"});
     ask(turned).await.problem(400, "invalid-request");
-    let unknown = format!("{PATH}/backtest_{}", "0".repeat(32));
+    let unknown = format!("{PATH}/job_{}", "0".repeat(32));
     for method in [Method::GET, Method::DELETE] {
         let answer = server.client.admin(method, &unknown, Value::Null).await;
         answer.problem(404, "not-found");

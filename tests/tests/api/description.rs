@@ -97,7 +97,7 @@ async fn another_orgs_ids_do_not_exist_on_any_route() {
     for operation in operations() {
         // An id besides the org's own: the other org names it. Some things are no org's.
         let mut own = operation.path.replace("{org_id}", "");
-        for nobodys in ["{release_id}", "{backtest_id}", "{trial_id}"] {
+        for nobodys in ["{release_id}", "{backtest_id}", "{repair_id}", "{trial_id}"] {
             own = own.replace(nobodys, "");
         }
         let has_id = own.contains('{');

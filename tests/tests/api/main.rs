@@ -13,6 +13,7 @@ mod operations;
 mod promises;
 mod proofs;
 mod releases;
+mod repairs;
 mod server;
 mod settling;
 mod swaps;

@@ -138,6 +138,14 @@ pub fn examples(ids: &Ids) -> BTreeMap<&'static str, (Value, u16)> {
         ),
         ("POST /v1/admin/trials/{trial_id}/stop", (json!({}), 200)),
         ("POST /v1/admin/trials/{trial_id}/promote", (json!({}), 200)),
+        (
+            "POST /v1/admin/repairs",
+            (
+                json!({"wrong_release_id": ids.release, "corrected_release_id": ids.bound}),
+                202,
+            ),
+        ),
+        ("DELETE /v1/admin/repairs/{repair_id}", (Value::Null, 202)),
         // Their body is a file: see `takes_file`.
         ("POST /v1/admin/backtests/file", (Value::Null, 202)),
         ("POST /v1/admin/policies", (Value::Null, 201)),
@@ -184,6 +192,8 @@ pub struct Ids {
     pub budget: String,
     /// One that has ended.
     pub backtest: String,
+    /// One that has ended.
+    pub repair: String,
 }
 
 impl Ids {
@@ -231,6 +241,8 @@ impl Ids {
             let trial = server.client.admin(Method::POST, path, body).await;
             trials.push(id(&trial.expect(201), "id"));
         }
+        let question = json!({"wrong_release_id": bound, "corrected_release_id": release});
+        let repair = super::repairs::over(server, &question).await;
         Self {
             trial: trials.remove(0),
             promoted: trials.remove(0),
@@ -247,6 +259,7 @@ impl Ids {
             grant: id(&wallet["grants"][0], "id"),
             budget: id(&budget, "id"),
             backtest: id(&backtest, "id"),
+            repair: id(&repair, "id"),
         }
     }
 
@@ -272,6 +285,7 @@ impl Ids {
             .replace("{budget_id}", &self.budget)
             .replace("{release_id}", &self.release)
             .replace("{backtest_id}", &self.backtest)
+            .replace("{repair_id}", &self.repair)
             .replace("{slug}", "not-found");
         assert!(
             !filled.contains('{'),

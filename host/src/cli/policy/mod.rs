@@ -2,10 +2,10 @@
 //! works on files; all else on the releases of a ledger, through a running server or on a stopped
 //! one's data.
 
-mod backtest;
+pub(super) mod backtest;
 mod bindings;
 mod build;
-mod door;
+pub(super) mod door;
 mod releases;
 mod sign;
 mod test;

@@ -7,6 +7,7 @@
 mod key;
 mod margins;
 mod org;
+mod repair;
 pub(in crate::cli) mod server;
 pub(in crate::cli) mod show;
 mod usage;

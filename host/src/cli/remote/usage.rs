@@ -10,9 +10,10 @@ use std::io::Write;
 const EXAMPLES: &str = "\
 Examples:
   farebox usage list-unpriced
-  farebox usage settle-unpriced --json";
+  farebox usage settle-unpriced --json
+  farebox usage repair --wrong november --corrected november-fixed --since 2026-11-03";
 
-/// Usage that waits for a price, on a running server.
+/// Usage that waits for a price, and bills that were wrong, on a running server.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Usage {
@@ -29,11 +30,13 @@ enum Command {
     /// Rate it again and charge what has a price now. The server does so by itself on time; this
     /// does it at once. Ends with 1 when something still waits.
     SettleUnpriced,
+    Repair(super::repair::Repair),
 }
 
 impl Usage {
     pub(in crate::cli) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        match self.command {
+        match &self.command {
+            Command::Repair(repair) => repair.run(&self.server, out),
             Command::ListUnpriced => {
                 let items = pages(|cursor| {
                     let cursor = cursor.map_or_else(String::new, |text| format!("&cursor={text}"));

@@ -13,6 +13,7 @@ use crate::service::data_queries::DataQueryError;
 use crate::service::history::HistoryError;
 use crate::service::holds::{HoldError, NotEnough};
 use crate::service::intake::IntakeError;
+use crate::service::job::JobError;
 use crate::service::keys::KeyError;
 use crate::service::ledger::directory::DirectoryRefusal;
 use crate::service::ledger::failure::{ReadError, StorageError};
@@ -22,6 +23,7 @@ use crate::service::policy::{AdmitError, PolicyError};
 use crate::service::quotes::QuoteError;
 use crate::service::receipts::ReceiptError;
 use crate::service::releases::ReleaseError;
+use crate::service::repair::RepairError;
 use crate::service::settle::SettleError;
 use crate::service::trials::TrialError;
 use crate::service::usage::UsageError;
@@ -319,10 +321,29 @@ impl From<BacktestError> for Problem {
         match error {
             BacktestError::Release(error) => error.into(),
             BacktestError::EmptyRange => Self::new(Kind::InvalidRequest, error),
-            BacktestError::NotFound(_) => Self::new(Kind::NotFound, error),
-            BacktestError::TooMany | BacktestError::NoThread => {
-                Self::new(Kind::Busy, error).retry_after(5)
+            BacktestError::Job(error) => error.into(),
+        }
+    }
+}
+
+impl From<JobError> for Problem {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::NotFound(_) => Self::new(Kind::NotFound, error),
+            JobError::TooMany | JobError::NoThread => Self::new(Kind::Busy, error).retry_after(5),
+        }
+    }
+}
+
+impl From<RepairError> for Problem {
+    fn from(error: RepairError) -> Self {
+        match error {
+            RepairError::Release(error) => error.into(),
+            RepairError::EmptyRange | RepairError::SameRelease => {
+                Self::new(Kind::InvalidRequest, error)
             }
+            RepairError::Revoked(_) => Self::new(Kind::Conflict, error),
+            RepairError::Job(error) => error.into(),
         }
     }
 }

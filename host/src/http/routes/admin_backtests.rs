@@ -7,7 +7,8 @@ use super::super::body::{Id, Json, Query, Wasm};
 use super::super::problem::{Kind, Problem, ProblemJson};
 use super::super::time;
 use super::blocking;
-use crate::service::backtest::job::{Job, JobId, State as JobState};
+use crate::service::backtest::job::Job;
+use crate::service::job::{JobId, State as JobState};
 use crate::service::releases::Address;
 use crate::wire::{BacktestJson, BacktestReportJson};
 use axum::http::StatusCode;
@@ -42,7 +43,7 @@ pub struct BacktestQuery {
     priced_by: Option<String>,
 }
 
-fn range(since: Option<&str>, until: Option<&str>) -> Result<Range<i64>, Problem> {
+pub(super) fn range(since: Option<&str>, until: Option<&str>) -> Result<Range<i64>, Problem> {
     let since = time::read_some("since", since)?.unwrap_or(i64::MIN);
     Ok(since..time::read_some("until", until)?.unwrap_or(i64::MAX))
 }

@@ -8,6 +8,7 @@ mod admin_keys;
 mod admin_money;
 mod admin_orgs;
 pub(super) mod admin_policies;
+mod admin_repairs;
 mod admin_trials;
 mod admin_unpriced;
 mod admin_usage;
@@ -83,6 +84,8 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(admin_policies::revoke))
         .routes(routes!(admin_backtests::start))
         .routes(routes!(admin_backtests::show, admin_backtests::stop))
+        .routes(routes!(admin_repairs::start))
+        .routes(routes!(admin_repairs::show, admin_repairs::stop))
         .routes(routes!(admin_bindings::list))
         .routes(routes!(admin_bindings::history))
         .routes(routes!(admin_bindings::activate))

@@ -5,10 +5,12 @@ use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json};
 use super::super::problem::{Problem, ProblemJson};
-use super::super::show::{PriceJson, owned};
+use super::super::show::{PriceJson, credits, owned};
 use super::super::time;
 use super::reports::KeySourceJson;
+use crate::service::ledger::past::CorrectionView;
 use crate::service::ledger::receipt::Receipt;
+use crate::service::ledger::write::Way;
 use crate::service::policy::ReleaseId;
 use crate::service::receipts::Basis;
 use crate::wire::plain;
@@ -206,6 +208,35 @@ pub struct ReceiptJson {
     rounding: &'static str,
     /// Whether the release declares that it sells below cost, and this call was.
     below_cost: bool,
+    /// What was corrected since, because the release was wrong; oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    corrections: Vec<CorrectionJson>,
+}
+
+/// A correction of a charge.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CorrectionJson {
+    /// The transaction that posted it; its note says why.
+    transaction_id: String,
+    /// The release that should have priced the charge.
+    release_id: String,
+    /// `back`: to the customer; `taken`: from it.
+    way: &'static str,
+    credits: String,
+}
+
+impl From<&CorrectionView> for CorrectionJson {
+    fn from(view: &CorrectionView) -> Self {
+        Self {
+            transaction_id: view.transaction.to_string(),
+            release_id: view.release.to_string(),
+            way: match view.way {
+                Way::Back => "back",
+                Way::Taken => "taken",
+            },
+            credits: credits(view.amount),
+        }
+    }
 }
 
 impl From<&Receipt> for ReceiptJson {
@@ -222,6 +253,7 @@ impl From<&Receipt> for ReceiptJson {
             credit_usd: plain(pricing.peg.usd_per_credit()),
             rounding: pricing.rounding.name(),
             below_cost: pricing.below_cost,
+            corrections: Vec::new(),
         }
     }
 }
@@ -237,7 +269,11 @@ pub async fn receipt(
 ) -> Result<Answer<ReceiptJson>, Problem> {
     let context = auth.to_read()?;
     let receipt = api.service.receipt(&context, charge)?;
-    Ok(Answer((&receipt).into()))
+    let corrections = api.service.store().corrections(charge)?;
+    Ok(Answer(ReceiptJson {
+        corrections: corrections.iter().map(Into::into).collect(),
+        ..(&receipt).into()
+    }))
 }
 
 /// Nothing: everything a replay needs is in the receipt.

@@ -10,6 +10,7 @@ use super::super::{State, time};
 use super::listing::listed;
 use crate::service::Service;
 use crate::service::ledger::view::TransactionView;
+use crate::service::ledger::write::corrected_charge;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use farebox_ledger::account::Account;
@@ -64,6 +65,11 @@ impl From<&TransactionView> for TransactionJson {
             TransactionKind::Charge { charge, hold, .. } => (Some(charge), None, None, hold),
             TransactionKind::ChargeRefund { charge, refund } => {
                 (Some(charge), None, Some(refund), None)
+            }
+            // What was taken for a charge that came to too little names it in its note.
+            TransactionKind::Deduction => {
+                let corrected = view.note.as_deref().and_then(corrected_charge);
+                (corrected, None, None, None)
             }
             _ => (None, None, None, None),
         };

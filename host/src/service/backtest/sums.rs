@@ -109,10 +109,7 @@ impl Sums {
         let mut usd = Usd::default();
         for (worth, compared) in &self.by_worth {
             let add = |to: &mut Decimal, nanos: i128| -> Result<(), ArithmeticError> {
-                let credits = Decimal::try_from_i128_with_scale(nanos, 9)
-                    .map_err(|_| ArithmeticError::OutOfRange)?
-                    .normalize();
-                *to = exact::add(*to, exact::mul(credits, worth.peg.usd_per_credit())?)?;
+                *to = exact::add(*to, usd_of(nanos, *worth)?)?;
                 Ok(())
             };
             add(&mut usd.charged.revenue, compared.charged.price_nanos)?;
@@ -122,6 +119,17 @@ impl Sums {
         }
         Ok(usd)
     }
+}
+
+/// Nano-credits of some worth in USD, exactly.
+///
+/// # Errors
+/// The result passes 28 digits.
+pub fn usd_of(nanos: i128, worth: Worth) -> Result<Decimal, ArithmeticError> {
+    let credits = Decimal::try_from_i128_with_scale(nanos, 9)
+        .map_err(|_| ArithmeticError::OutOfRange)?
+        .normalize();
+    exact::mul(credits, worth.peg.usd_per_credit())
 }
 
 /// Revenue and cost in USD.

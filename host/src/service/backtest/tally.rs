@@ -162,12 +162,33 @@ pub fn rated(
     })
 }
 
+/// What the credits of a charge are.
+pub const fn worth_of(charge: &PastCharge) -> Worth {
+    Worth {
+        commodity: charge.pricing.commodity,
+        peg: charge.pricing.peg,
+    }
+}
+
+/// Why a charge has no price, and the first words about it; absent: the price does not fit.
+pub fn miss_of(charge: &PastCharge, error: Option<PolicyError>) -> (Miss, Option<String>) {
+    match error {
+        _ if charge.pricing.release.is_none() => (Miss::WrittenOff, None),
+        None => (Miss::OutOfRange, None),
+        Some(PolicyError::Refused(refusal)) => {
+            let example = refusal.to_string();
+            (Miss::Refused(refusal.into()), Some(example))
+        }
+        Some(PolicyError::Fault(fault)) => (Miss::Fault(fault.word()), Some(fault.to_string())),
+        Some(PolicyError::NotLoaded) => (Miss::Unavailable("not_loaded"), None),
+        Some(PolicyError::Paused) => (Miss::Unavailable("paused"), None),
+        Some(PolicyError::Busy) => (Miss::Unavailable("busy"), None),
+    }
+}
+
 const fn charged(charge: &PastCharge) -> (Worth, Amounts) {
     let pricing = &charge.pricing;
-    let worth = Worth {
-        commodity: pricing.commodity,
-        peg: pricing.peg,
-    };
+    let worth = worth_of(charge);
     let amounts = Amounts {
         price: pricing.price,
         cost: pricing.cost,
@@ -202,18 +223,7 @@ impl Tally {
     }
 
     fn miss(&mut self, charge: &PastCharge, error: Option<PolicyError>) {
-        let (why, example) = match error {
-            _ if charge.pricing.release.is_none() => (Miss::WrittenOff, None),
-            None => (Miss::OutOfRange, None),
-            Some(PolicyError::Refused(refusal)) => {
-                let example = refusal.to_string();
-                (Miss::Refused(refusal.into()), Some(example))
-            }
-            Some(PolicyError::Fault(fault)) => (Miss::Fault(fault.word()), Some(fault.to_string())),
-            Some(PolicyError::NotLoaded) => (Miss::Unavailable("not_loaded"), None),
-            Some(PolicyError::Paused) => (Miss::Unavailable("paused"), None),
-            Some(PolicyError::Busy) => (Miss::Unavailable("busy"), None),
-        };
+        let (why, example) = miss_of(charge, error);
         let known = self.missed.contains_key(&why) || self.missed.len() < REASONS_MAX;
         let missed = match known {
             true => self.missed.entry(why).or_default(),

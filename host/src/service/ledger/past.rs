@@ -7,9 +7,11 @@
 
 use super::failure::ReadError;
 use super::receipt::Pricing;
-use super::write::Unpriced;
-use farebox_ledger::ids::{ChargeId, EventId, OrgId};
+use super::write::{Unpriced, Way};
+use crate::service::policy::ReleaseId;
+use farebox_ledger::ids::{ChargeId, EventId, OrgId, TransactionId};
 use farebox_pricing::event::UsageEvent;
+use farebox_pricing::money::Nanos;
 use std::ops::Range;
 
 /// Where the charges of a range of time stand, as numbers of parts. Charges of the first and last
@@ -63,6 +65,30 @@ pub struct PastWaiting {
     pub unpriced: Option<Unpriced>,
 }
 
+/// What became of a charge after it was posted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Corrected {
+    /// All that was refunded, corrections among it.
+    pub refunded: Nanos,
+    /// What corrections gave back.
+    pub given_back: Nanos,
+    /// What corrections took.
+    pub taken: Nanos,
+}
+
+/// A correction of a charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CorrectionView {
+    /// The transaction that posted it.
+    pub transaction: TransactionId,
+    /// What the charge should have been priced by.
+    pub release: ReleaseId,
+    /// Which way.
+    pub way: Way,
+    /// How much.
+    pub amount: Nanos,
+}
+
 /// Reads the past. Any thread may; each call blocks it for some milliseconds.
 pub trait Past: Send + Sync {
     /// Where the charges that were posted in a range of time stand, as of now.
@@ -78,6 +104,12 @@ pub trait Past: Send + Sync {
         part: u64,
         lines: Lines,
     ) -> Result<Vec<PastCharge>, ReadError>;
+
+    /// What became of a charge after it was posted.
+    fn corrected(&self, charge: ChargeId) -> Result<Corrected, ReadError>;
+
+    /// The corrections of a charge, oldest first.
+    fn corrections(&self, charge: ChargeId) -> Result<Vec<CorrectionView>, ReadError>;
 
     /// Usage that waits for a price, oldest first, from after `after` on: at most `limit`.
     fn waiting(&self, after: Option<EventId>, limit: usize) -> Result<Vec<PastWaiting>, ReadError>;

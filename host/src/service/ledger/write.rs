@@ -3,15 +3,19 @@
 use super::directory::{DirectoryRefusal, DirectoryWrite, OrgRecord};
 use super::failure::StorageError;
 use super::receipt::Pricing;
+use crate::service::policy::ReleaseId;
 use farebox_ledger::budget::BudgetAlert;
 use farebox_ledger::command::{Command, OpenWallet};
 use farebox_ledger::effect::Outcome;
 use farebox_ledger::hold::Dimensions;
 use farebox_ledger::idempotency::{Idempotency, PaymentId, ResponseId};
-use farebox_ledger::ids::{ChargeId, EventId, HoldId, KeyId, OrgId, TransactionId};
+use farebox_ledger::ids::{
+    ChargeId, EventId, GrantId, HoldId, KeyId, OrgId, RefundId, TransactionId,
+};
 use farebox_ledger::refusal::Refusal;
 use farebox_ledger::state::Wallet;
 use farebox_pricing::event::{KeySource, UsageEvent};
+use farebox_pricing::money::Nanos;
 use rust_decimal::Decimal;
 use std::sync::Arc;
 
@@ -67,6 +71,8 @@ pub enum Action {
     Usage(Box<UsageWrite>),
     /// A price for usage that waits for one.
     Settle(Box<SettleWrite>),
+    /// A correction of a charge.
+    Correct(Box<CorrectionWrite>),
     /// A new org with its wallet.
     CreateOrg {
         /// The org.
@@ -144,6 +150,58 @@ pub struct SettleWrite {
     pub pricing: Pricing,
     /// What the book counts of it.
     pub counts: Vec<Counted>,
+}
+
+/// A correction of a charge that a wrong release made. The store derives the ledger command, a
+/// refund of the charge or a deduction, and keeps which charge it corrects.
+#[derive(Clone, Debug)]
+pub struct CorrectionWrite {
+    /// Whose.
+    pub org: OrgId,
+    /// What is corrected.
+    pub charge: ChargeId,
+    /// What the charge should have been priced by.
+    pub release: ReleaseId,
+    /// Which way.
+    pub way: Way,
+    /// How much, above zero.
+    pub amount: Nanos,
+    /// The id of the refund that may have to be made.
+    pub refund: RefundId,
+    /// The id of the lot that may have to be made.
+    pub grant: GrantId,
+    /// Why, in the operator's words.
+    pub why: Option<Box<str>>,
+}
+
+/// Which way a correction goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Back to the customer.
+    Back,
+    /// From the customer.
+    Taken,
+}
+
+/// What the note of every correction begins with.
+const CORRECTION: &str = "correction of ";
+
+impl CorrectionWrite {
+    /// The note beside the transaction, which the hash chain covers.
+    pub fn note(&self) -> Box<str> {
+        let (charge, release) = (self.charge, self.release);
+        let note = match &self.why {
+            None => format!("{CORRECTION}{charge} under {release}"),
+            Some(why) => format!("{CORRECTION}{charge} under {release}: {why}"),
+        };
+        note.into()
+    }
+}
+
+/// The charge that a note says is corrected.
+pub fn corrected_charge(note: &str) -> Option<ChargeId> {
+    let (charge, _) = note.strip_prefix(CORRECTION)?.split_once(' ')?;
+    charge.parse().ok()
 }
 
 /// What operations want to know about a call.

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod budgets;
+pub mod corrections;
 pub mod counts;
 pub mod directory;
 pub mod grants;

@@ -10,7 +10,7 @@ use farebox_ledger::transaction::Transaction;
 use std::collections::BTreeMap;
 
 /// Changes the file behind the ledger's back.
-fn tamper(house: &House, sql: &str) {
+pub fn tamper(house: &House, sql: &str) {
     house.store.close();
     let connection = rusqlite::Connection::open(house.folder.path().join("ledger.db")).unwrap();
     let guards: Vec<(String, String)> = connection

@@ -1,10 +1,11 @@
 //! The verifier on ledgers that somebody tampered with, and backups.
 
-use super::damage::{DAMAGES, rewrite_transactions};
+use super::damage::{DAMAGES, rewrite_transactions, tamper};
 use super::*;
+use crate::service::ledger::past::Past;
 use crate::service::ledger::releases::{ReleaseParts, ReleaseRecord};
 use crate::service::ledger::view::SignedHead;
-use crate::service::ledger::write::{Counted, SettleWrite};
+use crate::service::ledger::write::{CorrectionWrite, Counted, Made, SettleWrite, Way};
 use crate::service::policy::{Digest as PolicyDigest, LimitClass, ReleaseId, Trust};
 use crate::store::backup::{BackupError, backup, restore};
 use crate::store::verify::{Evidence, Report, verify};
@@ -267,6 +268,46 @@ fn l5_a_rewritten_journal_does_not_pass_through_an_exported_head() {
     forged[place].head.hash[0] ^= 1;
     let findings = check(&forged).findings;
     assert!(findings[0].what.contains("was not signed"), "{findings:?}");
+}
+
+#[test]
+fn b5_a_correction_that_was_not_posted_is_found() {
+    let house = House::new();
+    let org = house.org("acme", 1_000_000);
+    let charged = house
+        .write(Action::Usage(Box::new(house.usage(org, None, Some(9_000)))))
+        .unwrap();
+    let Made::Usage(_, Some(charge)) = charged.made else {
+        panic!("{charged:?}");
+    };
+    let correction = CorrectionWrite {
+        org,
+        charge,
+        release: ReleaseId {
+            component: PolicyDigest([1; 32]),
+            book: PolicyDigest([2; 32]),
+        },
+        way: Way::Back,
+        amount: nanos(4_000),
+        refund: RefundId::new(house.id()),
+        grant: GrantId::new(house.id()),
+        why: None,
+    };
+    house.write(Action::Correct(Box::new(correction))).unwrap();
+    let corrected = house.store.corrected(charge).unwrap();
+    assert_eq!(
+        (corrected.refunded, corrected.given_back),
+        (nanos(4_000), nanos(4_000))
+    );
+    assert_eq!(report(&house).findings, []);
+    // A row that claims more, and one without a transaction: none of the ledger's own ways writes
+    // them.
+    let sql = "UPDATE corrections SET amount_nanos = -5000;
+        INSERT INTO corrections VALUES (x'01', x'02', x'03', x'04', 7)";
+    tamper(&house, sql);
+    let findings = report(&house).findings;
+    let found: Vec<_> = findings.iter().map(|finding| &*finding.invariant).collect();
+    assert_eq!(found, ["B5", "B5"], "{findings:?}");
 }
 
 #[test]

@@ -128,6 +128,10 @@ pub enum Problem {
     },
     #[error("a component or book is not what its digest `{0}` says")]
     Content(String),
+    #[error("the correction of charge `{charge}` by transaction `{id}` is not what was posted")]
+    Correction { charge: ChargeId, id: TransactionId },
+    #[error("{found} corrections of {expected} are explained by a transaction")]
+    Corrections { expected: u64, found: u64 },
     #[error("hold `{0}` is active and over")]
     HoldTwice(HoldId),
     #[error("{0} idempotency keys, responses or payments are there twice")]

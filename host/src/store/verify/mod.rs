@@ -17,8 +17,10 @@
 //! | L6 | charges, events, refunds count once; every key is there once and leads to an effect |
 //! | L7 | also: no hold is active and over; what is over is found by its id |
 //! | L10 | each price is its receipt's, rounded once, and its lines' sum; the books that receipts name are there; [`crate::service::rerate::proof`] prices all again |
+//! | B5 | each correction names the charge, and has the amount, of the transaction that posted it |
 //! | T4 | what rules of the book counted is what the receipts say |
 
+mod corrections;
 mod counts;
 mod finding;
 mod keys;
@@ -207,6 +209,7 @@ impl Audit {
         let mut last: BTreeMap<OrgId, rows::Last> = BTreeMap::new();
         let mut counts = counts::Counts::new(connection)?;
         let mut rules = rules::Rules::new(connection)?;
+        let mut corrections = corrections::Corrections::new(connection)?;
         let mut journal = rows::Journal::new(connection);
         while let Some(entry) = journal.next(&mut self.report)? {
             let record = entry.record;
@@ -232,6 +235,7 @@ impl Audit {
             if let Some((_, past)) = &refunded {
                 counts.refund(entry.place, &transaction, past);
             }
+            corrections.transaction(&transaction, entry.beside.note(), &mut self.report)?;
             if let Some(dimensions) = entry.beside.dimensions() {
                 counts.charge(entry.place, &transaction, dimensions);
             }
@@ -260,6 +264,7 @@ impl Audit {
         }
         counts.finish(connection, &mut self.report)?;
         rules.finish(&mut self.report)?;
+        corrections.finish(&mut self.report)?;
         Ok(())
     }
 }

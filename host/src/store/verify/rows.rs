@@ -41,6 +41,11 @@ pub struct Beside {
 }
 
 impl Beside {
+    /// What people said of it.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
     /// What the charge was for, where its usage event is there.
     pub fn dimensions(&self) -> Option<&Dimensions> {
         self.usage.as_ref().map(|usage| &*usage.dimensions)

@@ -9,7 +9,9 @@ use super::prepare::{Prepared, Ready};
 use super::releases::By;
 use super::{outcome, recall, registry};
 use crate::service::ledger::failure::StorageError;
-use crate::service::ledger::write::{Acknowledged, SettleWrite, UsageWrite, WriteError};
+use crate::service::ledger::write::{
+    Acknowledged, CorrectionWrite, SettleWrite, UsageWrite, Way, WriteError,
+};
 use farebox_ledger::command::{Command, Past, SettleUnpriced, Stamp};
 use farebox_ledger::effect::{Effect, Outcome};
 use farebox_ledger::hold::Dimensions;
@@ -53,6 +55,11 @@ impl Turn<'_, '_> {
                 write: settle,
                 receipt,
             } => self.settle(write.at_ms, settle, receipt)?,
+            Ready::Correct {
+                command,
+                note,
+                write: correction,
+            } => self.correct(write, command, note, correction)?,
             Ready::CreateOrg { org, wallet } => {
                 if let Err(refusal) = registry::create_org(self.connection, org)? {
                     Err(refusal.into())
@@ -196,6 +203,39 @@ impl Turn<'_, '_> {
                 .map_err(failure)?;
         }
         Ok(Ok(Some(effect)))
+    }
+
+    fn correct(
+        &mut self,
+        write: &Prepared,
+        command: &Command,
+        note: &str,
+        correction: &CorrectionWrite,
+    ) -> Ended<Option<Effect>> {
+        let effect = match self.ledger(write, command, Some(note))? {
+            Ok(effect) => effect,
+            Err(error) => return Ok(Err(error)),
+        };
+        let transaction = effect
+            .as_ref()
+            .and_then(|effect| own_transaction(effect, command));
+        let size = correction.amount.get();
+        let amount_nanos = match correction.way {
+            Way::Back => size.saturating_neg(),
+            Way::Taken => size,
+        };
+        self.connection
+            .prepare_cached("INSERT INTO corrections VALUES (?1, ?2, ?3, ?4, ?5)")
+            .map_err(failure)?
+            .execute(params![
+                correction.charge.to_bytes(),
+                transaction.unwrap_or(self.id).to_bytes(),
+                correction.release.component.0,
+                correction.release.book.0,
+                amount_nanos,
+            ])
+            .map_err(failure)?;
+        Ok(Ok(effect))
     }
 
     fn usage(

@@ -5,9 +5,9 @@ use super::super::dedupe::Key;
 use super::super::rows::usage::{detail_digest, note_digest, receipt_body, usage_body};
 use crate::service::ledger::directory::{DirectoryWrite, OrgRecord};
 use crate::service::ledger::write::{
-    Action, Actor, Made, Once, SettleWrite, UsageWrite, Write, WriteError,
+    Action, Actor, CorrectionWrite, Made, Once, SettleWrite, UsageWrite, Way, Write, WriteError,
 };
-use farebox_ledger::command::{Capture, Command, OpenWallet, RecordUnpriced};
+use farebox_ledger::command::{Capture, Command, Deduct, OpenWallet, RecordUnpriced, RefundCharge};
 use farebox_ledger::ids::{Digest, OrgId};
 use sha2::{Digest as _, Sha256};
 
@@ -46,6 +46,11 @@ pub enum Ready {
     Settle {
         write: Box<SettleWrite>,
         receipt: Vec<u8>,
+    },
+    Correct {
+        command: Command,
+        note: Box<str>,
+        write: Box<CorrectionWrite>,
     },
     CreateOrg {
         org: OrgRecord,
@@ -109,6 +114,7 @@ fn org_of(action: &Action) -> Option<OrgId> {
         Action::Ledger { command, .. } => Some(command.org()),
         Action::Usage(usage) => Some(usage.org),
         Action::Settle(settle) => Some(settle.org),
+        Action::Correct(correction) => Some(correction.org),
         Action::CreateOrg { org, .. } => Some(org.id),
         Action::Directory(write) => match write {
             DirectoryWrite::SetPlan { org, .. }
@@ -144,6 +150,10 @@ fn made_by(action: &Action) -> Made {
             Made::Usage(usage.event_id, charge)
         }
         Action::Settle(settle) => Made::Usage(settle.event_id, Some(settle.charge)),
+        Action::Correct(correction) => match correction.way {
+            Way::Back => Made::Other(correction.refund.get()),
+            Way::Taken => Made::Nothing,
+        },
         Action::CreateOrg { org, .. } => Made::Other(org.id.get()),
         Action::Directory(write) => match write {
             DirectoryWrite::CreateCommodity(commodity) => Made::Other(commodity.id.get()),
@@ -169,9 +179,41 @@ fn ready(action: Action) -> Result<Ready, WriteError> {
             bounded("receipt", Some(&receipt))?;
             Ready::Settle { write, receipt }
         }
+        Action::Correct(write) => {
+            let note = write.note();
+            bounded("note", Some(note.as_bytes()))?;
+            let mut command = correction(&write);
+            set_detail_digest(&mut command, note_digest(Some(&note)));
+            Ready::Correct {
+                command,
+                note,
+                write,
+            }
+        }
         Action::CreateOrg { org, wallet } => Ready::CreateOrg { org, wallet },
         Action::Directory(write) => Ready::Directory(write),
     })
+}
+
+/// What is given back is a refund of the charge, exactly to where it came from; what is taken is a
+/// deduction, which no charge of the past can be.
+fn correction(write: &CorrectionWrite) -> Command {
+    let detail_digest = [0; 32];
+    match write.way {
+        Way::Back => Command::RefundCharge(RefundCharge {
+            org: write.org,
+            charge: write.charge,
+            refund: write.refund,
+            amount: Some(write.amount),
+            grant: write.grant,
+            detail_digest,
+        }),
+        Way::Taken => Command::Deduct(Deduct {
+            org: write.org,
+            amount: write.amount,
+            detail_digest,
+        }),
+    }
 }
 
 fn ready_usage(write: Box<UsageWrite>) -> Result<Ready, WriteError> {

@@ -294,6 +294,7 @@ fn audited(write: &Prepared) -> Option<(&'static str, Option<String>)> {
         Ready::Ledger { command, .. } => audited_command(command)?,
         Ready::Usage { .. } => return None,
         Ready::Settle { write, .. } => ("settle_unpriced", Some(write.event_id.to_string())),
+        Ready::Correct { write, .. } => ("correct_charge", Some(write.charge.to_string())),
         Ready::CreateOrg { org, .. } => ("create_org", Some(org.id.to_string())),
         Ready::Directory(directory) => audited_directory(directory)?,
     };

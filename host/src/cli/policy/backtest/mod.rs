@@ -1,7 +1,7 @@
 //! `farebox policy backtest`: what the past would have cost under a release, as tables, JSON, or a
 //! page to show around. The server does the work, as a job; this watches it.
 
-mod follow;
+pub mod follow;
 mod moment;
 mod page;
 mod table;
