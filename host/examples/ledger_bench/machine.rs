@@ -43,3 +43,17 @@ pub fn writer_cpu() -> u64 {
         .filter_map(|text| text.split_whitespace().next()?.parse::<u64>().ok())
         .fold(0, u64::saturating_add)
 }
+
+/// Time that all threads of this process were on a CPU, in nanoseconds. Those that have ended count.
+pub fn cpu_ns() -> u64 {
+    // Fields 14 and 15 after the name, which is in parentheses; in hundredths of a second.
+    const TICK_NS: u64 = 10_000_000;
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+    rest.split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .fold(0, u64::saturating_add)
+        .saturating_mul(TICK_NS)
+}

@@ -5,9 +5,10 @@
 //!
 //! `ledger_bench [--quick] [--events N] [--only NAME] [--keep]`: `--quick` measures briefly,
 //! `--events` fills the ledger to that many events before the last measurement (default
-//! 5,000,000), `--only` picks one of `many`, `one`, `serial`, `filled`, `--keep` leaves the data
+//! 5,000,000), `--only` picks one of `many`, `one`, `serial`, `again`, `filled`, `--keep` leaves the data
 //! directories behind (under `target/ledger-bench`), so that other commands can be run on them.
 
+mod again;
 mod load;
 mod machine;
 mod release;
@@ -29,6 +30,7 @@ struct Options {
     time: Duration,
     serial: u64,
     events: u64,
+    again: u64,
     only: Option<String>,
     keep: bool,
 }
@@ -38,6 +40,7 @@ fn options() -> Result<Options, Failure> {
         time: Duration::from_secs(12),
         serial: 3_000,
         events: 5_000_000,
+        again: 1_000_000,
         only: None,
         keep: false,
     };
@@ -48,6 +51,7 @@ fn options() -> Result<Options, Failure> {
                 options.time = Duration::from_secs(3);
                 options.serial = 500;
                 options.events = 0;
+                options.again = 100_000;
             }
             "--events" => options.events = arguments.next().ok_or("--events N")?.parse()?,
             "--keep" => options.keep = true,
@@ -71,7 +75,7 @@ fn main() -> Result<(), Failure> {
         .build()?;
     let mut figures: Vec<(&str, u64)> = Vec::new();
     let base = std::env::current_dir()?.join("target/ledger-bench");
-    for name in ["many", "one", "serial", "filled"] {
+    for name in ["many", "one", "serial", "again", "filled"] {
         if !options.wants(name) || (name == "filled" && options.events == 0) {
             continue;
         }
@@ -96,7 +100,7 @@ async fn measure(
     options: &Options,
 ) -> Result<Vec<(&'static str, u64)>, Failure> {
     let bench = Arc::new(Bench::open(folder)?);
-    let wallets = if name == "many" || name == "filled" {
+    let wallets = if name == "many" || name == "again" || name == "filled" {
         1_000
     } else {
         1
@@ -146,6 +150,7 @@ async fn measure(
                 ("pair_serial_p50_us", quantile(&mut pairs, 500)),
             ]
         }
+        "again" => return again::measure(bench, &orgs, folder, options.again).await,
         _ => return filled(bench, &orgs, folder, options).await,
     };
     Ok(figures)

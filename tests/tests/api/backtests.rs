@@ -5,10 +5,14 @@ use super::server::{ADMIN, Customer, Server, release_file, usage};
 use farebox::app::shipped::STANDARD_COMPONENT;
 use farebox::clock::ManualClock;
 use farebox::engine::Engine;
+use farebox::engine::limits::{LimitClass, Trust};
 use farebox::engine::package::Package;
+use farebox::service::backtest::tally::Miss;
+use farebox::service::backtest::{self, Question};
 use farebox::service::ledger::past::{Lines, PastCharge};
-use farebox::service::policy::{PolicyEngine, PolicyError, Priced};
+use farebox::service::policy::{PolicyEngine, PolicyError, Priced, SharedEngine};
 use farebox::service::rerate::{self, Control, End, Sink, Task, Tools, Under};
+use farebox::wire::BacktestReportJson;
 use farebox_ledger::ids::ChargeId;
 use farebox_tests::books::NOW_MS;
 use hyper::Method;
@@ -380,4 +384,48 @@ async fn a_backtest_that_is_stopped_ends_and_says_so() {
     let whole = job["report"]["whole"].as_bool().unwrap();
     assert_eq!(job["status"], if whole { "done" } else { "stopped" });
     assert_eq!(whole, job["report"]["total"]["charges"] == 8 * 256);
+}
+
+#[tokio::test]
+async fn floors_that_would_break_and_faults_are_counted_apart() {
+    let server = Server::start().await;
+    let customer = server.customer("acme", "10").await;
+    for _ in 0..3 {
+        charged(&customer, usage()).await;
+    }
+    let store = Arc::clone(server.app.service().store());
+    // No admission lets these in; a policy may still fail with input that no trial has.
+    let missed = |mode: &str| {
+        let cache = tempfile::tempdir().unwrap();
+        let engine = Engine::new(cache.path().into()).unwrap();
+        let release = engine
+            .load_release(
+                &farebox_tests::guests::component(farebox_tests::guests::HOSTILE),
+                farebox_tests::books::two_models(mode).canonical,
+                LimitClass::Native,
+                Trust::Trusted,
+            )
+            .unwrap();
+        let question = Question {
+            release,
+            posted_ms: i64::MIN..i64::MAX,
+            priced_by: None,
+        };
+        let engine: SharedEngine = Arc::new(engine);
+        backtest::run(&store, &engine, || {}, &question, &Control::default()).unwrap()
+    };
+    let honest = missed("honest");
+    assert_eq!((honest.total.charges, honest.missed.len()), (3, 0));
+    let report = missed("under_cost");
+    assert_eq!(report.total.charges, 0);
+    assert_eq!(report.missed.len(), 1);
+    assert_eq!(report.missed[0].why, Miss::Fault("below_cost"));
+    let shown = BacktestReportJson::of(&report, |at_ms| at_ms.to_string());
+    assert_eq!(shown.losses.floors_broken, 3);
+    // Three calls of a thousand tokens in and a hundred out, at the list price.
+    assert_eq!(shown.losses.floors_broken_cost_usd, "0.00063");
+    assert_eq!(shown.missed[0].reason, "fault");
+    let report = missed("trap");
+    assert_eq!(report.missed[0].why, Miss::Fault("trap"));
+    assert_eq!(report.missed[0].charges, 3);
 }

@@ -27,7 +27,7 @@ const CORES: &str = "the cores, shared with the client";
 const DISK: &str = "the disk: two commits, each made durable";
 
 /// Every figure that the parts of a run print.
-pub const KNOWN: [Known; 49] = [
+pub const KNOWN: [Known; 52] = [
     Known(
         "rate_single_ns",
         "rate one event, sandboxed, all checks",
@@ -129,6 +129,24 @@ pub const KNOWN: [Known; 49] = [
         "one pair at a time, p50",
         Aim::AtMost(2_000),
         DISK,
+    ),
+    Known(
+        "backtest_charges_per_s",
+        "backtest of a million charges, standard policy, all cores",
+        Aim::AtLeast(500_000),
+        SANDBOX,
+    ),
+    Known(
+        "backtest_cpu_ns_per_charge",
+        "CPU of all threads per charge there",
+        Aim::None,
+        "",
+    ),
+    Known(
+        "backtest_memory_peak_kib",
+        "memory at most there",
+        Aim::None,
+        "the caches of the database",
     ),
     Known(
         "durable_write_us",

@@ -54,7 +54,7 @@ pub fn run(root: &Path, wanted: Wanted, quick: bool) -> Result<()> {
         );
         Ok(())
     });
-    for load in ["many", "one", "serial", "filled"] {
+    for load in ["many", "one", "serial", "again", "filled"] {
         run.part(&format!("ledger: {load}"), |table| {
             if load == "filled" && !has_room(root, quick, table)? {
                 return Ok(());
