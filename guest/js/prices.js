@@ -75,8 +75,7 @@ class Prices {
     const model = call.model;
     this.model = model === undefined ? undefined : book.find(call.provider, model);
     if (!this.model) throw Refusal.unknownModel(call.provider, model ?? "");
-    const knownAt = Number(call.fact("known_at") ?? call.atMs);
-    const period = periodAt(this.model, call.atMs, knownAt);
+    const period = periodAt(this.model, call.atMs, knownAt(this.model, call));
     if (!period) throw this.notPriced("the time of the call");
     if (this.model.contextMarginal) throw this.notPriced("a marginal context");
     this.tables = period.tables;
@@ -262,6 +261,14 @@ const sumOf = (pools, meters) => pools.reduce(
   (sum, pool) => (meters.includes(pool.meter) ? sum.add(pool.quantity) : sum),
   ZERO,
 );
+
+// As of when prices are to be known. A fact that cannot be read would choose a price.
+function knownAt(model, call) {
+  const fact = call.fact("known_at");
+  if (fact === undefined || model.periods.length === 1) return call.atMs;
+  if (!/^[+-]?[0-9]+$/.test(fact)) throw Refusal.outOfRange("fact `known_at`");
+  return Number(fact);
+}
 
 // The period that holds at a time, as it was known at another.
 function periodAt(model, atMs, knownAtMs) {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from wit_world.exports import policy as wit
 
 from .exact import ONE, ZERO, Exact, exact
-from .refusal import not_priced, unknown_model
+from .refusal import not_priced, out_of_range, unknown_model
 
 WEEK_MINUTES = 10_080
 EPOCH_MINUTE = 3 * 24 * 60
@@ -106,8 +106,7 @@ class Prices:
         self.model = None if model is None else book.find(call.provider, model)
         if self.model is None:
             raise unknown_model(call.provider, model or "")
-        known_at = int(call.fact("known_at") or call.at_ms)
-        period = period_at(self.model, call.at_ms, known_at)
+        period = period_at(self.model, call.at_ms, known_at(self.model, call))
         if period is None:
             raise self.not_priced("the time of the call")
         if self.model.context_marginal:
@@ -292,6 +291,17 @@ def provider_cost(usd):
 
 def total(pools, meters):
     return sum((pool.quantity for pool in pools if pool.meter in meters), ZERO)
+
+
+def known_at(model, call):
+    """As of when prices are to be known. A fact that cannot be read would choose a price."""
+    fact = call.fact("known_at")
+    if fact is None or len(model.periods) == 1:
+        return call.at_ms
+    digits = fact[1:] if fact[:1] in ("+", "-") else fact
+    if not (digits.isascii() and digits.isdigit()):
+        raise out_of_range("fact `known_at`")
+    return int(fact)
 
 
 def period_at(model, at_ms, known_at_ms):

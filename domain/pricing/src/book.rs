@@ -183,6 +183,15 @@ impl Hours {
         let mut spans = self.spans.iter();
         spans.any(|(from, to)| *from <= minute && minute < *to)
     }
+
+    /// Whether some minute of the week lies in both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let mut spans = self.spans.iter();
+        spans.any(|(from, to)| {
+            let mut others = other.spans.iter();
+            others.any(|(start, end)| from < end && start < to)
+        })
+    }
 }
 
 /// Minutes since the last Monday 00:00 UTC.

@@ -96,17 +96,7 @@ fn moment(text: Option<&str>) -> Result<i64, Failure> {
     let Some(text) = text else {
         return Ok(SystemClock::new().now_ms());
     };
-    let day = || {
-        let day = text.parse::<jiff::civil::Date>().ok()?;
-        let day = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-        Some(day.timestamp())
-    };
-    let moment = if text.len() == 10 {
-        day()
-    } else {
-        text.parse().ok()
-    };
-    moment.map(jiff::Timestamp::as_millisecond).ok_or_else(|| {
+    farebox_book::moment(text).ok_or_else(|| {
         Failure::Usage(format!(
             "`{text}` is no date (2026-11-21) and no time (2026-11-21T09:30:00Z)"
         ))

@@ -91,17 +91,5 @@ fn amount(text: &str) -> Result<Decimal, RatesError> {
 
 /// Milliseconds since the Unix epoch.
 fn moment(text: &str) -> Result<i64, RatesError> {
-    let day = || {
-        let day = text.parse::<jiff::civil::Date>().ok()?;
-        let day = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-        Some(day.timestamp())
-    };
-    let moment = if text.len() == 10 {
-        day()
-    } else {
-        text.parse().ok()
-    };
-    moment
-        .map(jiff::Timestamp::as_millisecond)
-        .ok_or_else(|| RatesError::Moment(text.to_owned()))
+    farebox_book::moment(text).ok_or_else(|| RatesError::Moment(text.to_owned()))
 }

@@ -207,16 +207,7 @@ fn hourly(
         let Some(hours) = hours::lower(text, &place, problems) else {
             continue;
         };
-        let overlaps = |other: &&Hours| {
-            let mut spans = hours.spans.iter();
-            spans.any(|(from, to)| {
-                other
-                    .spans
-                    .iter()
-                    .any(|(start, end)| from < end && start < to)
-            })
-        };
-        if let Some(other) = before.iter().find(overlaps) {
+        if let Some(other) = before.iter().find(|other| hours.overlaps(other)) {
             let message = format!("overlaps with the hours `{}`", other.name);
             problems.note(&place.field("when"), message);
         }

@@ -164,24 +164,14 @@ fn divided_by_a_million(value: Decimal) -> Option<Decimal> {
     Decimal::try_from_i128_with_scale(value.mantissa(), scale).ok()
 }
 
-/// Milliseconds since the Unix epoch of `YYYY-MM-DD` (midnight UTC) or an RFC 3339 time.
+/// A moment ([`crate::moment`]); a problem is noted when it is none.
 pub(super) fn moment(text: &str, path: &Path<'_>, problems: &mut Problems<'_>) -> Option<i64> {
-    let day = || {
-        let date = text.parse::<jiff::civil::Date>().ok()?;
-        date.to_zoned(jiff::tz::TimeZone::UTC)
-            .ok()
-            .map(|day| day.timestamp())
-    };
-    let moment = if text.len() == 10 {
-        day()
-    } else {
-        text.parse::<jiff::Timestamp>().ok()
-    };
+    let moment = crate::moment(text);
     if moment.is_none() {
         problems.note(
             path,
             format!("`{text}` is no date (`YYYY-MM-DD`) and no RFC 3339 time"),
         );
     }
-    moment.map(jiff::Timestamp::as_millisecond)
+    moment
 }

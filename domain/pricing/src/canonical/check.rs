@@ -264,15 +264,10 @@ fn check_period(period: &Period) -> Checked {
                     && other.context_above == table.context_above
             })
             .filter_map(|other| other.hours.as_ref())
-            .any(|other| share_a_minute(hours, other));
+            .any(|other| hours.overlaps(other));
         refuse(overlaps, BrokenRule::HoursOverlap)?;
     }
     Ok(())
-}
-
-fn share_a_minute(a: &Hours, b: &Hours) -> bool {
-    let mut spans = a.spans.iter();
-    spans.any(|(from, to)| b.spans.iter().any(|(start, end)| from < end && start < to))
 }
 
 fn check_hours(hours: &Hours) -> Checked {
