@@ -5,9 +5,11 @@
 //! format of the text.
 
 mod failures;
+mod fallbacks;
 mod hours;
 mod models;
 mod overrides;
+mod places;
 mod regions;
 mod routes;
 mod rules;
@@ -65,11 +67,11 @@ pub(crate) fn lower(text: &BookText, problems: &mut Problems<'_>) -> (Book, Vec<
         name: source.name.as_str().into(),
         version: source.version.as_str().into(),
     });
-    let meter_fallbacks = rules::meter_fallbacks(text, problems);
+    let meter_fallbacks = fallbacks::meter_fallbacks(text, problems);
     let mut models = models::lower(&text.models, &meter_fallbacks, problems);
     let notes = overrides::apply(&text.overrides, &mut models, problems);
     routes::apply(text, &mut models, problems);
-    let places = rules::places(text, problems);
+    let places = places::places(text, problems);
     let own_key_cap = rules::own_key_cap(text, &places, problems);
     let book = Book {
         name: text.name.as_str().into(),
@@ -82,7 +84,7 @@ pub(crate) fn lower(text: &BookText, problems: &mut Problems<'_>) -> (Book, Vec<
         },
         models,
         meter_fallbacks,
-        tier_fallbacks: rules::tier_fallbacks(text, problems),
+        tier_fallbacks: fallbacks::tier_fallbacks(text, problems),
         charge_rules: rules::charge_rules(text, &places, &own_key_cap, problems),
         minimums: rules::minimums(&places, problems),
         plans: {

@@ -2,16 +2,22 @@
 
 use crate::book::*;
 use crate::canonical::{BookView, encode};
-use crate::event::{Deployment, Facts, KeySource, QuoteRequest, UsageEvent};
-use crate::meter::{Attribute, Meter, Pool, Quantity};
+use crate::event::{Deployment, Facts, KeySource, UsageEvent};
+use crate::meter::{Attribute, Meter, Pool};
 use crate::money::Rounding;
+use call::call;
+use prices::{factor, models, periods, price};
 use proptest::option::{of, weighted};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use rust_decimal::Decimal;
-use std::collections::{BTreeMap, BTreeSet};
 use terms::scope;
 
+pub use call::request_for;
+pub use prices::meter;
+
+mod call;
+mod prices;
 pub mod terms;
 
 /// The time of every generated call.
@@ -108,192 +114,6 @@ pub fn facts(key_source: KeySource) -> Facts {
 
 fn text(choices: &'static [&'static str]) -> impl Strategy<Value = Box<str>> {
     select(choices).prop_map(Into::into)
-}
-
-pub fn meter() -> impl Strategy<Value = Meter> {
-    prop_oneof![
-        9 => select(Meter::NAMED.to_vec()),
-        1 => Just(Meter::Other("judge_run".into())),
-    ]
-}
-
-fn attributes() -> impl Strategy<Value = Vec<Attribute>> {
-    let one = |name: &'static str, values: &'static [&'static str]| {
-        of(text(values)).prop_map(move |value| {
-            value.map(|value| Attribute {
-                name: name.into(),
-                value,
-            })
-        })
-    };
-    (
-        one("quality", &["hd", "low"]),
-        one("size", &["big", "small"]),
-    )
-        .prop_map(|(a, b)| a.into_iter().chain(b).collect())
-}
-
-fn price() -> impl Strategy<Value = Decimal> {
-    (0_i64..5_000_000, 4_u32..14)
-        .prop_map(|(mantissa, scale)| Decimal::new(mantissa, scale).normalize())
-}
-
-fn factor() -> impl Strategy<Value = Decimal> {
-    (0_i64..500).prop_map(|hundredths| Decimal::new(hundredths, 2).normalize())
-}
-
-fn rates() -> impl Strategy<Value = Vec<Rate>> {
-    let plain = prop_oneof![6 => Just(Vec::new()), 1 => attributes()];
-    prop::collection::btree_map((meter(), plain), price(), 0..14).prop_map(|rates| {
-        rates
-            .into_iter()
-            .map(|((meter, attributes), usd)| Rate {
-                meter,
-                attributes,
-                usd,
-            })
-            .collect()
-    })
-}
-
-type TableKey = (
-    Option<Box<str>>,
-    Option<Box<str>>,
-    Option<u64>,
-    Option<Box<Hours>>,
-);
-
-/// Two that do not overlap; the generated calls lie in the second.
-fn hours() -> impl Strategy<Value = Box<Hours>> {
-    let named = |name: &str, spans: &[(u16, u16)]| {
-        Box::new(Hours {
-            name: name.into(),
-            spans: spans.to_vec(),
-        })
-    };
-    select(vec![
-        named("early", &[(0, 300)]),
-        named("late", &[(300, 1000), (1020, 10_080)]),
-    ])
-}
-
-fn tables() -> impl Strategy<Value = Vec<RateTable>> {
-    let key = (
-        of(text(&TIERS)),
-        of(text(&REGIONS)),
-        of(select(vec![0_u64, 10, 500, 2000])),
-        weighted(0.3, hours()),
-    );
-    let more = prop::collection::btree_map(key, rates(), 0..6);
-    (rates(), more).prop_map(|(standard, more)| {
-        let mut tables: BTreeMap<TableKey, Vec<Rate>> = more;
-        tables.insert((None, None, None, None), standard);
-        tables
-            .into_iter()
-            .map(
-                |((service_tier, region, context_above, hours), rates)| RateTable {
-                    service_tier,
-                    region,
-                    context_above,
-                    hours,
-                    rates,
-                },
-            )
-            .collect()
-    })
-}
-
-fn allowances() -> impl Strategy<Value = Vec<Allowance>> {
-    let one = (meter(), 0_u64..2000, any::<bool>());
-    let some = prop::collection::vec(one, 0..3).prop_map(|some| {
-        let mut allowances: Vec<Allowance> = some
-            .into_iter()
-            .map(|(meter, count, day)| Allowance {
-                name: "shared".into(),
-                meter,
-                count,
-                per: if day { Per::Day } else { Per::Month },
-            })
-            .collect();
-        allowances.sort_by(|a, b| a.meter.cmp(&b.meter));
-        allowances.dedup_by(|a, b| a.meter == b.meter);
-        allowances
-    });
-    prop_oneof![2 => Just(Vec::new()), 1 => some]
-}
-
-fn period() -> impl Strategy<Value = Period> {
-    (tables(), allowances()).prop_map(|(tables, allowances)| Period {
-        valid_from_ms: None,
-        valid_to_ms: None,
-        known_since_ms: None,
-        tables,
-        allowances,
-    })
-}
-
-fn periods() -> impl Strategy<Value = Vec<Period>> {
-    prop_oneof![
-        period().prop_map(|only| vec![only]),
-        (period(), period(), -1_i64..2).prop_map(|(mut before, mut after, shift)| {
-            let change = Some(NOW_MS + shift);
-            (before.valid_to_ms, after.valid_from_ms) = (change, change);
-            vec![before, after]
-        }),
-        // A correction: it holds over all the time, and is known from about now on.
-        (period(), period(), -1_i64..2).prop_map(|(first, mut correction, shift)| {
-            correction.known_since_ms = Some(NOW_MS + shift);
-            vec![first, correction]
-        }),
-    ]
-}
-
-const PROVIDERS: [&str; 4] = ["azure", "google", "openai", "vertex_ai"];
-const NAMES: [&str; 5] = ["a", "ab", "abc", "b", "ünï"];
-
-fn models() -> impl Strategy<Value = Vec<Model>> {
-    let key = (text(&PROVIDERS), text(&NAMES));
-    let model = (
-        periods(),
-        of(0_u64..3000),
-        select(vec![(false, false), (true, false), (false, true)]),
-        prop::collection::btree_set("[a-c]{1,4}", 0..3),
-        prop::collection::btree_set("[a-c]{1,3}", 0..3),
-        prop::collection::btree_set("[a-c#*]{1,4}", 0..3),
-        prop::collection::btree_set("[a-c*]{1,2}", 0..2),
-    );
-    prop::collection::btree_map(key, model, 1..6).prop_map(|models| {
-        // A provider's alias, prefix or pattern stands once: later models give way.
-        let mut taken: [BTreeSet<(Box<str>, Box<str>)>; 3] = Default::default();
-        models
-            .into_iter()
-            .map(
-                |(
-                    (provider, name),
-                    (periods, max, context, aliases, prefixes, patterns, except),
-                )| {
-                    let sets = [(0, aliases), (1, prefixes), (2, patterns)];
-                    let [aliases, prefixes, patterns] = sets.map(|(kind, names)| {
-                        let free =
-                            |name: &Box<str>| taken[kind].insert((provider.clone(), name.clone()));
-                        names.into_iter().map(Box::from).filter(free).collect()
-                    });
-                    Model {
-                        provider,
-                        name: name.into(),
-                        aliases,
-                        prefixes,
-                        patterns,
-                        except: except.into_iter().map(Box::from).collect(),
-                        max_output_tokens: max,
-                        context_inclusive: context.0,
-                        context_marginal: context.1,
-                        periods,
-                    }
-                },
-            )
-            .collect()
-    })
 }
 
 fn deployment(hosted: bool) -> Deployment {
@@ -526,97 +346,4 @@ pub fn book_and_call() -> impl Strategy<Value = (Book, UsageEvent, Facts)> {
         }
         (book, event, facts)
     })
-}
-
-/// A call that a generated book may know.
-fn call() -> impl Strategy<Value = (UsageEvent, Facts)> {
-    let pool = ((meter(), attributes()), 0_u32..3000);
-    let pools = prop::collection::btree_map(pool.0, pool.1, 0..5).prop_map(|pools| {
-        pools
-            .into_iter()
-            .map(|((meter, attributes), quantity)| Pool {
-                meter,
-                quantity: Quantity::from(quantity),
-                attributes,
-            })
-            .collect()
-    });
-    let event = (
-        text(&PROVIDERS),
-        of(prop_oneof![text(&NAMES), "[a-c]{1,5}".prop_map(Into::into)]),
-        of(text(&["batch", "default", "flex", "priority", "scale"])),
-        of(text(&SERVED_IN)),
-        of(text(&["f", "g"])),
-        pools,
-        weighted(0.2, price()),
-    )
-        .prop_map(
-            |(provider, model_asked, service_tier, region, feature, pools, provider_cost_usd)| {
-                UsageEvent {
-                    provider,
-                    model_asked,
-                    model_served: None,
-                    service_tier,
-                    region,
-                    feature,
-                    pools,
-                    provider_cost_usd,
-                }
-            },
-        );
-    let used = of(0_u64..3000);
-    let facts = (
-        any::<bool>(),
-        weighted(0.8, Just(true)),
-        of(text(&["free", "pro"])),
-        of(text(&["acme", "globex"])),
-        prop_oneof![Just(Vec::new()), terms::counts()],
-        used,
-    )
-        .prop_map(|(hosted, managed, plan, org, mut other, used)| {
-            other.extend(used.map(|used| Attribute {
-                name: "used:shared".into(),
-                value: used.to_string().into(),
-            }));
-            let facts = Facts::new(deployment(hosted), key_source(managed.is_some()), NOW_MS);
-            Facts {
-                plan,
-                org,
-                other,
-                ..facts
-            }
-        });
-    (event, facts)
-}
-
-/// A request that this event stays within.
-pub fn request_for(event: &UsageEvent, any_tier: bool, any_region: bool) -> QuoteRequest {
-    let is_text = |meter: &Meter| {
-        matches!(
-            meter,
-            Meter::Input | Meter::CacheRead | Meter::CacheWrite5m | Meter::CacheWrite1h
-        )
-    };
-    let is_output = |meter: &Meter| matches!(meter, Meter::Output | Meter::Reasoning);
-    let sum = |of: &dyn Fn(&Meter) -> bool| -> u64 {
-        let pools = event.pools.iter().filter(|pool| of(&pool.meter));
-        let sum: Decimal = pools.map(|pool| pool.quantity.get()).sum();
-        sum.try_into().unwrap()
-    };
-    QuoteRequest {
-        provider: event.provider.clone(),
-        model: event.model_asked.clone(),
-        service_tier: event.service_tier.clone().filter(|_| !any_tier),
-        region: event.region.clone().filter(|_| !any_region),
-        feature: event.feature.clone(),
-        body_bytes: sum(&is_text),
-        max_output_tokens: Some(sum(&is_output)),
-        declared: event
-            .pools
-            .iter()
-            .filter(|pool| !is_text(&pool.meter) && !is_output(&pool.meter))
-            .cloned()
-            .collect(),
-        provider_cost_max_usd: event.provider_cost_usd,
-    }
 }

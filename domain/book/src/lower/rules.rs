@@ -1,180 +1,21 @@
 //! Who pays what: terms become rules in the order in which they are tried.
 //!
 //! Order: rules as they are written, contracts, features, plans, deployments (each by name), own
-//! keys, the default. Cost plus is for
-//! managed keys and a fee for own keys, so each part of some terms is a rule of its own; what the
-//! terms do not say is left to the next rule that matches.
+//! keys, the default ([`super::places`]). Cost plus is for managed keys and a fee for own keys, so each
+//! part of some terms is a rule of its own; what the terms do not say is left to the next rule that
+//! matches.
 
-use super::values::{any_meter, check_name, check_tier, positive};
-use super::{Problems, sale, when};
+use super::places::{Place, Stand};
+use super::values::{check_name, positive};
+use super::{Problems, sale};
 use crate::amount::Amount;
 use crate::document::Path;
 use crate::text::{BookText, OwnKeysText, Terms};
-use farebox_pricing::book::{
-    Charge, ChargeRule, FeeCap, MeterFallback, Minimum, Narrowing, Scope, TierFallback,
-};
-use farebox_pricing::event::{Deployment, KeySource};
-use farebox_pricing::meter::Meter;
-use indexmap::IndexMap;
+use farebox_pricing::book::{Charge, ChargeRule, FeeCap, Minimum, Scope};
+use farebox_pricing::event::KeySource;
 use rust_decimal::Decimal;
-use std::borrow::Cow;
-
-/// The fallbacks of a book that lists none: a rate that a provider does not list apart is that of
-/// the meter it is a part of.
-const STANDARD_FALLBACKS: [(Option<&str>, Meter, Meter); 10] = [
-    // A discount for cached tokens that a batch's prices do not state is not assumed: the standard
-    // one may be below it.
-    (Some("batch"), Meter::CacheRead, Meter::Input),
-    (None, Meter::CacheRead, Meter::Input),
-    (None, Meter::CacheWrite5m, Meter::Input),
-    (None, Meter::CacheWrite1h, Meter::CacheWrite5m),
-    (None, Meter::CacheWrite1h, Meter::Input),
-    (None, Meter::Reasoning, Meter::Output),
-    (None, Meter::InputAudio, Meter::Input),
-    (None, Meter::OutputAudio, Meter::Output),
-    (None, Meter::InputImage, Meter::Input),
-    (None, Meter::InputVideo, Meter::Input),
-];
 
 const ROOT: Path<'static> = Path::Root;
-
-/// Where some terms stand in the text.
-#[derive(Clone, Copy)]
-pub(super) enum Stand<'a> {
-    Rule(usize),
-    Named(&'static str, &'a str),
-    Defaults,
-}
-
-/// Some terms, and the calls they are for.
-pub(super) struct Place<'a> {
-    pub name: String,
-    pub scope: Scope,
-    pub terms: Cow<'a, Terms>,
-    stand: Stand<'a>,
-}
-
-impl<'a> Place<'a> {
-    fn named(
-        kind: &str,
-        list: &'static str,
-        name: &'a str,
-        scope: Scope,
-        terms: &'a Terms,
-    ) -> Self {
-        Self {
-            name: format!("{kind}:{name}"),
-            scope,
-            terms: Cow::Borrowed(terms),
-            stand: Stand::Named(list, name),
-        }
-    }
-
-    /// Does something with the path of these terms.
-    pub fn at<R>(&self, act: impl FnOnce(&Path<'_>) -> R) -> R {
-        match self.stand {
-            Stand::Rule(number) => {
-                let list = ROOT.field("rules");
-                act(&list.index(number).field("terms"))
-            }
-            Stand::Named(list, name) => act(&ROOT.field(list).field(name)),
-            Stand::Defaults => act(&ROOT.field("defaults")),
-        }
-    }
-
-    /// The same calls, of one key source only.
-    pub fn scope_of(&self, key_source: KeySource) -> Scope {
-        Scope {
-            key_source: Some(key_source),
-            ..self.scope.clone()
-        }
-    }
-
-    pub const fn is_defaults(&self) -> bool {
-        matches!(self.stand, Stand::Defaults)
-    }
-}
-
-/// All terms of the book in order of precedence.
-pub(super) fn places<'a>(text: &'a BookText, problems: &mut Problems<'_>) -> Vec<Place<'a>> {
-    let mut places = Vec::new();
-    for (number, rule) in text.rules.iter().enumerate() {
-        let list = ROOT.field("rules");
-        let path = list.index(number);
-        check_name(&rule.name, &path.field("name"), problems);
-        let before = text.rules.iter().take(number);
-        if before.into_iter().any(|other| other.name == rule.name) {
-            problems.note(
-                &path.field("name"),
-                format!("rule `{}` stands twice", rule.name),
-            );
-        }
-        places.push(Place {
-            name: format!("rule:{}", rule.name),
-            scope: when::scope(&rule.when, text, &path.field("when"), problems),
-            terms: Cow::Borrowed(&rule.terms),
-            stand: Stand::Rule(number),
-        });
-    }
-    for (name, terms) in sorted(&text.orgs) {
-        let narrowing = Narrowing {
-            org: Some(name.into()),
-            ..Narrowing::default()
-        };
-        let scope = Scope {
-            narrowing: Some(Box::new(narrowing)),
-            ..Scope::default()
-        };
-        places.push(Place::named("org", "orgs", name, scope, terms));
-    }
-    for (name, terms) in sorted(&text.features) {
-        let scope = Scope {
-            feature: Some(name.into()),
-            ..Scope::default()
-        };
-        places.push(Place::named("feature", "features", name, scope, terms));
-    }
-    for (name, terms) in sorted(&text.plans) {
-        let scope = Scope {
-            plan: Some(name.into()),
-            ..Scope::default()
-        };
-        places.push(Place::named("plan", "plans", name, scope, terms));
-    }
-    for (deployment, name, terms) in [
-        (Deployment::Hosted, "hosted", &text.deployments.hosted),
-        (
-            Deployment::SelfHosted,
-            "self_hosted",
-            &text.deployments.self_hosted,
-        ),
-    ] {
-        if let Some(terms) = terms {
-            let scope = Scope {
-                deployment: Some(deployment),
-                ..Scope::default()
-            };
-            let place = Place::named("deployment", "deployments", name, scope, terms);
-            places.push(place);
-        }
-    }
-    places.push(Place {
-        name: "default".into(),
-        scope: Scope::default(),
-        terms: Cow::Owned(text.defaults.terms()),
-        stand: Stand::Defaults,
-    });
-    places
-}
-
-fn sorted(all: &IndexMap<String, Terms>) -> Vec<(&str, &Terms)> {
-    let mut all: Vec<_> = all
-        .iter()
-        .map(|(name, terms)| (name.as_str(), terms))
-        .collect();
-    all.sort_by_key(|(name, _)| *name);
-    all
-}
 
 /// The charge rules, in order of precedence.
 pub(super) fn charge_rules(
@@ -403,62 +244,4 @@ fn least(
         })
     });
     said.collect()
-}
-
-/// The declared meter fallbacks, or the standard ones.
-pub(super) fn meter_fallbacks(text: &BookText, problems: &mut Problems<'_>) -> Vec<MeterFallback> {
-    let Some(texts) = &text.meter_fallbacks else {
-        let standard = STANDARD_FALLBACKS
-            .into_iter()
-            .map(|(service_tier, meter, base)| MeterFallback {
-                service_tier: service_tier.map(Into::into),
-                meter,
-                base,
-                factor: Decimal::ONE,
-                name: None,
-            });
-        return standard.collect();
-    };
-    let list = ROOT.field("meter_fallbacks");
-    let mut fallbacks = Vec::with_capacity(texts.len());
-    for (number, fallback) in texts.iter().enumerate() {
-        let path = list.index(number);
-        let meter = any_meter(&fallback.meter, &path.field("meter"), problems);
-        let base = any_meter(&fallback.base, &path.field("base"), problems);
-        let factor = fallback.factor.unwrap_or(Amount::new(Decimal::ONE));
-        let factor = positive(factor, &path.field("factor"), problems);
-        if let Some(tier) = &fallback.service_tier {
-            check_tier(tier, &path.field("service_tier"), problems);
-        }
-        if let Some(name) = &fallback.name {
-            check_name(name, &path.field("name"), problems);
-        }
-        if let (Some(meter), Some(base)) = (meter, base) {
-            fallbacks.push(MeterFallback {
-                service_tier: fallback.service_tier.as_deref().map(Into::into),
-                meter,
-                base,
-                factor,
-                name: fallback.name.as_deref().map(Into::into),
-            });
-        }
-    }
-    fallbacks
-}
-
-/// The tiers that have a price at every model.
-pub(super) fn tier_fallbacks(text: &BookText, problems: &mut Problems<'_>) -> Vec<TierFallback> {
-    let list = ROOT.field("tier_fallbacks");
-    let mut fallbacks = Vec::with_capacity(text.tier_fallbacks.len());
-    for (tier, factor) in &text.tier_fallbacks {
-        let path = list.field(tier);
-        if check_tier(tier, &path, problems) {
-            fallbacks.push(TierFallback {
-                service_tier: tier.as_str().into(),
-                factor: positive(*factor, &path, problems),
-            });
-        }
-    }
-    fallbacks.sort_by(|a, b| a.service_tier.cmp(&b.service_tier));
-    fallbacks
 }

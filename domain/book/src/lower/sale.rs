@@ -1,7 +1,8 @@
 //! The terms beyond markups and minimums: costs, sheets, models allowed, quotas, volume, maximums.
 
 use super::Problems;
-use super::rules::{Place, preflights};
+use super::places::Place;
+use super::rules::preflights;
 use super::values::{PriceUnit, any_meter, check_name, meter, per_one, positive, window};
 use super::when::patterns;
 use crate::amount::Amount;

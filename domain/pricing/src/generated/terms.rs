@@ -1,5 +1,6 @@
 //! Generated terms of sale.
 
+use super::prices::{NAMES, PROVIDERS};
 use super::*;
 
 /// A pattern that some generated models fit.

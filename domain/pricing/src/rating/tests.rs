@@ -1,16 +1,17 @@
-//! Tables of cases, and the properties that every book and event must keep.
+//! Cases of rating; those of quotes and terms, and the properties, stand beside it.
 
+mod properties;
+mod quote;
 mod terms;
 
 use super::*;
-use crate::answer::{Line, LineKind, Rating};
+use crate::answer::{Line, Rating};
 use crate::book::{
     Charge, ChargeRule, FeeCap, MeterFallback, Minimum, RateTable, Scope, TierFallback,
 };
 use crate::event::KeySource::{Managed, Own};
 use crate::exact;
-use crate::generated::terms::declares_a_loss;
-use crate::generated::{book_and_call, event, facts, request_for, small_book, view};
+use crate::generated::{event, facts, small_book, view};
 use crate::meter::{Meter, Quantity};
 use crate::money::Rounding;
 use proptest::prelude::*;
@@ -282,80 +283,6 @@ fn a_fee_per_call_is_due_once() {
 }
 
 #[test]
-fn a_quote_takes_bytes_as_the_dearest_prompt_tokens() {
-    let book = view(&small_book(
-        &[
-            (Meter::Input, "0.001"),
-            (Meter::CacheWrite5m, "0.00125"),
-            (Meter::Output, "0.002"),
-            (Meter::Reasoning, "0.003"),
-            (Meter::InputImage, "0.004"),
-        ],
-        "1.5",
-    ));
-    let mut request = request_for(
-        &event(&[(Meter::Input, 100), (Meter::InputImage, 7)]),
-        true,
-        true,
-    );
-    request.max_output_tokens = None;
-    let quote = quote(&book, &request, &facts(Managed)).unwrap();
-    let rating = Rating {
-        lines: quote.lines,
-        total_usd: quote.total_usd,
-    };
-    assert_eq!(
-        shown(&rating),
-        [
-            "Usage cache_write_5m 100 x 0.00125 = 0.125",
-            "Usage reasoning 1000 x 0.003 = 3",
-            "Usage input_image 7 x 0.004 = 0.028",
-            "Markup - 3.153 x 0.5 = 1.5765",
-        ]
-    );
-    assert_eq!(quote.max_output_tokens, Some(1000));
-}
-
-#[test]
-fn the_largest_output_that_fits_is_exact() {
-    let book = view(&small_book(
-        &[(Meter::Input, "0.01"), (Meter::Output, "0.02")],
-        "1.5",
-    ));
-    let mut request = request_for(&event(&[(Meter::Input, 10)]), true, true);
-    request.max_output_tokens = None;
-    // 10 bytes are 0.15; each output token is 0.03.
-    for (budget, expected) in [
-        ("0.17", None),
-        ("0.18", Some(1)),
-        ("0.2099", Some(1)),
-        ("0.21", Some(2)),
-        ("1000000", Some(1000)),
-    ] {
-        let found = largest_max_output(&book, &request, &facts(Managed), d(budget));
-        assert_eq!(found, expected, "{budget}");
-    }
-}
-
-#[test]
-fn nothing_that_is_not_bounded_is_quoted() {
-    let images = view(&small_book(&[(Meter::Image, "0.04")], "1"));
-    let mut request = request_for(&event(&[(Meter::Input, 10)]), true, true);
-    let refused = quote(&images, &request, &facts(Managed)).unwrap_err();
-    assert!(matches!(refused, Refusal::NotPriced { .. }), "{refused}");
-    request.declared = event(&[(Meter::Image, 2)]).pools;
-    let total = quote(&images, &request, &facts(Managed)).unwrap().total_usd;
-    assert_eq!(total, d("0.08"));
-    // A bound that does not fit is refused, not replaced by a smaller one.
-    let text = view(&small_book(&[(Meter::Output, "1")], "1"));
-    let mut request = request_for(&event(&[]), true, true);
-    request.max_output_tokens = Some(u64::MAX);
-    request.provider_cost_max_usd = Some(Decimal::ONE);
-    let refused = quote(&text, &request, &facts(Managed)).unwrap_err();
-    assert!(matches!(refused, Refusal::OutOfRange { .. }), "{refused}");
-}
-
-#[test]
 fn the_rate_card_shows_selling_and_list_price_in_pages() {
     let mut book = small_book(&[(Meter::Input, "0.01")], "1.5");
     for (provider, name) in [("openai", "n"), ("together", "m"), ("together", "meta/x")] {
@@ -402,77 +329,4 @@ fn the_rate_card_shows_selling_and_list_price_in_pages() {
         ["openai:m", "together:m", "together:meta/x"]
     );
     assert!(pages(Some("nobody"), None).is_empty());
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3072))]
-
-    #[test]
-    fn lines_are_exact_add_up_and_keep_the_floor(generated in book_and_call()) {
-        let (book, event, facts) = generated;
-        let view = view(&book);
-        if let Ok(rating) = rate(&view, &event, &facts) {
-            for line in &rating.lines {
-                prop_assert_eq!(exact::mul(line.quantity, line.unit_price_usd), Ok(line.amount_usd));
-                prop_assert!(line.amount_usd >= Decimal::ZERO || line.kind == LineKind::Discount);
-            }
-            let sum = exact::sum(rating.lines.iter().map(|line| line.amount_usd));
-            prop_assert_eq!(sum, Ok(rating.total_usd));
-            prop_assert!(rating.total_usd >= Decimal::ZERO);
-            let cost = cost(&view, &event, &facts).unwrap();
-            prop_assert!(declares_a_loss(&book) || rating.total_usd >= cost.provider_cost_usd);
-        }
-    }
-    #[test]
-    fn a_quote_bounds_every_event_within_it(
-        generated in book_and_call(),
-        open in any::<(bool, bool, bool)>(),
-    ) {
-        let (book, event, facts) = generated;
-        let (any_tier, any_region, without_cost) = open;
-        let view = view(&book);
-        let mut request = request_for(&event, any_tier, any_region);
-        if without_cost && event.provider_cost_usd.is_none() {
-            request.provider_cost_max_usd = None;
-        }
-        if let (Ok(quote), Ok(rating)) = (quote(&view, &request, &facts), rate(&view, &event, &facts)) {
-            prop_assert!(rating.total_usd <= quote.total_usd, "{rating:#?} {quote:#?}");
-        }
-    }
-
-    #[test]
-    fn splitting_an_event_changes_nothing(
-        prices in prop::array::uniform4(0_i64..1_000_000),
-        parts in prop::collection::vec(prop::array::uniform4(0_u32..1_000_000), 1..6),
-        markup in 100_i64..400,
-    ) {
-        let meters = [Meter::Input, Meter::CacheRead, Meter::Output, Meter::Reasoning];
-        let mut book = small_book(&[], "1");
-        book.models[0].periods[0].tables[0].rates = meters.iter().zip(prices).map(|(meter, usd)| {
-            crate::book::Rate {
-                meter: meter.clone(),
-                attributes: Vec::new(),
-                usd: Decimal::new(usd, 9),
-            }
-        }).collect();
-        book.charge_rules[0].charge = Charge::CostPlus { markup: Decimal::new(markup, 2) };
-        let view = view(&book);
-        let total = |quantities: &[u32; 4]| {
-            let pools: Vec<_> = meters.iter().cloned().zip(quantities.iter().copied()).collect();
-            rate(&view, &event(&pools), &facts(Managed)).unwrap().total_usd
-        };
-        let mut whole = [0_u32; 4];
-        let mut before = Decimal::ZERO;
-        for part in &parts {
-            for (at, one) in part.iter().enumerate() {
-                whole[at] = whole[at].checked_add(*one).unwrap();
-                // Monotone in every pool: one more of anything never costs less.
-                let now = total(&whole);
-                prop_assert!(now >= before);
-                before = now;
-            }
-        }
-        let split = exact::sum(parts.iter().map(total)).unwrap();
-        prop_assert_eq!(split, total(&whole));
-    }
 }

@@ -6,6 +6,7 @@ use crate::book::{
     Volume, VolumeStep,
 };
 use crate::event::{Facts, UsageEvent};
+use crate::generated::request_for;
 use crate::generated::terms::sale;
 use crate::meter::Attribute;
 

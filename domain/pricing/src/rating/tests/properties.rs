@@ -1,0 +1,85 @@
+//! What every book and every event must keep.
+
+use crate::answer::LineKind;
+use crate::book::Charge;
+use crate::event::KeySource::Managed;
+use crate::exact;
+use crate::generated::terms::declares_a_loss;
+use crate::generated::{book_and_call, event, facts, request_for, small_book, view};
+use crate::meter::Meter;
+use crate::rating::{cost, quote, rate};
+use proptest::prelude::*;
+use rust_decimal::Decimal;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3072))]
+
+    #[test]
+    fn lines_are_exact_add_up_and_keep_the_floor(generated in book_and_call()) {
+        let (book, event, facts) = generated;
+        let view = view(&book);
+        if let Ok(rating) = rate(&view, &event, &facts) {
+            for line in &rating.lines {
+                prop_assert_eq!(exact::mul(line.quantity, line.unit_price_usd), Ok(line.amount_usd));
+                prop_assert!(line.amount_usd >= Decimal::ZERO || line.kind == LineKind::Discount);
+            }
+            let sum = exact::sum(rating.lines.iter().map(|line| line.amount_usd));
+            prop_assert_eq!(sum, Ok(rating.total_usd));
+            prop_assert!(rating.total_usd >= Decimal::ZERO);
+            let cost = cost(&view, &event, &facts).unwrap();
+            prop_assert!(declares_a_loss(&book) || rating.total_usd >= cost.provider_cost_usd);
+        }
+    }
+    #[test]
+    fn a_quote_bounds_every_event_within_it(
+        generated in book_and_call(),
+        open in any::<(bool, bool, bool)>(),
+    ) {
+        let (book, event, facts) = generated;
+        let (any_tier, any_region, without_cost) = open;
+        let view = view(&book);
+        let mut request = request_for(&event, any_tier, any_region);
+        if without_cost && event.provider_cost_usd.is_none() {
+            request.provider_cost_max_usd = None;
+        }
+        if let (Ok(quote), Ok(rating)) = (quote(&view, &request, &facts), rate(&view, &event, &facts)) {
+            prop_assert!(rating.total_usd <= quote.total_usd, "{rating:#?} {quote:#?}");
+        }
+    }
+
+    #[test]
+    fn splitting_an_event_changes_nothing(
+        prices in prop::array::uniform4(0_i64..1_000_000),
+        parts in prop::collection::vec(prop::array::uniform4(0_u32..1_000_000), 1..6),
+        markup in 100_i64..400,
+    ) {
+        let meters = [Meter::Input, Meter::CacheRead, Meter::Output, Meter::Reasoning];
+        let mut book = small_book(&[], "1");
+        book.models[0].periods[0].tables[0].rates = meters.iter().zip(prices).map(|(meter, usd)| {
+            crate::book::Rate {
+                meter: meter.clone(),
+                attributes: Vec::new(),
+                usd: Decimal::new(usd, 9),
+            }
+        }).collect();
+        book.charge_rules[0].charge = Charge::CostPlus { markup: Decimal::new(markup, 2) };
+        let view = view(&book);
+        let total = |quantities: &[u32; 4]| {
+            let pools: Vec<_> = meters.iter().cloned().zip(quantities.iter().copied()).collect();
+            rate(&view, &event(&pools), &facts(Managed)).unwrap().total_usd
+        };
+        let mut whole = [0_u32; 4];
+        let mut before = Decimal::ZERO;
+        for part in &parts {
+            for (at, one) in part.iter().enumerate() {
+                whole[at] = whole[at].checked_add(*one).unwrap();
+                // Monotone in every pool: one more of anything never costs less.
+                let now = total(&whole);
+                prop_assert!(now >= before);
+                before = now;
+            }
+        }
+        let split = exact::sum(parts.iter().map(total)).unwrap();
+        prop_assert_eq!(split, total(&whole));
+    }
+}
