@@ -178,7 +178,7 @@ fn every_command_of_the_page_does_what_the_page_says() {
     let mut run = 0;
     for block in blocks() {
         match block.kind {
-            "sh" | "sh fails" | "sh stopped" => {
+            "sh" | "sh fails" | "sh refused" | "sh stopped" => {
                 if block.kind == "sh stopped" {
                     // October, November for everyone, October again: nothing else, and no call
                     // failed in between.
@@ -190,13 +190,12 @@ fn every_command_of_the_page_does_what_the_page_says() {
                 output = [&done.stdout[..], &done.stderr[..]]
                     .map(String::from_utf8_lossy)
                     .concat();
-                let fails = block.kind == "sh fails";
-                assert_eq!(
-                    done.status.code(),
-                    Some(i32::from(fails)),
-                    "{}\n{output}",
-                    block.text
-                );
+                let code = match block.kind {
+                    "sh fails" => 1,
+                    "sh refused" => 3,
+                    _ => 0,
+                };
+                assert_eq!(done.status.code(), Some(code), "{}\n{output}", block.text);
                 run += 1;
             }
             "text" => {

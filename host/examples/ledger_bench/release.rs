@@ -44,11 +44,13 @@ pub fn admission(at_ms: i64) -> Result<DirectoryWrite, Failure> {
             admitted_at_ms: at_ms,
             admitted_by: Box::default(),
             revoked: None,
+            signatures: Vec::new(),
         },
         parts: ReleaseParts {
             component: COMPONENT.into(),
             book: book()?.0.into(),
             book_source: None,
+            signatures: [].into(),
         },
     })
 }

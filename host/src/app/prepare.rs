@@ -96,11 +96,25 @@ impl Preparation<'_> {
             .map(drop)
     }
 
-    /// Keeps the configured release.
-    pub async fn admit(&self, release: Admitted) -> Result<(), StartError> {
-        let known = self.store.releases()?;
-        if known.iter().any(|known| known.id == release.id) {
-            return Ok(());
+    /// Keeps the configured release. Of one that is kept, what is new is who signed it.
+    pub async fn admit(&self, mut release: Admitted) -> Result<(), StartError> {
+        let mut known = self.store.releases()?.into_iter();
+        if let Some(known) = known.find(|known| known.id == release.id) {
+            let has = |key| {
+                known
+                    .signatures
+                    .iter()
+                    .any(|kept| kept.signature.key == key)
+            };
+            if release
+                .parts
+                .signatures
+                .iter()
+                .all(|signed| has(signed.key))
+            {
+                return Ok(());
+            }
+            release.trust = known.trust;
         }
         let write = releases::admission(release, self.clock.now_ms());
         Ok(self.write(write).await?)
@@ -129,6 +143,49 @@ impl Preparation<'_> {
             why: None,
         };
         Ok(self.write(DirectoryWrite::Bind(change)).await?)
+    }
+
+    /// Pins the configured keys, and no others.
+    pub async fn pin(&self, config: &Config) -> Result<(), StartError> {
+        let (deployment, keys) = (config.deployment, config.policy_keys.clone());
+        if self.store.pinned_keys(deployment)? == keys {
+            return Ok(());
+        }
+        let write = DirectoryWrite::PinKeys { deployment, keys };
+        Ok(self.write(write).await?)
+    }
+
+    /// What an operator bound to everyone, so that the configuration binds nothing.
+    pub fn activated(&self, deployment: Deployment) -> Result<Option<ReleaseId>, StartError> {
+        let scope = BindingScope::everyone(deployment);
+        let bound = self.store.bound()?.into_iter();
+        let mut activated = bound.filter(|change| change.kind != ChangeKind::Start);
+        let newest = activated.find(|change| change.scope == scope);
+        Ok(newest.and_then(|change| change.release))
+    }
+
+    /// Refuses to serve where a release that prices calls is not signed by a key that is pinned
+    /// now: the operator took a key away, or began to ask for signatures.
+    pub fn require_signed(&self, deployment: Deployment) -> Result<(), StartError> {
+        let bound = self.store.bound()?.into_iter();
+        let bound = bound.filter_map(|change| Some((change.scope, change.release?)));
+        let bindings = self.store.bindings();
+        let canary = |trial: &&Arc<Trial>| matches!(trial.kind, TrialKind::Canary(_));
+        let tried = bindings.trials().iter().filter(canary);
+        let tried = tried.map(|trial| (trial.scope.clone(), trial.release));
+        for (scope, release) in bound.chain(tried) {
+            if scope.deployment != deployment {
+                continue;
+            }
+            if let Some(error) = self.store.signature_refusal(deployment, &release)? {
+                return Err(StartError::NotSigned {
+                    release: Address(release.address()),
+                    scope,
+                    source: Box::new(error),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Loads the releases of earlier starts: open holds and receipts name them. One that no longer

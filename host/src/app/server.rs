@@ -17,6 +17,7 @@ use crate::service::ledger::releases::BindingScope;
 use crate::service::ledger::write::WriteError;
 use crate::service::policy::{AdmitError, ReleaseId};
 use crate::service::releases::Address;
+use crate::service::signature::SignatureError;
 use crate::service::time::SharedClock;
 use crate::service::{Service, Settings, secret};
 use crate::store::directory::DataDirectory;
@@ -94,6 +95,26 @@ pub enum StartError {
         #[source]
         source: AdmitError,
     },
+    /// The configured release would price calls here, and must be signed.
+    #[error(
+        "the configured release may not price calls here: configure a signed file as `policy`, without \
+         a `price_book` beside it"
+    )]
+    ConfiguredNotSigned(#[source] Box<SignatureError>),
+    /// A release that prices calls here must be signed.
+    #[error(
+        "release `{release}` prices calls of {scope} and may not: sign its file and push it with \
+         `farebox policy push --data-dir`, or activate another with `farebox policy activate --data-dir`"
+    )]
+    NotSigned {
+        /// Which.
+        release: Address,
+        /// Whose calls.
+        scope: BindingScope,
+        /// Why.
+        #[source]
+        source: Box<SignatureError>,
+    },
     /// A peg never changes: another peg is another commodity.
     #[error(
         "the commodity `{name}` of this data directory is worth {} {}, but {} {} is \
@@ -161,21 +182,45 @@ pub async fn start_with(config: &Config, clock: SharedClock) -> Result<RunningAp
         },
     )?);
     let engine = Engine::new(config.cache_dir())?.trusting(shipped::STANDARD_COMPONENT);
-    let release = engine.admit_package(configured(config)?, None)?;
-    let id = release.id;
     let preparation = Preparation {
         store: store.as_ref(),
         clock: clock.as_ref(),
     };
-    preparation.admit(release).await?;
-    preparation.bind(id, config).await?;
+    preparation.pin(config).await?;
+    let id = configured_release(config, &engine, &preparation).await?;
     let unloaded = preparation.load_known(&engine)?;
     preparation.require_bound(config.deployment, unloaded)?;
+    preparation.require_signed(config.deployment)?;
     let commodity = preparation
         .commodity(&config.commodity, &config.pegs)
         .await?;
     let settings = settings(config, id, commodity, "bootstrap");
     serve(config, store, engine, clock, settings, Work::OnItsOwn).await
+}
+
+/// Keeps the configured release, and binds it where nobody activated one. Where somebody did, one
+/// that may not price here is left alone.
+async fn configured_release(
+    config: &Config,
+    engine: &Engine,
+    preparation: &Preparation<'_>,
+) -> Result<ReleaseId, StartError> {
+    let package = configured(config)?;
+    if let Err(error) = package.check_signatures(&config.policy_keys) {
+        return match (error, preparation.activated(config.deployment)?) {
+            (AdmitError::Signature(error), Some(activated)) => {
+                tracing::info!(%error, "the configured release is not kept");
+                Ok(activated)
+            }
+            (AdmitError::Signature(error), None) => Err(StartError::ConfiguredNotSigned(error)),
+            (error, _) => Err(error.into()),
+        };
+    }
+    let release = engine.admit_package(package, None)?;
+    let id = release.id;
+    preparation.admit(release).await?;
+    preparation.bind(id, config).await?;
+    Ok(id)
 }
 
 /// Serves from a data directory for a moment, to work on it: whatever it holds stays as it is, the

@@ -9,6 +9,9 @@ pub enum KeysError {
     /// One is none, or stands twice.
     #[error(transparent)]
     Pin(#[from] PinError),
+    /// It has no name.
+    #[error("`{0}` has no name: write `NAME=KEY`")]
+    Nameless(String),
     /// It is neither 64 hexadecimal digits nor a file that can be read.
     #[error("`{}` is neither 64 hexadecimal digits nor a file that can be read", path.display())]
     Unreadable {
@@ -18,6 +21,17 @@ pub enum KeysError {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// The keys of a configuration: each has a name.
+///
+/// # Errors
+/// See [`KeysError`].
+pub fn policy_keys(given: &[String]) -> Result<PinnedKeys, KeysError> {
+    if let Some(nameless) = given.iter().find(|text| !text.contains('=')) {
+        return Err(KeysError::Nameless(nameless.clone()));
+    }
+    given_keys(given)
 }
 
 /// The keys of a command line. One without a name is called what was given.

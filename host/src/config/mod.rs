@@ -17,6 +17,7 @@ pub use rates::{RatesError, credit_rates};
 pub use reference::reference;
 
 use crate::service::releases::Fallback;
+use crate::service::signature::PinnedKeys;
 use farebox_pricing::currency::Pegs;
 use farebox_pricing::event::Deployment;
 use farebox_pricing::money::{Peg, Rounding};
@@ -65,6 +66,8 @@ pub struct Config {
     pub price_book: Option<PathBuf>,
     /// A policy component instead of the shipped one.
     pub policy: Option<PathBuf>,
+    /// Whose signature a release needs.
+    pub policy_keys: PinnedKeys,
     /// The name of the commodity.
     pub commodity: Box<str>,
     /// What one credit is worth, at any time.
@@ -137,6 +140,9 @@ pub enum ConfigError {
         #[source]
         source: Box<RatesError>,
     },
+    /// A key to pin is none.
+    #[error("`policy_keys` cannot be used")]
+    Keys(#[from] KeysError),
     /// Every charge must fit into the ledger's integers.
     #[error(
         "a credit is worth {peg} USD, but a charge of {CHARGE_USD_MAX} USD would overflow the ledger \
@@ -201,6 +207,7 @@ impl Config {
             admin_key: admin_key(options.admin_key)?,
             price_book: options.price_book,
             policy: options.policy,
+            policy_keys: keys::policy_keys(&options.policy_keys.unwrap_or_default())?,
             commodity: commodity(options.commodity)?,
             pegs: pegs(options.credit_usd, options.credit_rates.as_deref())?,
             hold_ttl_ms,

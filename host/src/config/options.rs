@@ -95,6 +95,18 @@ pub struct Options {
     #[arg(long, env = "FAREBOX_POLICY", value_name = "FILE")]
     pub policy: Option<PathBuf>,
 
+    /// The public keys of whoever may stand for a release, each `NAME=KEY` with 64 hexadecimal digits
+    /// or the file of an ed25519 public key in PEM. Then a release is pushed, activated, tried on
+    /// customers and served from only with the signature of one of them (docs/policies.md). Without
+    /// any, nothing has to be signed.
+    #[arg(
+        long,
+        env = "FAREBOX_POLICY_KEYS",
+        value_name = "NAME=KEY",
+        value_delimiter = ','
+    )]
+    pub policy_keys: Option<Vec<String>>,
+
     /// The name of the credits that wallets hold: 1 to 32 of `a` to `z`, `0` to `9` and `_`.
     /// Fixed once the data directory exists.
     #[arg(long, env = "FAREBOX_COMMODITY", value_name = "NAME")]
@@ -185,6 +197,7 @@ impl Options {
             admin_key: self.admin_key.or(file.admin_key),
             price_book: self.price_book.or(file.price_book),
             policy: self.policy.or(file.policy),
+            policy_keys: self.policy_keys.or(file.policy_keys),
             commodity: self.commodity.or(file.commodity),
             credit_usd: self.credit_usd.or(file.credit_usd),
             credit_rates: self.credit_rates.or(file.credit_rates),

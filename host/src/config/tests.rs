@@ -152,6 +152,44 @@ fn the_page_about_currencies_is_true() {
 }
 
 #[test]
+fn keys_are_pinned_by_name_from_digits_and_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("reviewer.pub");
+    let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+        -----END PUBLIC KEY-----\n";
+    std::fs::write(&path, pem).unwrap();
+    let digits = "ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c";
+    let given = format!("reviewer={},releaser={digits}", path.display());
+    let config = Config::load(flags(&["--policy-keys", &given])).unwrap();
+    let pinned: Vec<_> = config.policy_keys.iter().map(ToString::to_string).collect();
+    let reviewer = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
+    assert_eq!(
+        pinned,
+        [format!("releaser={digits}"), format!("reviewer={reviewer}")]
+    );
+    assert!(Config::load(flags(&[])).unwrap().policy_keys.is_empty());
+    let missing = folder.path().join("missing.pub");
+    for (given, reason) in [
+        (
+            digits.to_owned(),
+            "has no name: write `NAME=KEY`".to_owned(),
+        ),
+        (
+            format!("a={digits},a={reviewer}"),
+            "`a` is pinned twice".to_owned(),
+        ),
+        (
+            format!("a={}", missing.display()),
+            "neither 64 hexadecimal digits nor a file that can be read".to_owned(),
+        ),
+    ] {
+        let error = Config::load(flags(&["--policy-keys", &given])).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains(&reason), "{given}: {cause}");
+    }
+}
+
+#[test]
 fn the_admin_key_is_never_shown() {
     let config = Config::load(flags(&["--admin-key", "0123456789abcdef"])).unwrap();
     assert!(!format!("{config:?}").contains("0123456789abcdef"));

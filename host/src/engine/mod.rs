@@ -323,7 +323,11 @@ impl Engine {
 impl PolicyEngine for Engine {
     fn admit(&self, file: &[u8], trust: Option<Trust>) -> Result<Admitted, AdmitError> {
         let package = Package::open(file).map_err(AdmitError::from)?;
-        self.take(package, trust, &PinnedKeys::default(), probe::probe)
+        self.take(package, trust, probe::probe)
+    }
+
+    fn check_signatures(&self, file: &[u8], pinned: &PinnedKeys) -> Result<(), AdmitError> {
+        Package::open(file)?.check_signatures(pinned)
     }
 
     fn load(&self, release: &ReleaseRecord, parts: &ReleaseParts) -> Result<(), AdmitError> {

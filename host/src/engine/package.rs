@@ -84,7 +84,7 @@ impl Package {
             component: parts.component.to_vec(),
             book: Some(parts.book.to_vec()),
             book_source: parts.book_source.as_deref().map(<[u8]>::to_vec),
-            signatures: Vec::new(),
+            signatures: parts.signatures.to_vec(),
         }
     }
 

@@ -33,6 +33,7 @@ pub mod rerate;
 pub mod secret;
 pub mod settle;
 pub mod signature;
+mod signed;
 pub mod time;
 pub mod trials;
 pub mod usage;

@@ -4,7 +4,7 @@
 //! service never sees a policy's own claim about cost, nor a total that does not add up.
 
 use super::ledger::releases::{ReleaseParts, ReleaseRecord};
-use super::signature::SignatureError;
+use super::signature::{PinnedKeys, SignatureError};
 use farebox_pricing::answer::{Line, Quote, Refusal};
 use farebox_pricing::book::Per;
 use farebox_pricing::card::{FeatureFloor, RateCardPage, RateCardRequest};
@@ -288,6 +288,13 @@ pub trait PolicyEngine: Send + Sync {
     /// # Errors
     /// See [`AdmitError`].
     fn admit(&self, file: &[u8], trust: Option<Trust>) -> Result<Admitted, AdmitError>;
+
+    /// Whether each signature on a file is of this very file, and where keys are pinned, one of
+    /// them signed it. Nothing is compiled for it.
+    ///
+    /// # Errors
+    /// `Signature`, or why the file cannot be read.
+    fn check_signatures(&self, file: &[u8], pinned: &PinnedKeys) -> Result<(), AdmitError>;
 
     /// Loads a release that is kept with the ledger, with the trust that was kept. Free of effect
     /// where it is loaded so.

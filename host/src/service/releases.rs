@@ -113,6 +113,7 @@ pub fn admission(release: Admitted, at_ms: i64) -> DirectoryWrite {
             admitted_at_ms: at_ms,
             admitted_by: Box::default(),
             revoked: None,
+            signatures: Vec::new(),
         },
         parts: release.parts,
     }

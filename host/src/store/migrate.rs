@@ -12,11 +12,12 @@ const STEPS: &[&str] = &[
     include_str!("schema_currency.sql"),
     include_str!("schema_trials.sql"),
     include_str!("schema_corrections.sql"),
+    include_str!("schema_signatures.sql"),
 ];
 
 /// Tables whose rows are written once (L4), and their keys, by the step that ends with them
 /// guarded.
-const APPEND_ONLY: &[&[(&str, &[&str])]] = &[FIRST, RELEASES, &[], TRIALS, CORRECTIONS];
+const APPEND_ONLY: &[&[(&str, &[&str])]] = &[FIRST, RELEASES, &[], TRIALS, CORRECTIONS, SIGNATURES];
 
 const FIRST: &[(&str, &[&str])] = &[
     ("transactions", &["chunk"]),
@@ -45,7 +46,13 @@ const TRIALS: &[(&str, &[&str])] = &[
     ("trial_ends", &["trial"]),
     ("trial_samples", &["trial", "number"]),
 ];
+
 const CORRECTIONS: &[(&str, &[&str])] = &[("corrections", &["charge", "\"transaction\""])];
+
+const SIGNATURES: &[(&str, &[&str])] = &[
+    ("signatures", &["component", "book", "key"]),
+    ("pinned_keys", &["id", "deployment"]),
+];
 
 /// Why a database cannot be brought to the schema of this program.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use super::migrate::{self, MigrateError};
 use super::read::pool::Pool;
 use super::read::{
     audit, budgets, corrections, counts, directory, grants, groups, holds, journal, past, releases,
-    trials, usage, wallets,
+    signatures, trials, usage, wallets,
 };
 use super::write::batch::Counters;
 use super::write::memory::{Published, month_of};
@@ -28,6 +28,7 @@ use crate::service::ledger::view::{
 use crate::service::ledger::write::{Write, WriteError};
 use crate::service::ledger::{LedgerStore, WriteFuture};
 use crate::service::policy::ReleaseId;
+use crate::service::signature::{PinnedKeys, SignatureError};
 use crate::service::time::SharedClock;
 use ed25519_dalek::{Signer, SigningKey};
 use farebox_ledger::budget::{Budget, BudgetUse};
@@ -37,6 +38,7 @@ use farebox_ledger::grant::Grant;
 use farebox_ledger::ids::{
     ChargeId, CommodityId, Digest, EventId, HoldId, KeyId, OrgId, QuoteId, TransactionId,
 };
+use farebox_pricing::event::Deployment;
 use farebox_pricing::money::Nanos;
 use rust_decimal::Decimal;
 use std::ops::Range;
@@ -163,6 +165,19 @@ impl SqliteStore {
         if let Some(queue) = &self.queue {
             queue.stop();
         }
+    }
+
+    /// Why a release may not price in a deployment: none of the keys that it pins signed it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn signature_refusal(
+        &self,
+        deployment: Deployment,
+        release: &ReleaseId,
+    ) -> Result<Option<SignatureError>, ReadError> {
+        self.pool
+            .read(|connection| Ok(signatures::refusal(connection, deployment, release)?))
     }
 
     fn sign(&self, heads: Vec<Head>) -> Vec<SignedHead> {
@@ -353,6 +368,11 @@ impl LedgerStore for SqliteStore {
     fn release_parts(&self, release: &ReleaseId) -> Result<Option<ReleaseParts>, ReadError> {
         self.pool
             .read(|connection| Ok(releases::parts(connection, release)?))
+    }
+
+    fn pinned_keys(&self, deployment: Deployment) -> Result<PinnedKeys, ReadError> {
+        self.pool
+            .read(|connection| Ok(signatures::pinned(connection, deployment)?))
     }
 
     fn bindings(&self) -> Arc<Bindings> {

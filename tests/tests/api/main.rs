@@ -16,6 +16,7 @@ mod releases;
 mod repairs;
 mod server;
 mod settling;
+mod signatures;
 mod swaps;
 mod trials;
 mod trouble;

@@ -157,6 +157,11 @@ impl Server {
         let folder = self.stop().await;
         let mut options = options(folder.path());
         change(&mut options);
+        Self::on(folder, options).await
+    }
+
+    /// Starts on the data of a server that was stopped.
+    pub async fn on(folder: tempfile::TempDir, options: Options) -> Self {
         let app = start(&Config::load(options).unwrap()).await.unwrap();
         Self::of(app, folder)
     }

@@ -57,6 +57,7 @@ fn less_trust_takes_effect_at_once_and_more_only_when_it_is_kept() {
         admitted_at_ms: 0,
         admitted_by: "test".into(),
         revoked: None,
+        signatures: Vec::new(),
     };
     for trust in [Trust::Untrusted, Trust::Trusted] {
         engine.load(&kept(trust), &admitted.parts).unwrap();

@@ -190,7 +190,18 @@ fn short(value: &Value) -> Value {
         }
         Value::Object(fields) => fields.get("at").cloned().unwrap_or_default(),
         Value::Array(items) if items.is_empty() => Value::Null,
+        Value::Array(items) => items.iter().map(signer).collect(),
         other => other.clone(),
+    }
+}
+
+/// Who signed, as people know them: by name, else by the beginning of the key.
+fn signer(item: &Value) -> Value {
+    let text = |field| item.get(field).and_then(Value::as_str);
+    match (text("name"), text("key")) {
+        (Some(name), _) => Value::String(name.to_owned()),
+        (None, Some(key)) => Value::String(key.chars().take(DIGITS).collect()),
+        (None, None) => item.clone(),
     }
 }
 
@@ -203,12 +214,13 @@ mod tests {
     fn a_list_for_people_has_short_addresses_and_only_what_it_names() {
         let address = format!("rel_{}", "5".repeat(64));
         let answer = json!([{ "id": address, "name": "november", "more": 1, "bound_to": [],
-            "revoked": { "at": "then", "why": "because" } }]);
-        let fields = ["id", "name", "bound_to", "revoked"];
+            "revoked": { "at": "then", "why": "because" },
+            "signed_by": [{ "name": "releaser", "key": "1".repeat(64) }, { "key": "2".repeat(64) }] }]);
+        let fields = ["id", "name", "bound_to", "revoked", "signed_by"];
         assert_eq!(
             brief(answer.clone(), &fields, false),
             json!([{ "id": "rel_555555555555", "name": "november", "bound_to": null,
-                "revoked": "then" }])
+                "revoked": "then", "signed_by": ["releaser", "222222222222"] }])
         );
         assert_eq!(brief(answer.clone(), &fields, true), answer);
     }

@@ -17,7 +17,7 @@ Examples:
 
 /// Push a release: it is checked, compiled and tried, and prices nothing until it is activated.
 ///
-/// The same file twice is one release.
+/// The same file twice is one release. Signatures of further keys are added to it.
 #[derive(Debug, Args)]
 #[command(after_help = PUSH_EXAMPLES)]
 pub struct Push {
@@ -116,6 +116,7 @@ impl Releases {
                     "class",
                     "trust",
                     "admitted_at",
+                    "signed_by",
                     "bound_to",
                     "revoked",
                 ];

@@ -111,6 +111,7 @@ impl From<DirectoryRefusal> for Problem {
             | DirectoryRefusal::KeyExists(_)
             | DirectoryRefusal::ReleaseExists(_)
             | DirectoryRefusal::ReleaseRevoked(_)
+            | DirectoryRefusal::SignaturesFull(_)
             | DirectoryRefusal::ReleaseBound { .. }
             | DirectoryRefusal::ReleaseTried { .. }
             | DirectoryRefusal::TrialOver(_)
@@ -119,6 +120,10 @@ impl From<DirectoryRefusal> for Problem {
             | DirectoryRefusal::ScopeNeedsRelease(_)
             | DirectoryRefusal::CommodityExists(_)
             | DirectoryRefusal::QuoteExists(_) => Kind::Conflict,
+            DirectoryRefusal::ReleaseNotSigned { ref error, .. } => {
+                let reason = error.reason();
+                return Self::new(Kind::NotAdmitted, refusal).with("reason", reason);
+            }
             DirectoryRefusal::BindingMoved { ref bound, .. } => {
                 let bound = bound.as_ref().map(ToString::to_string);
                 return Self::new(Kind::BindingMoved, refusal).with_some("bound_release_id", bound);

@@ -7,8 +7,10 @@ use super::super::body::{Json, Query, ReleaseId, Wasm};
 use super::super::problem::{Kind, Problem, ProblemJson};
 use super::super::time;
 use super::{blocking, text};
-use crate::service::ledger::releases::{ChangeRecord, ReleaseRecord};
+use crate::service::Service;
+use crate::service::ledger::releases::{ChangeRecord, ReleaseRecord, SignatureRecord};
 use crate::service::policy::Trust;
+use crate::service::signature::PinnedKeys;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -57,6 +59,32 @@ pub struct RevocationJson {
     why: String,
 }
 
+/// Who signed a release.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SignatureJson {
+    /// The operator's name for the key, where this server pins it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// The public key, hex.
+    key: String,
+    /// When the signature was pushed.
+    at: String,
+    /// Who pushed it.
+    by: String,
+}
+
+impl SignatureJson {
+    fn of(record: &SignatureRecord, pinned: &PinnedKeys) -> Self {
+        let key = record.signature.key;
+        Self {
+            name: pinned.name_of(&key).map(str::to_owned),
+            key: key.to_string(),
+            at: time::show(record.at_ms),
+            by: record.by.to_string(),
+        }
+    }
+}
+
 /// A release.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PolicyJson {
@@ -82,12 +110,14 @@ pub struct PolicyJson {
     /// Absent: it may price.
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked: Option<RevocationJson>,
+    /// Who signed it, in the order of their keys.
+    signed_by: Vec<SignatureJson>,
     /// The scopes that it prices now.
     bound_to: Vec<String>,
 }
 
 impl PolicyJson {
-    fn of(release: &ReleaseRecord, bound: &[ChangeRecord]) -> Self {
+    fn of(release: &ReleaseRecord, (bound, pinned): &(Vec<ChangeRecord>, PinnedKeys)) -> Self {
         let its = |change: &&ChangeRecord| change.release == Some(release.id);
         let revoked = release.revoked.as_ref();
         Self {
@@ -107,6 +137,11 @@ impl PolicyJson {
                 by: revoked.by.to_string(),
                 why: revoked.why.to_string(),
             }),
+            signed_by: release
+                .signatures
+                .iter()
+                .map(|record| SignatureJson::of(record, pinned))
+                .collect(),
             bound_to: bound
                 .iter()
                 .filter(its)
@@ -114,6 +149,11 @@ impl PolicyJson {
                 .collect(),
         }
     }
+}
+
+/// What a release is shown against: what is bound, and which keys are pinned.
+fn present(service: &Service) -> Result<(Vec<ChangeRecord>, PinnedKeys), Problem> {
+    Ok((service.bound()?, service.pinned_keys()?))
 }
 
 /// What a policy says of itself. Nothing of it is checked.
@@ -171,12 +211,12 @@ pub async fn push(
     let operator = auth.to_operate(file.idempotency)?;
     let trust = query.trust.map(Into::into);
     let bytes = file.bytes;
-    let admitted = blocking(&api, move |service| service.admit_release(&bytes, trust)).await?;
+    let admitted = blocking(&api, move |service| service.admit_pushed(&bytes, trust)).await?;
     let release = api.service.keep_release(&operator, admitted).await?;
-    let bound = api.service.bound()?;
+    let present = present(&api.service)?;
     Ok((
         StatusCode::CREATED,
-        Answer(PolicyJson::of(&release, &bound)),
+        Answer(PolicyJson::of(&release, &present)),
     ))
 }
 
@@ -188,13 +228,13 @@ pub async fn list(
     auth: Auth,
 ) -> Result<Answer<Vec<PolicyJson>>, Problem> {
     auth.require_admin()?;
-    let (releases, bound) = blocking(&api, |service| {
-        Ok::<_, Problem>((service.releases()?, service.bound()?))
+    let (releases, present) = blocking(&api, |service| {
+        Ok::<_, Problem>((service.releases()?, present(service)?))
     })
     .await?;
     let shown = releases
         .iter()
-        .map(|release| PolicyJson::of(release, &bound));
+        .map(|release| PolicyJson::of(release, &present));
     Ok(Answer(shown.collect()))
 }
 
@@ -208,12 +248,12 @@ pub async fn show(
     ReleaseId(address): ReleaseId,
 ) -> Result<Answer<ShownPolicyJson>, Problem> {
     auth.require_admin()?;
-    let ((release, said, fuel), bound) = blocking(&api, move |service| {
-        Ok::<_, Problem>((service.describe_release(address)?, service.bound()?))
+    let ((release, said, fuel), present) = blocking(&api, move |service| {
+        Ok::<_, Problem>((service.describe_release(address)?, present(service)?))
     })
     .await?;
     Ok(Answer(ShownPolicyJson {
-        release: PolicyJson::of(&release, &bound),
+        release: PolicyJson::of(&release, &present),
         policy: (&said).into(),
         fuel_per_call: fuel.used_max,
         fuel_per_call_max: fuel.limit,
@@ -287,6 +327,6 @@ pub async fn revoke(
     let why = text("why", Some(body.value.why))?
         .ok_or_else(|| Problem::new(Kind::InvalidRequest, "`why` is missing"))?;
     let release = api.service.revoke_release(&operator, address, why).await?;
-    let bound = api.service.bound()?;
-    Ok(Answer(PolicyJson::of(&release, &bound)))
+    let present = present(&api.service)?;
+    Ok(Answer(PolicyJson::of(&release, &present)))
 }

@@ -5,11 +5,12 @@ use super::releases::{BindingChange, BindingScope, ReleaseParts, ReleaseRecord};
 use super::trials::TrialWrite;
 use super::write::{CallAudit, Personal};
 use crate::service::policy::ReleaseId;
+use crate::service::signature::{PinnedKeys, SIGNATURES_MAX, SignatureError};
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::hold::Dimensions;
 use farebox_ledger::ids::{Digest, EventId, KeyId, OrgId, QueryId, QuoteId, TransactionId};
 use farebox_pricing::answer::Line;
-use farebox_pricing::event::{Facts, QuoteRequest};
+use farebox_pricing::event::{Deployment, Facts, QuoteRequest};
 use farebox_pricing::money::Nanos;
 use rust_decimal::Decimal;
 use std::sync::Arc;
@@ -121,12 +122,20 @@ pub enum DirectoryWrite {
         /// Which.
         key: KeyId,
     },
-    /// A release and its bytes. Known already with the same trust: nothing happens.
+    /// A release and its bytes. Known already with the same trust: only the signatures of further
+    /// keys are added.
     AdmitRelease {
         /// The release.
         release: ReleaseRecord,
         /// Its bytes.
         parts: ReleaseParts,
+    },
+    /// A deployment pins these keys from now on, and no others.
+    PinKeys {
+        /// Where.
+        deployment: Deployment,
+        /// The keys.
+        keys: PinnedKeys,
     },
     /// A scope is priced by another release from now on.
     Bind(BindingChange),
@@ -176,6 +185,19 @@ pub enum DirectoryRefusal {
     /// The release was admitted before, with another trust.
     #[error("release `{0}` was admitted before, with another trust: a release never changes")]
     ReleaseExists(ReleaseId),
+    /// None of the keys that are pinned there signed the release.
+    #[error("release `{release}` may not price `{scope}`: {error}")]
+    ReleaseNotSigned {
+        /// Which.
+        release: Box<ReleaseId>,
+        /// Where.
+        scope: Box<BindingScope>,
+        /// Why.
+        error: Box<SignatureError>,
+    },
+    /// More signatures than a file may carry.
+    #[error("release `{0}` would have more than {SIGNATURES_MAX} signatures")]
+    SignaturesFull(ReleaseId),
     /// The release prices nothing any more.
     #[error("release `{0}` was revoked")]
     ReleaseRevoked(ReleaseId),

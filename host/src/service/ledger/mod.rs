@@ -14,6 +14,7 @@ pub mod trials;
 pub mod view;
 pub mod write;
 
+use crate::service::signature::PinnedKeys;
 use directory::{KeyRecord, OrgRecord, QuoteRecord};
 use failure::ReadError;
 use farebox_ledger::budget::{Budget, BudgetUse};
@@ -22,6 +23,7 @@ use farebox_ledger::grant::Grant;
 use farebox_ledger::ids::{
     ChargeId, CommodityId, Digest, EventId, HoldId, KeyId, OrgId, QuoteId, TransactionId,
 };
+use farebox_pricing::event::Deployment;
 use farebox_pricing::money::Nanos;
 use receipt::Receipt;
 use releases::{BindingScope, Bindings, ChangeRecord, ReleaseParts, ReleaseRecord};
@@ -141,6 +143,9 @@ pub trait LedgerStore: past::Past {
         &self,
         release: &super::policy::ReleaseId,
     ) -> Result<Option<ReleaseParts>, ReadError>;
+
+    /// The keys that a deployment pins.
+    fn pinned_keys(&self, deployment: Deployment) -> Result<PinnedKeys, ReadError>;
 
     /// What is bound as of the last commit. Costs no read of the database, and shows every caller
     /// the same moment.

@@ -5,6 +5,7 @@
 
 use super::trials::Trial;
 use crate::service::policy::{LimitClass, ReleaseId, Trust};
+use crate::service::signature::Signature;
 use farebox_ledger::ids::{OrgId, TransactionId};
 use farebox_pricing::event::Deployment;
 use std::collections::{HashMap, HashSet};
@@ -20,6 +21,8 @@ pub struct ReleaseParts {
     pub book: Arc<[u8]>,
     /// The book as people wrote it.
     pub book_source: Option<Arc<[u8]>>,
+    /// Who signed it, in the order of their keys.
+    pub signatures: Arc<[Signature]>,
 }
 
 /// An admitted release.
@@ -43,6 +46,19 @@ pub struct ReleaseRecord {
     pub admitted_by: Box<str>,
     /// Since when, and why, it prices nothing any more.
     pub revoked: Option<Revocation>,
+    /// Who signed it, in the order of their keys.
+    pub signatures: Vec<SignatureRecord>,
+}
+
+/// A signature that was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignatureRecord {
+    /// What it is.
+    pub signature: Signature,
+    /// When it was pushed, milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// Who pushed it.
+    pub by: Box<str>,
 }
 
 /// Why a release prices nothing any more.

@@ -163,16 +163,26 @@ impl PinnedKeys {
         if self.is_empty() || signers.any(|key| self.name_of(&key).is_some()) {
             return Ok(());
         }
-        let pinned = self.iter().map(|pinned| format!("`{}`", pinned.name));
-        let pinned = pinned.collect::<Vec<_>>().join(", ");
         if signatures.is_empty() {
-            return Err(SignatureError::Unsigned { pinned });
+            return Err(self.unsigned());
         }
         let signers = signatures.iter().map(|signed| self.called(&signed.key));
         Err(SignatureError::UnknownKey {
             signers: signers.collect::<Vec<_>>().join(", "),
-            pinned,
+            pinned: self.names(),
         })
+    }
+
+    /// That nobody signed, where one of these keys must have.
+    pub fn unsigned(&self) -> SignatureError {
+        SignatureError::Unsigned {
+            pinned: self.names(),
+        }
+    }
+
+    fn names(&self) -> String {
+        let names = self.iter().map(|pinned| format!("`{}`", pinned.name));
+        names.collect::<Vec<_>>().join(", ")
     }
 
     /// A key as people know it: its name, else its digits.

@@ -15,6 +15,7 @@ pub mod journal;
 pub mod past;
 pub mod pool;
 pub mod releases;
+pub mod signatures;
 pub mod trials;
 pub mod usage;
 pub mod wallets;

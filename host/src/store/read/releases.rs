@@ -1,16 +1,18 @@
 //! Releases, their bytes, and the history of what they were bound to.
 
+use super::signatures;
 use super::{blob, count, get, known, query, query_one};
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::releases::{
     BindingScope, Bindings, ChangeKind, ChangeRecord, ReleaseParts, ReleaseRecord, Revocation,
-    ScopePart,
+    ScopePart, SignatureRecord,
 };
 use crate::service::ledger::view::{Page, PageRequest};
 use crate::service::policy::{Digest, LimitClass, ReleaseId, Trust};
 use farebox_ledger::ids::TransactionId;
 use farebox_pricing::event::Deployment;
 use rusqlite::{Connection, Row, params};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Every release, oldest first.
@@ -20,7 +22,12 @@ pub fn all(connection: &Connection) -> Result<Vec<ReleaseRecord>, StorageError> 
          JOIN contents c ON c.digest = r.component JOIN contents b ON b.digest = r.book
          LEFT JOIN revocations v ON v.component = r.component AND v.book = r.book
          ORDER BY r.admitted_at_ms, r.component, r.book";
-    query(connection, sql, [], |row| {
+    let mut signed: HashMap<ReleaseId, Vec<SignatureRecord>> = HashMap::new();
+    for kept in signatures::all(connection)? {
+        let release = kept.signature.statement.release();
+        signed.entry(release).or_default().push(kept);
+    }
+    let mut releases = query(connection, sql, [], |row| {
         let class: String = get(row, 5)?;
         let class = LimitClass::ALL
             .into_iter()
@@ -49,8 +56,13 @@ pub fn all(connection: &Connection) -> Result<Vec<ReleaseRecord>, StorageError> 
             component_bytes: count(row, 7)?,
             book_bytes: count(row, 8)?,
             revoked,
+            signatures: Vec::new(),
         })
-    })
+    })?;
+    for release in &mut releases {
+        release.signatures = signed.remove(&release.id).unwrap_or_default();
+    }
+    Ok(releases)
 }
 
 /// The bytes of a release.
@@ -62,6 +74,7 @@ pub fn parts(
          JOIN contents c ON c.digest = r.component JOIN contents b ON b.digest = r.book
          LEFT JOIN contents s ON s.digest = r.book_source
          WHERE r.component = ?1 AND r.book = ?2";
+    let signatures: Arc<[_]> = signatures::of(connection, release)?.into();
     query_one(
         connection,
         sql,
@@ -72,6 +85,7 @@ pub fn parts(
                 component: Arc::from(blob(row, 0)?),
                 book: Arc::from(blob(row, 1)?),
                 book_source: source.map(Arc::from),
+                signatures: Arc::clone(&signatures),
             })
         },
     )
@@ -196,6 +210,31 @@ pub fn below(
     Ok(None)
 }
 
+/// Whether releases may be bound: each is looked at once.
+struct MayPrice<'c> {
+    connection: &'c Connection,
+    known: HashMap<(bool, ReleaseId), bool>,
+}
+
+impl<'c> MayPrice<'c> {
+    fn new(connection: &'c Connection) -> Self {
+        Self {
+            connection,
+            known: HashMap::new(),
+        }
+    }
+
+    fn ask(&mut self, scope: &BindingScope, release: ReleaseId) -> Result<bool, StorageError> {
+        let key = (scope.deployment == Deployment::Hosted, release);
+        if let Some(known) = self.known.get(&key) {
+            return Ok(*known);
+        }
+        let refused = signatures::refusal(self.connection, scope.deployment, &release)?;
+        self.known.insert(key, refused.is_none());
+        Ok(refused.is_none())
+    }
+}
+
 /// What is bound now, what is tried beside it, and what was revoked.
 pub fn bindings(connection: &Connection) -> Result<Bindings, StorageError> {
     let revoked = query(
@@ -210,8 +249,14 @@ pub fn bindings(connection: &Connection) -> Result<Bindings, StorageError> {
         },
     )?;
     let mut standing = Vec::new();
+    // A release that may not be bound again does not stand in for another one either.
+    let mut may_price = MayPrice::new(connection);
     for change in bound(connection)? {
         let before = below(connection, Some(&change))?.and_then(|before| before.release);
+        let before = match before {
+            Some(release) => may_price.ask(&change.scope, release)?.then_some(release),
+            None => None,
+        };
         standing.push((change, before));
     }
     let trials = super::trials::running(connection)?;

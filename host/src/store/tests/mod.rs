@@ -6,6 +6,7 @@ mod flow;
 mod past;
 mod releases;
 mod retries;
+mod signatures;
 mod trouble;
 mod verifying;
 

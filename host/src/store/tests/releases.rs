@@ -41,11 +41,13 @@ impl House {
                 admitted_at_ms: 0,
                 admitted_by: Box::default(),
                 revoked: None,
+                signatures: Vec::new(),
             },
             parts: ReleaseParts {
                 component: b"component".as_slice().into(),
                 book: vec![number; 5].into(),
                 book_source: Some(vec![number; 7].into()),
+                signatures: [].into(),
             },
         };
         self.directory(write)

@@ -139,11 +139,13 @@ impl CountingBook {
                     admitted_at_ms: NOW,
                     admitted_by: Box::default(),
                     revoked: None,
+                    signatures: Vec::new(),
                 },
                 parts: ReleaseParts {
                     component,
                     book: book.canonical.as_slice().into(),
                     book_source: None,
+                    signatures: [].into(),
                 },
             }))
             .unwrap();

@@ -19,5 +19,6 @@ pub mod queue;
 pub mod recall;
 mod registry;
 mod releases;
+mod signatures;
 mod statement;
 mod trials;

@@ -125,6 +125,7 @@ fn org_of(action: &Action) -> Option<OrgId> {
             DirectoryWrite::RecordQuery(query) => Some(query.org),
             DirectoryWrite::CreateCommodity(_)
             | DirectoryWrite::AdmitRelease { .. }
+            | DirectoryWrite::PinKeys { .. }
             | DirectoryWrite::Bind(_)
             | DirectoryWrite::Trial(_)
             | DirectoryWrite::RevokeRelease { .. } => None,

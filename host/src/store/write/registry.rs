@@ -5,12 +5,14 @@ use super::memory::Memory;
 use super::personal;
 use super::prepare::{Prepared, Ready};
 use super::releases::{self, By};
+use super::signatures;
 use super::statement::{changed, exists, run};
 use super::trials;
 use crate::service::ledger::directory::{
     DirectoryRefusal, DirectoryWrite, KeyRecord, OrgRecord, QueryRecord, QuoteRecord,
 };
 use crate::service::ledger::failure::StorageError;
+use crate::service::ledger::releases::BindingScope;
 use crate::service::ledger::trials::TrialWrite;
 use crate::service::ledger::write::{Actor, Counted};
 use farebox_ledger::command::Command;
@@ -41,6 +43,10 @@ pub fn apply(
         DirectoryWrite::RevokeKey { org, key } => revoke_key(connection, *org, *key, at_ms),
         DirectoryWrite::AdmitRelease { release, parts } => {
             releases::admit(connection, release, parts, by)
+        }
+        DirectoryWrite::PinKeys { deployment, keys } => {
+            memory.dirty.bindings = true;
+            signatures::pin(connection, *deployment, keys, by).map(Ok)
         }
         DirectoryWrite::Bind(change) => {
             memory.dirty.bindings = true;
@@ -332,6 +338,10 @@ fn audited_directory(write: &DirectoryWrite) -> Option<(&'static str, Option<Str
         DirectoryWrite::RevokeKey { key, .. } => ("revoke_key", Some(key.to_string())),
         DirectoryWrite::AdmitRelease { release, .. } => {
             ("admit_release", Some(release.id.to_string()))
+        }
+        DirectoryWrite::PinKeys { deployment, .. } => {
+            let deployment = BindingScope::everyone(*deployment).to_string();
+            ("pin_keys", Some(deployment))
         }
         DirectoryWrite::Bind(change) => ("bind", Some(change.scope.to_string())),
         DirectoryWrite::Trial(TrialWrite::Start { trial, .. }) => {

@@ -2,6 +2,7 @@
 
 use super::super::connection::failure;
 use super::super::read::releases::{below, is_revoked, newest};
+use super::signatures;
 use super::statement::{exists, run};
 use super::trials::tried;
 use crate::service::ledger::directory::DirectoryRefusal;
@@ -36,7 +37,8 @@ fn keep_content(
     run(connection, sql, params![digest.0, bytes])
 }
 
-/// Keeps a release. The same bytes twice are one release: the first stands.
+/// Keeps a release. The same bytes twice are one release: the first stands, with the signatures of
+/// both.
 pub fn admit(
     connection: &Connection,
     release: &ReleaseRecord,
@@ -53,11 +55,11 @@ pub fn admit(
         })
         .map_err(failure)?;
     if let Some(trust) = trust {
-        return Ok(if trust == release.trust.name() {
-            Ok(())
+        return if trust == release.trust.name() {
+            signatures::keep(connection, &release.id, &parts.signatures, by)
         } else {
-            Err(DirectoryRefusal::ReleaseExists(release.id))
-        });
+            Ok(Err(DirectoryRefusal::ReleaseExists(release.id)))
+        };
     }
     keep_content(connection, component, &parts.component)?;
     keep_content(connection, book, &parts.book)?;
@@ -83,7 +85,7 @@ pub fn admit(
             by.actor,
         ],
     )?;
-    Ok(Ok(()))
+    signatures::keep(connection, &release.id, &parts.signatures, by)
 }
 
 pub fn is_admitted(connection: &Connection, release: &ReleaseId) -> Result<bool, StorageError> {
@@ -165,7 +167,12 @@ pub fn bind(connection: &Connection, asked: &BindingChange, by: By<'_>) -> Done 
         Some(release) if is_revoked(connection, release)? => {
             return Ok(Err(DirectoryRefusal::ReleaseRevoked(*release)));
         }
-        _ => {}
+        Some(release) => {
+            if let Err(refusal) = signatures::must_be_signed(connection, scope, release)? {
+                return Ok(Err(refusal));
+            }
+        }
+        None => {}
     }
     let record = ChangeRecord {
         id: by.id,

@@ -3,6 +3,7 @@
 use super::super::read::releases::{is_revoked, newest};
 use super::super::read::trials;
 use super::releases::{By, bind, is_admitted};
+use super::signatures::must_be_signed;
 use super::statement::run;
 use crate::service::ledger::directory::DirectoryRefusal;
 use crate::service::ledger::failure::StorageError;
@@ -60,6 +61,11 @@ fn start(
     }
     if is_revoked(connection, release)? {
         return Ok(Err(DirectoryRefusal::ReleaseRevoked(*release)));
+    }
+    if matches!(trial.kind, TrialKind::Canary(_))
+        && let Err(refusal) = must_be_signed(connection, &trial.scope, release)?
+    {
+        return Ok(Err(refusal));
     }
     let mut running = trials::running(connection)?.into_iter();
     if let Some(running) = running.find(|running| running.scope == trial.scope) {

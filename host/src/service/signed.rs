@@ -1,0 +1,33 @@
+//! Whose signature a deployment asks for, and where: a file is not compiled without it. That
+//! nothing unsigned is bound, nor tried on anybody, the ledger's writer holds itself, for whoever
+//! asks it.
+
+use super::Service;
+use super::ledger::failure::ReadError;
+use super::policy::{Admitted, Trust};
+use super::releases::ReleaseError;
+use super::signature::PinnedKeys;
+
+impl Service {
+    /// The keys that are pinned where this server runs.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn pinned_keys(&self) -> Result<PinnedKeys, ReadError> {
+        self.store.pinned_keys(self.settings.deployment)
+    }
+
+    /// Admits a file that is pushed: signed by a pinned key where any is pinned, then compiled and
+    /// tried. Nothing is kept yet. Call it where a thread may block.
+    ///
+    /// # Errors
+    /// `Admit` or `Read`.
+    pub fn admit_pushed(
+        &self,
+        file: &[u8],
+        trust: Option<Trust>,
+    ) -> Result<Admitted, ReleaseError> {
+        self.engine.check_signatures(file, &self.pinned_keys()?)?;
+        Ok(self.admit_release(file, trust)?)
+    }
+}
