@@ -54,6 +54,41 @@ impl Outcome {
     }
 }
 
+/// What is known of the end of a call, apart from what it used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// The caller went away before the end of the answer.
+    pub aborted: bool,
+    /// The provider answered with an error: by its status, or in the answer.
+    pub failed: bool,
+    /// The answer does not say what was used.
+    pub unstated: bool,
+    /// The answer ended before its last usage.
+    pub partial: bool,
+}
+
+impl Outcome {
+    /// How a call ended, where it did not end well: of several outcomes, the first that holds.
+    /// `event` is what was used, where that was stated.
+    pub fn of(ending: Ending, event: Option<&UsageEvent>) -> Option<Self> {
+        let is_zero = |event: &UsageEvent| {
+            let pools = &event.pools;
+            !pools.is_empty()
+                && pools.iter().all(|pool| pool.quantity.is_zero())
+                && event.provider_cost_usd.is_none()
+        };
+        [
+            (ending.aborted, Self::ClientAbort),
+            (ending.failed, Self::UpstreamError),
+            (ending.unstated, Self::NoUsage),
+            (ending.partial, Self::PartialStream),
+            (event.is_some_and(is_zero), Self::ZeroUsage),
+        ]
+        .into_iter()
+        .find_map(|(is, outcome)| is.then_some(outcome))
+    }
+}
+
 impl FailureRules {
     /// What is done about a call that ended so.
     pub const fn action(&self, outcome: Outcome) -> FailureAction {

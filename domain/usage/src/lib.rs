@@ -48,6 +48,10 @@ pub use stream::{Normaliser, normalise_answer, normalise_response, normalise_sse
 /// The largest event (or line) of a stream that is buffered, in bytes, unless told otherwise.
 pub const EVENT_BYTES_MAX: usize = 16 << 20;
 
+/// A service tier that leaves the choice to the provider. In an answer it is an echo of the request
+/// and says nothing of the tier that served it: there it is no tier.
+pub const ANY_TIER: &str = "auto";
+
 /// The largest usage object that is read, in bytes. Real ones stay under one kilobyte.
 pub const USAGE_BYTES_MAX: usize = 16 << 10;
 

@@ -4,7 +4,7 @@
 use super::intake::{self, Intake, IntakeError, Report};
 use super::policy::{PolicyEngine, ReleaseId};
 use farebox_pricing::event::UsageEvent;
-use farebox_pricing::failure::{Outcome, Request, Settlement};
+use farebox_pricing::failure::{self, Outcome, Request, Settlement};
 use farebox_pricing::meter::Attribute;
 use farebox_usage::{Finish, RequestFacts, Served, UsageError as AnswerError};
 
@@ -127,24 +127,17 @@ pub fn understand(
     })
 }
 
-/// How a call ended, where it did not end well. Of several, the first that holds.
+/// How a call ended, where it did not end well.
 fn outcome(intake: &Intake, said: Option<Outcome>, ending: Ending) -> Option<Outcome> {
-    if ending.aborted {
-        return Some(Outcome::ClientAbort);
-    }
-    let failed = intake.finish == Finish::Failed || said == Some(Outcome::UpstreamError);
-    if failed || ending.status.is_some_and(|status| status >= 400) {
-        return Some(Outcome::UpstreamError);
-    }
-    if said.is_some() {
-        return said;
-    }
-    if intake.finish == Finish::Partial {
-        return Some(Outcome::PartialStream);
-    }
-    let event = &intake.event;
-    let zero = !event.pools.is_empty() && event.pools.iter().all(|pool| pool.quantity.is_zero());
-    (zero && event.provider_cost_usd.is_none()).then_some(Outcome::ZeroUsage)
+    let ending = failure::Ending {
+        aborted: ending.aborted,
+        failed: intake.finish == Finish::Failed
+            || said == Some(Outcome::UpstreamError)
+            || ending.status.is_some_and(|status| status >= 400),
+        unstated: said == Some(Outcome::NoUsage),
+        partial: intake.finish == Finish::Partial,
+    };
+    Outcome::of(ending, Some(&intake.event))
 }
 
 /// What an estimate needs, where the report has it.

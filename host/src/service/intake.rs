@@ -8,7 +8,7 @@ use farebox_pricing::event::UsageEvent;
 use farebox_pricing::exact::ArithmeticError;
 use farebox_pricing::meter::{Meter, Pool, Quantity, QuantityError};
 use farebox_pricing::provider;
-use farebox_usage::{Finish, NumberError, RequestError, RequestFacts, UsageError};
+use farebox_usage::{ANY_TIER, Finish, NumberError, RequestError, RequestFacts, UsageError};
 use rust_decimal::Decimal;
 
 /// Usage as somebody reports it. Exactly one of `response`, `sse`, `usage` and `provider_cost_usd`
@@ -185,10 +185,6 @@ pub(super) fn complete(event: &mut UsageEvent, report: &Report<'_>) {
         .or_else(|| report.region.map(Into::into));
     event.feature = report.feature.map(Into::into);
 }
-
-/// Asked for, it leaves the tier to the provider. In an answer it is an echo of the request and
-/// says nothing of the tier that served it, so there is none.
-const ANY_TIER: &str = "auto";
 
 enum Source<'r> {
     Response(&'r [u8]),
