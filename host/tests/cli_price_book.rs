@@ -246,3 +246,27 @@ per_million = { input = "1", cache_read = "0.1", input_audio = "2", output = "10
         })
     );
 }
+
+#[test]
+fn compile_prints_the_bytes_that_policies_read() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("book.toml"), BOOK).unwrap();
+    let compile = |args: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_farebox"))
+            .args(["price-book", "compile"])
+            .args(args)
+            .current_dir(folder.path())
+            .output()
+            .unwrap()
+    };
+    let expected = farebox_book::compile(BOOK, farebox_book::Format::Toml).unwrap();
+    let output = compile(&["book.toml"]);
+    assert!(output.status.success());
+    assert_eq!(output.stdout, expected.canonical);
+    let shipped = compile(&[]);
+    assert!(shipped.stdout.starts_with(b"FBBOOK") && shipped.stdout.len() > output.stdout.len());
+    std::fs::write(folder.path().join("book.toml"), "name = 7").unwrap();
+    let refused = compile(&["book.toml"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.stdout.is_empty());
+}

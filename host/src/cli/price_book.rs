@@ -6,11 +6,12 @@ mod margins;
 mod show;
 
 use super::failure::{self, Failure};
+use crate::app::shipped;
 use crate::clock::SystemClock;
 use crate::service::time::Clock;
 use clap::Subcommand;
 use farebox_book::check::{Severity, stale};
-use farebox_book::{Compiled, Format, compile};
+use farebox_book::{BookError, Compiled, Format, compile};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,13 @@ pub enum PriceBook {
         #[arg(long, value_name = "DAYS", default_value_t = 90)]
         stale_after: i64,
     },
+    /// Print the canonical book: the bytes that policies read, in the host and in a proxy.
+    ///
+    /// Equal books have equal bytes. Without a file: the shipped book.
+    Compile {
+        /// The book, TOML or JSON by its file name.
+        file: Option<PathBuf>,
+    },
     /// Show what changes from one price book to another, in percent for every price.
     Diff(diff::Diff),
     /// Show a price book, or what one model costs and which rule its name meets.
@@ -62,6 +70,7 @@ impl PriceBook {
                 at,
                 stale_after,
             } => check(file, *strict, moment(at.as_deref())?, *stale_after, out),
+            Self::Compile { file } => Ok(out.write_all(&canonical(file.as_deref())?)?),
             Self::Diff(diff) => diff.run(out),
             Self::Margins(margins) => margins.run(out),
             Self::Show(show) => show.run(out),
@@ -81,13 +90,24 @@ impl PriceBook {
 pub fn load(file: &Path) -> Result<Compiled, Failure> {
     let text = failure::read_text(file)?;
     let name = file.to_string_lossy();
-    compile(&text, Format::of_file_name(&name)).map_err(|errors| {
-        let listed: Vec<_> = errors
-            .iter()
-            .map(|error| format!("{name}: {error}"))
-            .collect();
-        Failure::Found(listed.join("\n"))
-    })
+    compile(&text, Format::of_file_name(&name)).map_err(|errors| refused(&name, &errors))
+}
+
+fn refused(name: &str, errors: &[BookError]) -> Failure {
+    let listed: Vec<_> = errors
+        .iter()
+        .map(|error| format!("{name}: {error}"))
+        .collect();
+    Failure::Found(listed.join("\n"))
+}
+
+fn canonical(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
+    match file {
+        Some(file) => Ok(load(file)?.canonical),
+        None => shipped::default_book()
+            .map(|book| book.canonical)
+            .map_err(|errors| refused("the shipped book", &errors)),
+    }
 }
 
 /// A moment as people write it: `YYYY-MM-DD` (midnight UTC) or an RFC 3339 time, in milliseconds
