@@ -1,9 +1,11 @@
 //! The built guests, as bytes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The standard policy.
 pub const STANDARD: &str = "farebox_standard";
+/// The standard policy as a proxy-wasm filter: no component, but the module itself.
+pub const FILTER: &str = "farebox_filter";
 /// Misbehaves as its book's name says; see `tests/guests/hostile/src/modes.rs`.
 pub const HOSTILE: &str = "farebox_hostile";
 /// The standard policy in a module whose start never ends.
@@ -20,14 +22,19 @@ pub const SURGE: &str = "surge";
 /// # Panics
 /// When the guests are not built.
 pub fn component(name: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../target/guests")
-        .join(name)
-        .with_extension("wasm");
+    let path = path(name);
     std::fs::read(&path).unwrap_or_else(|error| {
         panic!(
             "guest `{}`: {error}; build the guests with `cargo xtask guests --all`",
             path.display()
         )
     })
+}
+
+/// The file of a guest.
+pub fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/guests")
+        .join(name)
+        .with_extension("wasm")
 }

@@ -19,6 +19,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("domain/ledger", &["farebox-pricing"]),
     ("guest/sdk", &["farebox-pricing"]),
     ("guest/standard", &["farebox-pricing", "farebox-sdk"]),
+    ("guest/envoy", &["farebox-sdk", "farebox-usage"]),
+    ("guest/filter", &["farebox-envoy", "farebox-standard"]),
     (
         "host",
         &[
@@ -214,6 +216,19 @@ fn each_outside_thing_is_named_by_one_module() {
 }
 
 #[test]
+fn only_the_callbacks_of_the_filter_name_the_proxy() {
+    let source = root().join("guest/envoy/src");
+    let callbacks = source.join("callbacks");
+    let naming = sources(&source).into_iter().filter(|path| {
+        let text = code(path);
+        text.contains("proxy_wasm") || text.contains("hostcalls")
+    });
+    let (inside, outside): (Vec<_>, Vec<_>) = naming.partition(|path| path.starts_with(&callbacks));
+    assert!(!inside.is_empty());
+    assert!(outside.is_empty(), "{outside:#?}");
+}
+
+#[test]
 fn the_domain_is_pure() {
     let mut wrong = Vec::new();
     for folder in [
@@ -285,7 +300,7 @@ fn is_promise(line: &str) -> bool {
         .unwrap_or_default()
         .trim();
     line.starts_with('|')
-        && cell.starts_with(['L', 'P', 'T', 'E', 'R', 'H'])
+        && cell.starts_with(['L', 'P', 'B', 'T', 'E', 'R', 'G', 'H'])
         && cell.len() > 1
         && cell.chars().skip(1).all(|c| c.is_ascii_digit())
 }

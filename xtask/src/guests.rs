@@ -1,12 +1,14 @@
-//! Builds every guest as a component into `target/guests/<library name>.wasm`.
+//! Builds every guest into `target/guests/<library name>.wasm`: as a component, or as the module of
+//! a filter.
 //!
 //! A guest is a package of the workspace that builds a `cdylib`; nothing else is listed anywhere.
+//! What it becomes its manifest says (`package.metadata.farebox.guest`).
 //! Cargo knows what changed, so it is always asked; a component is written only when its bytes
 //! differ, so that whoever watches the file sees a change only where there is one.
 
 use crate::step::{self, note, step};
 use crate::toolchain::{self, TARGET, Toolchain, Wanted};
-use crate::workspace;
+use crate::workspace::{self, Guest, Kind};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,39 +35,50 @@ pub fn build(root: &Path, wanted: Wanted) -> Result<Toolchain> {
         Ok(found)
     })?;
     step("guests", || {
-        step::run(&mut cargo(root, &toolchain, "build")?)?;
+        for kind in Kind::ALL {
+            step::run(&mut cargo(root, &toolchain, "build", kind)?)?;
+        }
         for guest in workspace::guests(root)? {
-            componentize(root, &toolchain, &guest.library)?;
+            place(root, &toolchain, &guest)?;
         }
         Ok(())
     })?;
     Ok(toolchain)
 }
 
-/// `cargo <subcommand>` over all guests: own target folder, and flags that keep this machine's
+/// `cargo <subcommand>` over all guests of a kind: own target folder, and flags that keep this machine's
 /// paths out of the artefact.
 ///
 /// # Errors
 /// Cargo cannot read the workspace.
-pub fn cargo(root: &Path, toolchain: &Toolchain, subcommand: &str) -> Result<Command> {
-    let mut flags = vec![
-        format!("--remap-path-prefix={}=/farebox", root.display()),
-        INLINING.to_owned(),
-    ];
+pub fn cargo(root: &Path, toolchain: &Toolchain, subcommand: &str, kind: Kind) -> Result<Command> {
+    let mut flags = vec![format!("--remap-path-prefix={}=/farebox", root.display())];
+    if kind == Kind::Component {
+        flags.push(INLINING.to_owned());
+    }
     if let Some(home) = cargo_home() {
         flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
     }
     let mut command = toolchain.cargo(subcommand);
     command
         .current_dir(root)
-        .args(["--profile", "guest", "--target-dir"])
+        .args(["--profile", profile(kind), "--target-dir"])
         .arg(build_folder(root).join(toolchain.folder()))
         // Once set, it also keeps the `build.rustflags` of a user's own config away.
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
-    for guest in workspace::guests(root)? {
+    let guests = workspace::guests(root)?;
+    for guest in guests.iter().filter(|guest| guest.kind == kind) {
         command.args(["--package", &guest.package]);
     }
     Ok(command)
+}
+
+/// The profile of the workspace's manifest.
+const fn profile(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Component => "guest",
+        Kind::Filter => "filter",
+    }
 }
 
 fn build_folder(root: &Path) -> PathBuf {
@@ -77,35 +90,40 @@ fn cargo_home() -> Option<PathBuf> {
     home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))
 }
 
-/// Where the component of a guest's library lies once it is built.
+/// Where the artefact of a guest's library lies once it is built.
 pub fn path(root: &Path, library: &str) -> PathBuf {
     root.join("target/guests")
         .join(library)
         .with_extension("wasm")
 }
 
-fn componentize(root: &Path, toolchain: &Toolchain, library: &str) -> Result<()> {
+/// Puts a built guest where it is looked for.
+fn place(root: &Path, toolchain: &Toolchain, guest: &Guest) -> Result<()> {
+    let library = &guest.library;
     let module_path = build_folder(root)
         .join(toolchain.folder())
         .join(TARGET)
-        .join("guest")
+        .join(profile(guest.kind))
         .join(library)
         .with_extension("wasm");
     let module = std::fs::read(&module_path)
         .with_context(|| format!("could not read `{}`", module_path.display()))?;
-    let component = ComponentEncoder::default()
-        .validate(true)
-        .module(&module)
-        .and_then(|encoder| encoder.encode())
-        .with_context(|| format!("guest `{library}` cannot become a component"))?;
+    let artefact = match guest.kind {
+        Kind::Component => ComponentEncoder::default()
+            .validate(true)
+            .module(&module)
+            .and_then(|encoder| encoder.encode())
+            .with_context(|| format!("guest `{library}` cannot become a component"))?,
+        Kind::Filter => module,
+    };
     let path = path(root, library);
     std::fs::create_dir_all(root.join("target/guests"))?;
-    let size = component.len().div_ceil(1024);
-    if std::fs::read(&path).is_ok_and(|old| old == component) {
+    let size = artefact.len().div_ceil(1024);
+    if std::fs::read(&path).is_ok_and(|old| old == artefact) {
         note(&format!("{library}: {size} KiB, unchanged"));
         return Ok(());
     }
-    write_whole(&path, &component)?;
+    write_whole(&path, &artefact)?;
     note(&format!("{library}: {size} KiB"));
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::environment;
 use crate::guests;
 use crate::step::{self, note};
 use crate::toolchain::{Toolchain, apt_install};
+use crate::workspace::Kind;
 use anyhow::Result;
 use std::path::Path;
 use std::process::Command;
@@ -50,9 +51,14 @@ pub fn host(root: &Path) -> Result<()> {
 /// # Errors
 /// Any warning.
 pub fn guests(root: &Path, toolchain: &Toolchain) -> Result<()> {
+    let mut kinds = Kind::ALL.into_iter();
+    kinds.try_for_each(|kind| guests_of(root, toolchain, kind))
+}
+
+fn guests_of(root: &Path, toolchain: &Toolchain, kind: Kind) -> Result<()> {
     let mut clippy = match toolchain {
         Toolchain::Installed if has_component("clippy", "clippy") => {
-            guests::cargo(root, toolchain, "clippy")?
+            guests::cargo(root, toolchain, "clippy", kind)?
         }
         Toolchain::Installed => return Ok(()),
         Toolchain::Debian { .. } => {
@@ -63,7 +69,10 @@ pub fn guests(root: &Path, toolchain: &Toolchain) -> Result<()> {
                 ));
                 return Ok(());
             }
-            through(DEBIAN_CLIPPY, guests::cargo(root, toolchain, "clippy")?)
+            through(
+                DEBIAN_CLIPPY,
+                guests::cargo(root, toolchain, "clippy", kind)?,
+            )
         }
     };
     step::run(clippy.args(NO_WARNINGS))

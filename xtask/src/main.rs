@@ -8,12 +8,14 @@ mod bench;
 mod client;
 mod demo;
 mod environment;
+mod envoy;
 mod fuzz;
 mod guests;
 mod languages;
 mod licences;
 mod lint;
 mod peers;
+mod python;
 mod server;
 mod step;
 mod test;
@@ -38,12 +40,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build every guest as a WebAssembly component into target/guests.
+    /// Build every guest into target/guests: components, and filters for Envoy.
     Guests {
         /// Those in other languages than Rust as well: this installs their tools below target.
         #[arg(long)]
         all: bool,
     },
+    /// Install Envoy below target, for the tests of the filter.
+    Envoy,
     /// Check format, lints, licences and sources, then run every test.
     Test,
     /// Show one call end to end, and 801 more, on an empty directory.
@@ -98,6 +102,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             }
             Ok(())
         }
+        Task::Envoy => envoy::install(&root),
         Task::Test => test::run(&root, arguments.guest_toolchain),
         Task::Peers { prices_only } => peers::run(&root, arguments.guest_toolchain, prices_only),
         Task::Fuzz {

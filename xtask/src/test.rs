@@ -2,6 +2,7 @@
 //! cheapest to fail. The tests come last, so that their result is the end of the log.
 
 use crate::environment;
+use crate::envoy;
 use crate::guests;
 use crate::languages;
 use crate::licences;
@@ -24,20 +25,21 @@ pub fn run(root: &Path, wanted: Wanted) -> Result<()> {
     step("licences and sources", || licences::check(root))?;
     step("clippy, wasm", || lint::guests(root, &toolchain))?;
     step("clippy, host", || lint::host(root))?;
-    let left_out = languages::build(root)?;
+    let mut left_out = languages::build(root)?;
+    left_out.extend(envoy::for_tests(root));
     step::header("tests");
     tests(root, &left_out)
 }
 
 /// `cargo test`, shown as it runs, with one line of totals at the end.
 ///
-/// A test that needs a language's tools has its name in its own, and is left out without them.
+/// A test that needs tools which are not here has their name in its own, and is left out.
 fn tests(root: &Path, left_out: &[&str]) -> Result<()> {
     let begun = Instant::now();
     let mut child = environment::cargo()
         .current_dir(root)
         .args(["test", "--workspace", "--no-fail-fast", "--"])
-        .args(left_out.iter().flat_map(|language| ["--skip", language]))
+        .args(left_out.iter().flat_map(|tools| ["--skip", tools]))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

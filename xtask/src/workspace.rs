@@ -6,8 +6,27 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-/// A package that becomes a component.
+/// What a guest becomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A component of the policy contract.
+    #[default]
+    Component,
+    /// A proxy-wasm filter, which stays a module.
+    Filter,
+}
+
+impl Kind {
+    /// Both. They are built one after the other: in one build, a policy that is packed either way
+    /// would have the exports of both.
+    pub const ALL: [Self; 2] = [Self::Component, Self::Filter];
+}
+
+/// A package that becomes wasm.
 pub struct Guest {
+    /// What it becomes.
+    pub kind: Kind,
     /// The package's name.
     pub package: String,
     /// The name of its library, and so of its artefact.
@@ -23,6 +42,20 @@ struct Metadata {
 struct Package {
     name: String,
     targets: Vec<Target>,
+    metadata: Option<Notes>,
+}
+
+/// `[package.metadata.farebox]`.
+#[derive(Default, Deserialize)]
+struct Notes {
+    #[serde(default)]
+    farebox: FareboxNotes,
+}
+
+#[derive(Default, Deserialize)]
+struct FareboxNotes {
+    #[serde(default)]
+    guest: Kind,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +95,7 @@ fn guest(package: Package) -> Option<Guest> {
     let is_module = |target: &Target| target.crate_types.iter().any(|kind| kind == "cdylib");
     let library = package.targets.into_iter().find(is_module)?;
     Some(Guest {
+        kind: package.metadata.unwrap_or_default().farebox.guest,
         package: package.name,
         library: library.name,
     })

@@ -10,7 +10,7 @@ use farebox_sdk::pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_sdk::pricing::rating;
 use farebox_sdk::{ConfigError, Description, Policy};
 
-#[cfg(target_family = "wasm")]
+#[cfg(all(target_family = "wasm", feature = "component"))]
 farebox_sdk::export_component!(StandardPolicy);
 
 /// Prices calls by the rules of its book alone.

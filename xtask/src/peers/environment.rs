@@ -2,6 +2,7 @@
 //! the calls that `shapes.py` makes of them.
 
 use super::Peer;
+use crate::python;
 use crate::step::{self, note};
 use anyhow::{Context, Result, bail};
 use flate2::read::GzDecoder;
@@ -68,7 +69,8 @@ impl Environment {
             scripts: root.join("tests/peers"),
         };
         std::fs::create_dir_all(&environment.folder)?;
-        environment.install()?;
+        let requirements = environment.scripts.join("requirements.txt");
+        python::install(&environment.folder, &requirements, "some minutes, once")?;
         let data = root.join("tests/data");
         for peer in Peer::ALL {
             let packed = data.join("prices").join(peer.prices());
@@ -76,36 +78,6 @@ impl Environment {
         }
         unpack(&data.join("responses.jsonl"), &environment.responses())?;
         Ok(environment)
-    }
-
-    fn install(&self) -> Result<()> {
-        let requirements = self.scripts.join("requirements.txt");
-        let wanted = std::fs::read_to_string(&requirements)?;
-        let installed = self.file("installed.txt");
-        if std::fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
-            note("as it was");
-            return Ok(());
-        }
-        let venv = self.file("venv");
-        note("python3 -m venv, pip install: some minutes, once");
-        step::output(
-            Command::new("python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(&venv),
-        )
-        .context("no Python with `venv`: on Debian `apt-get install python3-venv` as root")?;
-        step::output(
-            Command::new(self.python())
-                .args(["-m", "pip", "install", "--quiet", "--require-hashes"])
-                .args([
-                    "--disable-pip-version-check",
-                    "--only-binary=:all:",
-                    "--requirement",
-                ])
-                .arg(&requirements),
-        )?;
-        std::fs::write(&installed, wanted)?;
-        Ok(())
     }
 
     /// A file of this environment.
@@ -122,13 +94,9 @@ impl Environment {
         self.file("responses.jsonl")
     }
 
-    fn python(&self) -> PathBuf {
-        self.file("venv/bin/python")
-    }
-
     /// One of the scripts of `tests/peers`, by the environment's Python.
     pub fn script(&self, name: &str) -> Command {
-        let mut command = Command::new(self.python());
+        let mut command = Command::new(python::python(&self.folder));
         command
             .arg(self.scripts.join(name))
             .env("PYTHONDONTWRITEBYTECODE", "1")

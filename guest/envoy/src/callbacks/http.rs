@@ -1,0 +1,252 @@
+//! One call's callbacks.
+//!
+//! The request is held back until its body was read, within the declared bound. The answer passes
+//! as it comes, but for a small JSON body, which waits for its price. A stream gets its price at
+//! its end; a call that breaks off has it in the proxy's record alone.
+
+use super::proxy;
+use super::root::Counters;
+use crate::boundary::Boundary;
+use crate::exchange::{Exchange, Head, Told, Way};
+use crate::release::{Prices, Unpriced};
+use crate::settings::Settings;
+use crate::telling;
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::{Action, BufferType, MapType};
+use std::rc::Rc;
+
+/// Where the proxy's access log finds what was told: `%FILTER_STATE(wasm.farebox:PLAIN)%`.
+const KEPT: &str = "farebox";
+/// The same for the most that the call could cost, in USD.
+const KEPT_QUOTE: &str = "farebox_quote_usd";
+
+/// One call.
+pub struct Call {
+    release: Rc<dyn Prices>,
+    settings: Rc<Settings>,
+    counters: Counters,
+    exchange: Option<Exchange>,
+    request_bytes: usize,
+    request_is_held: bool,
+    way: Way,
+    /// How much of a body that is held back was read.
+    read_bytes: usize,
+    boundary: Boundary,
+}
+
+impl Call {
+    pub fn new(release: Rc<dyn Prices>, settings: Rc<Settings>, counters: Counters) -> Self {
+        Self {
+            release,
+            settings,
+            counters,
+            exchange: None,
+            request_bytes: 0,
+            request_is_held: false,
+            way: Way::Pass,
+            read_bytes: 0,
+            boundary: Boundary::default(),
+        }
+    }
+
+    /// The request's body is whole, or as much of it as may be held back.
+    fn request_is_read(&mut self, whole: bool) {
+        self.request_is_held = false;
+        let Some(exchange) = &mut self.exchange else {
+            return;
+        };
+        if whole {
+            let body = proxy::body(BufferType::HttpRequestBody, 0, self.request_bytes);
+            if let Ok(most_usd) = exchange.request(&cluster(), &body) {
+                proxy::keep(KEPT_QUOTE, &telling::plain(most_usd));
+            }
+        }
+    }
+
+    /// Ends the call, once: counts it and keeps its price where the access log finds it.
+    fn end(&mut self, aborted: bool, failed: bool) -> Option<Told> {
+        let told = self.exchange.as_mut()?.end(aborted, failed)?;
+        match told.price {
+            Ok(_) => self.counters.priced.add(),
+            Err(Unpriced::Fault) => self.counters.faults.add(),
+            Err(_) => self.counters.unpriced.add(),
+        }
+        proxy::keep(KEPT, &telling::json(&told));
+        Some(told)
+    }
+
+    /// The body of the answer ends with the `size` bytes that are at hand.
+    fn answer_is_whole(&mut self, size: usize) {
+        let Some(told) = self.end(false, false) else {
+            return;
+        };
+        match self.way {
+            Way::Pass => {}
+            Way::Hold => tell(MapType::HttpResponseHeaders, &told),
+            Way::Flow { comment } => {
+                if comment && let Some(comment) = telling::comment(&told, self.boundary.place()) {
+                    proxy::append(BufferType::HttpResponseBody, size, comment.as_bytes());
+                }
+                if has_trailers() {
+                    tell(MapType::HttpResponseTrailers, &told);
+                }
+            }
+        }
+    }
+}
+
+impl Context for Call {}
+
+impl HttpContext for Call {
+    fn on_http_request_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
+        let map = MapType::HttpRequestHeaders;
+        forget(map);
+        let is_post = proxy::header(map, ":method").is_some_and(|method| method == "POST");
+        if !is_post || !self.settings.upstreams.contains_key(cluster().as_str()) {
+            return Action::Continue;
+        }
+        // What is compressed cannot be read.
+        proxy::set(map, "accept-encoding", "identity");
+        let path = proxy::header(map, ":path").unwrap_or_default();
+        self.exchange = Some(Exchange::new(
+            Rc::clone(&self.release),
+            Rc::clone(&self.settings),
+            &path,
+            proxy::now_ms(),
+        ));
+        let is_small = length(map).is_none_or(|bytes| bytes <= self.settings.request_bytes_max);
+        self.request_is_held = !end_of_stream && is_small;
+        hold_while(self.request_is_held)
+    }
+
+    fn on_http_request_body(&mut self, body_bytes: usize, end_of_stream: bool) -> Action {
+        if self.request_is_held {
+            self.request_bytes = body_bytes;
+            let is_small = body_bytes <= self.settings.request_bytes_max;
+            if end_of_stream || !is_small {
+                self.request_is_read(is_small);
+            }
+        }
+        hold_while(self.request_is_held)
+    }
+
+    fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
+        if self.request_is_held {
+            self.request_is_read(true);
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
+        let map = MapType::HttpResponseHeaders;
+        forget(map);
+        let Some(exchange) = &mut self.exchange else {
+            return Action::Continue;
+        };
+        self.way = exchange.answer(&cluster(), head(map));
+        if end_of_stream {
+            if let Some(told) = self.end(false, false) {
+                tell(map, &told);
+            }
+            return Action::Continue;
+        }
+        if let Way::Flow { comment: true } = self.way {
+            // It becomes longer by its price.
+            proxy::remove(map, "content-length");
+        }
+        hold_while(self.way == Way::Hold)
+    }
+
+    fn on_http_response_body(&mut self, body_bytes: usize, end_of_stream: bool) -> Action {
+        let Some(exchange) = self.exchange.as_mut().filter(|_| self.way != Way::Pass) else {
+            return Action::Continue;
+        };
+        // A body that is held back is shown from its beginning each time.
+        let new_bytes = body_bytes.saturating_sub(self.read_bytes);
+        let chunk = proxy::body(BufferType::HttpResponseBody, self.read_bytes, new_bytes);
+        self.boundary.feed(&chunk);
+        exchange.chunk(&chunk);
+        if self.way == Way::Hold {
+            self.read_bytes = body_bytes;
+            if !end_of_stream && body_bytes > self.settings.held_bytes_max {
+                self.way = Way::Flow { comment: false };
+                self.read_bytes = 0;
+            }
+        }
+        if end_of_stream {
+            self.answer_is_whole(body_bytes);
+            return Action::Continue;
+        }
+        hold_while(self.way == Way::Hold)
+    }
+
+    fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
+        forget(MapType::HttpResponseTrailers);
+        if let Some(told) = self.end(false, false) {
+            let map = match self.way {
+                Way::Hold => MapType::HttpResponseHeaders,
+                _ => MapType::HttpResponseTrailers,
+            };
+            tell(map, &told);
+        }
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        // What was not over yet broke off: on the caller's side, or on the other.
+        let details = proxy::property(&["response", "code_details"]).unwrap_or_default();
+        let aborted = details.starts_with("downstream") || details.contains("client_disconnect");
+        self.end(aborted, !aborted);
+    }
+}
+
+const fn hold_while(held: bool) -> Action {
+    if held {
+        Action::Pause
+    } else {
+        Action::Continue
+    }
+}
+
+/// The cluster that the call goes to, known from its first callback on.
+fn cluster() -> String {
+    proxy::property(&["xds", "cluster_name"]).unwrap_or_default()
+}
+
+/// Whether what the caller speaks has trailers that are read.
+fn has_trailers() -> bool {
+    let protocol = proxy::property(&["request", "protocol"]);
+    protocol.is_some_and(|protocol| !protocol.starts_with("HTTP/1"))
+}
+
+/// Removes what only the filter says: nobody else's word passes for it.
+fn forget(map: MapType) {
+    for (name, _) in proxy::headers(map) {
+        if name.starts_with(telling::PREFIX) {
+            proxy::remove(map, &name);
+        }
+    }
+}
+
+fn tell(map: MapType, told: &Told) {
+    for (name, value) in telling::headers(told) {
+        proxy::set(map, &name, &value);
+    }
+}
+
+fn length(map: MapType) -> Option<usize> {
+    proxy::header(map, "content-length")?.parse().ok()
+}
+
+fn head(map: MapType) -> Head {
+    let word = |name| proxy::header(map, name).map(|value| value.trim().to_ascii_lowercase());
+    Head {
+        status: proxy::header(map, ":status")
+            .and_then(|status| status.parse().ok())
+            .unwrap_or_default(),
+        content_type: word("content-type").unwrap_or_default(),
+        encoded: word("content-encoding").is_some_and(|encoding| encoding != "identity"),
+        content_length: length(map),
+        headers: proxy::headers(map),
+    }
+}

@@ -1,0 +1,86 @@
+//! What is asked of the proxy. A failure of the proxy is never a reason to end the VM, so each
+//! answers with nothing instead.
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
+use std::time::UNIX_EPOCH;
+
+/// A header, where it is there and is text.
+pub fn header(map: MapType, name: &str) -> Option<String> {
+    let bytes = hostcalls::get_map_value_bytes(map, name).ok().flatten()?;
+    String::from_utf8(bytes).ok()
+}
+
+/// Every header that is text.
+pub fn headers(map: MapType) -> Vec<(String, String)> {
+    let all = hostcalls::get_map_bytes(map).unwrap_or_default();
+    all.into_iter()
+        .filter_map(|(name, value)| Some((name, String::from_utf8(value).ok()?)))
+        .collect()
+}
+
+/// Removes a header.
+pub fn remove(map: MapType, name: &str) {
+    // A map that cannot be changed is one that goes nowhere.
+    hostcalls::remove_map_value(map, name).ok();
+}
+
+/// Sets a header.
+pub fn set(map: MapType, name: &str, value: &str) {
+    hostcalls::set_map_value_bytes(map, name, Some(value.as_bytes())).ok();
+}
+
+/// A property of the call that is text.
+pub fn property(path: &[&str]) -> Option<String> {
+    let bytes = hostcalls::get_property(path.to_vec()).ok().flatten()?;
+    String::from_utf8(bytes).ok()
+}
+
+/// Keeps a word with the call, where the proxy's access log finds it.
+pub fn keep(name: &str, value: &str) {
+    hostcalls::set_property(vec![name], Some(value.as_bytes())).ok();
+}
+
+/// Bytes of a body, from `start` on.
+pub fn body(buffer: BufferType, start: usize, len: usize) -> Vec<u8> {
+    let bytes = hostcalls::get_buffer(buffer, start, len);
+    bytes.ok().flatten().unwrap_or_default()
+}
+
+/// Writes behind the `len` bytes of a body.
+pub fn append(buffer: BufferType, len: usize, bytes: &[u8]) {
+    hostcalls::set_buffer(buffer, len, 0, bytes).ok();
+}
+
+/// The time, in milliseconds since the Unix epoch.
+pub fn now_ms() -> i64 {
+    let since = hostcalls::get_current_time()
+        .ok()
+        .and_then(|now| now.duration_since(UNIX_EPOCH).ok());
+    since
+        .and_then(|since| i64::try_from(since.as_millis()).ok())
+        .unwrap_or_default()
+}
+
+/// A line in the proxy's log.
+pub fn log(level: LogLevel, message: &str) {
+    hostcalls::log(level, message).ok();
+}
+
+/// A counter among the proxy's statistics.
+#[derive(Clone, Copy)]
+pub struct Counter(Option<u32>);
+
+impl Counter {
+    /// Declares it.
+    pub fn new(name: &str) -> Self {
+        Self(hostcalls::define_metric(MetricType::Counter, name).ok())
+    }
+
+    /// One more.
+    pub fn add(self) {
+        if let Some(id) = self.0 {
+            hostcalls::increment_metric(id, 1).ok();
+        }
+    }
+}

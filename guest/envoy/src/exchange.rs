@@ -1,0 +1,342 @@
+//! One call through the proxy, from its request to its price.
+//!
+//! The callbacks say what passes, in whatever pieces, and are told what to do with it. Nothing here
+//! names a proxy, so all of it runs in ordinary tests. Memory is bounded: of a stream one event is
+//! kept, of a body at most what the settings declare. Must not know how a price is written.
+
+use crate::release::{Price, Prices, Unpriced};
+use crate::settings::{Settings, Upstream};
+use farebox_sdk::pricing::event::{Facts, QuoteRequest, UsageEvent};
+use farebox_sdk::pricing::failure::{Ending, Outcome};
+use farebox_usage::{ANY_TIER, Normalised, Normaliser, RequestFacts, UsageError, normalise_answer};
+use rust_decimal::Decimal;
+use std::rc::Rc;
+
+/// What is to be done with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// It passes and is not read.
+    Pass,
+    /// It is held back until it is whole, so that its price can stand in its headers.
+    Hold,
+    /// It passes as it comes, and is read meanwhile.
+    Flow {
+        /// It is a stream of server-sent events, which may end with a comment.
+        comment: bool,
+    },
+}
+
+/// The beginning of an answer.
+#[derive(Clone, Debug, Default)]
+pub struct Head {
+    /// The HTTP status.
+    pub status: u16,
+    /// The content type, in lower case.
+    pub content_type: String,
+    /// Whether the body is compressed.
+    pub encoded: bool,
+    /// The length of the body in bytes, where it is stated.
+    pub content_length: Option<usize>,
+    /// The headers by name in which some providers count.
+    pub headers: Vec<(String, String)>,
+}
+
+/// What is told of a call that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Its price, or why there is none here.
+    pub price: Result<Price, Unpriced>,
+    /// The time it was priced at, in milliseconds since the Unix epoch.
+    pub occurred_at_ms: i64,
+}
+
+/// One call.
+pub struct Exchange {
+    release: Rc<dyn Prices>,
+    settings: Rc<Settings>,
+    occurred_at_ms: i64,
+    model: Option<Box<str>>,
+    stream: bool,
+    answer: Option<Answer>,
+}
+
+struct Answer {
+    upstream: Upstream,
+    status: u16,
+    body: Body,
+}
+
+/// What is read of an answer's body.
+enum Body {
+    /// Event by event.
+    Events(Box<Normaliser>, Result<(), UsageError>),
+    /// As one JSON text, with the headers in which some providers count.
+    Whole(Vec<u8>, Vec<(String, String)>),
+    /// Not at all.
+    Unread(Unpriced),
+}
+
+impl Exchange {
+    /// A call that begins at this time, in milliseconds since the Unix epoch, to this path.
+    pub fn new(
+        release: Rc<dyn Prices>,
+        settings: Rc<Settings>,
+        path: &str,
+        occurred_at_ms: i64,
+    ) -> Self {
+        Self {
+            release,
+            settings,
+            occurred_at_ms,
+            model: model_of(path).map(Into::into),
+            stream: path.to_ascii_lowercase().contains("stream"),
+            answer: None,
+        }
+    }
+
+    /// Reads the request's body, and says the most that the call can cost in USD.
+    ///
+    /// # Errors
+    /// There is no such bound.
+    pub fn request(&mut self, upstream: &str, body: &[u8]) -> Result<Decimal, Unpriced> {
+        let read = RequestFacts::from_body(body).map_err(|_| Unpriced::Unreadable)?;
+        self.stream |= read.stream;
+        self.model = read.model.or(self.model.take());
+        let upstream = self.settings.upstreams.get(upstream);
+        let upstream = upstream.ok_or(Unpriced::Unreadable)?;
+        let request = QuoteRequest {
+            provider: upstream.provider.clone(),
+            model: self.model.clone(),
+            service_tier: read.service_tier,
+            region: upstream.region.clone(),
+            feature: None,
+            body_bytes: read.body_bytes,
+            max_output_tokens: read.max_output_tokens,
+            declared: Vec::new(),
+            provider_cost_max_usd: None,
+        };
+        self.release.quote_usd(&request, &self.facts(upstream))
+    }
+
+    /// The answer begins, from this upstream: the one that served, which another may have been
+    /// asked before.
+    pub fn answer(&mut self, upstream: &str, head: Head) -> Way {
+        let Some(upstream) = self.settings.upstreams.get(upstream).cloned() else {
+            return Way::Pass;
+        };
+        let (body, way) = self.body(&upstream, &head);
+        self.answer = Some(Answer {
+            upstream,
+            status: head.status,
+            body,
+        });
+        way
+    }
+
+    fn body(&self, upstream: &Upstream, head: &Head) -> (Body, Way) {
+        let is = |kinds: &[&str]| kinds.iter().any(|kind| head.content_type.starts_with(kind));
+        let comment = is(&["text/event-stream"]);
+        let flow = Way::Flow { comment };
+        if head.encoded {
+            return (Body::Unread(Unpriced::Encoded), flow);
+        }
+        if comment || is(&EVENTS) {
+            let api = upstream.api.map(farebox_usage::Api::name);
+            let max = self.settings.read_bytes_max;
+            return match Normaliser::with_limit(&upstream.provider, api, max) {
+                Ok(mut events) => {
+                    let headers = head.headers.iter();
+                    let mut headers = headers.map(|(name, value)| events.header(name, value));
+                    let read = headers.find(Result::is_err).unwrap_or(Ok(()));
+                    (Body::Events(Box::new(events), read), flow)
+                }
+                Err(_) => (Body::Unread(Unpriced::Unreadable), flow),
+            };
+        }
+        if !is(&["application/json"]) {
+            return (Body::Unread(Unpriced::Ended(Outcome::NoUsage)), flow);
+        }
+        let small = match head.content_length {
+            Some(bytes) => bytes <= self.settings.held_bytes_max,
+            // A list that comes as a stream must not be held back.
+            None => !self.stream,
+        };
+        let way = if small { Way::Hold } else { flow };
+        (Body::Whole(Vec::new(), head.headers.clone()), way)
+    }
+
+    /// Takes the next bytes of the answer.
+    pub fn chunk(&mut self, bytes: &[u8]) {
+        let Some(answer) = &mut self.answer else {
+            return;
+        };
+        match &mut answer.body {
+            Body::Events(events, read) => {
+                if read.is_ok() {
+                    *read = events.feed(bytes);
+                }
+            }
+            Body::Whole(body, _) => {
+                if body.len().saturating_add(bytes.len()) > self.settings.read_bytes_max {
+                    answer.body = Body::Unread(Unpriced::Unreadable);
+                } else {
+                    body.extend_from_slice(bytes);
+                }
+            }
+            Body::Unread(_) => {}
+        }
+    }
+
+    /// The call is over: by its own end, or because its caller went away or the answer broke off.
+    /// `None` where nothing was to be read, and when asked again.
+    pub fn end(&mut self, aborted: bool, failed: bool) -> Option<Told> {
+        let Answer {
+            upstream,
+            status,
+            body,
+        } = self.answer.take()?;
+        let ending = Ending {
+            aborted,
+            failed: failed || status >= 400,
+            ..Ending::default()
+        };
+        let price = self.event(&upstream, body, ending).and_then(|event| {
+            self.release
+                .rate(&event, &self.facts(&upstream), self.settings.peg)
+        });
+        Some(Told {
+            price,
+            occurred_at_ms: self.occurred_at_ms,
+        })
+    }
+
+    /// What is rated, if the call ended well.
+    fn event(
+        &self,
+        upstream: &Upstream,
+        body: Body,
+        ending: Ending,
+    ) -> Result<UsageEvent, Unpriced> {
+        let (ending, event) = match read(upstream, body) {
+            Ok(answer) => {
+                let partial = answer.finish == farebox_usage::Finish::Partial;
+                let failed = ending.failed || answer.finish == farebox_usage::Finish::Failed;
+                let event = answer.to_event(self.model.as_deref(), None);
+                let event = event.map_err(|_| Unpriced::Unreadable)?;
+                (
+                    Ending {
+                        partial,
+                        failed,
+                        ..ending
+                    },
+                    Some(event),
+                )
+            }
+            Err(Unread::Answer(UsageError::NoUsage { .. })) => (
+                Ending {
+                    unstated: true,
+                    ..ending
+                },
+                None,
+            ),
+            Err(Unread::Answer(UsageError::ProviderError { .. })) => (
+                Ending {
+                    failed: true,
+                    ..ending
+                },
+                None,
+            ),
+            Err(unread) => {
+                let outcome = Outcome::of(ending, None);
+                return Err(outcome.map_or_else(|| unread.into(), Unpriced::Ended));
+            }
+        };
+        if let Some(outcome) = Outcome::of(ending, event.as_ref()) {
+            return Err(Unpriced::Ended(outcome));
+        }
+        let mut event = event.ok_or(Unpriced::Ended(Outcome::NoUsage))?;
+        event.service_tier = event.service_tier.filter(|tier| **tier != *ANY_TIER);
+        event.region = event.region.or_else(|| upstream.region.clone());
+        Ok(event)
+    }
+
+    fn facts(&self, upstream: &Upstream) -> Facts {
+        Facts::new(
+            self.settings.deployment,
+            upstream.key_source,
+            self.occurred_at_ms,
+        )
+    }
+}
+
+/// Content types of streams that are no server-sent events.
+const EVENTS: [&str; 3] = [
+    "application/vnd.amazon.eventstream",
+    "application/x-ndjson",
+    "application/jsonl",
+];
+
+enum Unread {
+    Answer(UsageError),
+    Body(Unpriced),
+}
+
+impl From<Unread> for Unpriced {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Answer(_) => Self::Unreadable,
+            Unread::Body(why) => why,
+        }
+    }
+}
+
+fn read(upstream: &Upstream, body: Body) -> Result<Normalised, Unread> {
+    let normalised = match body {
+        Body::Events(events, Ok(())) => events.finish(),
+        Body::Events(_, Err(error)) => Err(error),
+        Body::Whole(bytes, headers) => {
+            let api = upstream.api.map(farebox_usage::Api::name);
+            let headers = headers.iter();
+            let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
+            normalise_answer(&upstream.provider, api, headers, &bytes)
+        }
+        Body::Unread(why) => return Err(Unread::Body(why)),
+    };
+    normalised.map_err(Unread::Answer)
+}
+
+/// The model that a path names, as those of Gemini and Bedrock do.
+fn model_of(path: &str) -> Option<&str> {
+    let path = path.split('?').next().unwrap_or_default();
+    let named = |marker| path.split_once(marker).map(|(_, rest)| rest);
+    let (rest, end) = match named("/models/") {
+        Some(rest) => (rest, ':'),
+        None => (named("/model/")?, '/'),
+    };
+    let (model, _) = rest.split_once(end)?;
+    (!model.is_empty()).then_some(model)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_may_name_the_model() {
+        for (path, expect) in [
+            ("/v1/chat/completions", None),
+            ("/v1/models", None),
+            ("/v1/models/gpt-4o", None),
+            (
+                "/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse",
+                Some("gemini-2.5-pro"),
+            ),
+            (
+                "/model/amazon.nova-lite-v1/invoke",
+                Some("amazon.nova-lite-v1"),
+            ),
+        ] {
+            assert_eq!(model_of(path), expect, "{path}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! A policy with its book, as the proxy asks it. Every answer passes the host's own checks, so what
+//! is told at the edge is what the host would charge, or nothing.
+//!
+//! Must not know proxies, nor how usage is read.
+
+use farebox_sdk::pricing::answer::Refusal;
+use farebox_sdk::pricing::canonical::BookView;
+use farebox_sdk::pricing::event::{Facts, QuoteRequest, UsageEvent};
+use farebox_sdk::pricing::failure::Outcome;
+use farebox_sdk::pricing::money::{Nanos, Peg};
+use farebox_sdk::pricing::verify;
+use farebox_sdk::{ConfigError, Policy};
+use rust_decimal::Decimal;
+
+/// What a call costs its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// In USD, exact and unrounded.
+    pub usd: Decimal,
+    /// In credits, rounded once as the book says.
+    pub credits: Nanos,
+}
+
+/// Why the edge has no price. The host, which is told of the call as well, may have one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unpriced {
+    /// The policy refuses.
+    Refused(Refusal),
+    /// An answer of the policy does not pass the checks.
+    Fault,
+    /// The call did not end well: the host settles it as its book says.
+    Ended(Outcome),
+    /// The answer cannot be read.
+    Unreadable,
+    /// The answer is compressed though that was not asked for.
+    Encoded,
+}
+
+impl Unpriced {
+    /// A stable word for it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Refused(Refusal::UnknownModel { .. }) => "unknown_model",
+            Self::Refused(Refusal::NotPriced { .. }) => "not_priced",
+            Self::Refused(Refusal::NotAllowed { .. }) => "not_allowed",
+            Self::Refused(Refusal::OutOfRange { .. }) => "out_of_range",
+            Self::Fault => "policy_fault",
+            Self::Ended(outcome) => outcome.name(),
+            Self::Unreadable => "unreadable",
+            Self::Encoded => "encoded",
+        }
+    }
+}
+
+/// What is asked of a policy, whichever it is.
+pub trait Prices {
+    /// The most that a call can cost, in USD.
+    ///
+    /// # Errors
+    /// There is no such bound.
+    fn quote_usd(&self, request: &QuoteRequest, facts: &Facts) -> Result<Decimal, Unpriced>;
+
+    /// What a call costs.
+    ///
+    /// # Errors
+    /// It has no price here.
+    fn rate(&self, event: &UsageEvent, facts: &Facts, peg: Peg) -> Result<Price, Unpriced>;
+}
+
+/// A policy with its book.
+pub struct Release<P> {
+    policy: P,
+    /// For the checks, which do not believe the policy.
+    book: BookView,
+}
+
+impl<P: Policy> Release<P> {
+    /// Loads the book into the policy.
+    ///
+    /// # Errors
+    /// It is no canonical book, or none that the policy can use.
+    pub fn load(canonical_book: Vec<u8>) -> Result<Self, ConfigError> {
+        let book =
+            BookView::open(canonical_book.clone()).map_err(|error| ConfigError::Malformed {
+                what: error.to_string().into(),
+            })?;
+        let policy = P::load(canonical_book)?;
+        Ok(Self { policy, book })
+    }
+}
+
+impl<P: Policy> Prices for Release<P> {
+    fn quote_usd(&self, request: &QuoteRequest, facts: &Facts) -> Result<Decimal, Unpriced> {
+        let quote = self
+            .policy
+            .quote(request, facts)
+            .map_err(Unpriced::Refused)?;
+        verify::quote(&self.book, request, facts, &quote).map_err(|_| Unpriced::Fault)?;
+        Ok(quote.total_usd)
+    }
+
+    fn rate(&self, event: &UsageEvent, facts: &Facts, peg: Peg) -> Result<Price, Unpriced> {
+        let rating = self.policy.rate(event, facts).map_err(Unpriced::Refused)?;
+        let checked = verify::rating(&self.book, event, facts, &rating);
+        let checked = checked.map_err(|_| Unpriced::Fault)?;
+        let credits = peg.to_nanos(checked.price_usd, self.book.terms().rounding);
+        let credits = credits.map_err(|_| {
+            Unpriced::Refused(Refusal::OutOfRange {
+                what: "credits".into(),
+            })
+        })?;
+        Ok(Price {
+            usd: checked.price_usd,
+            credits,
+        })
+    }
+}

@@ -1,0 +1,235 @@
+//! What the operator says of the upstreams, in the filter's plugin configuration: JSON, which a
+//! proxy takes from a string or from a structure of its own configuration alike.
+//!
+//! The price book is not in here. It is the configuration of the *VM*, so that all filters of a
+//! worker that sell by the same book load it once. Must not know prices.
+
+use farebox_sdk::pricing::event::{Deployment, KeySource};
+use farebox_sdk::pricing::money::Peg;
+use farebox_sdk::pricing::provider;
+use farebox_usage::{Api, parse_exact};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The filter's settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where this runs.
+    pub deployment: Deployment,
+    /// What stands behind each of the proxy's clusters, by its name. Calls to others pass untouched.
+    pub upstreams: BTreeMap<Box<str>, Upstream>,
+    /// What one credit is worth.
+    pub peg: Peg,
+    /// The largest request body that is held back to be read, in bytes.
+    pub request_bytes_max: usize,
+    /// The largest JSON answer that is held back to have its price in headers, in bytes.
+    pub held_bytes_max: usize,
+    /// The largest JSON answer, or event of a stream, that is read at all, in bytes.
+    pub read_bytes_max: usize,
+}
+
+/// What stands behind a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Canonical provider id.
+    pub provider: Box<str>,
+    /// The family of its answers; absent: told by shape.
+    pub api: Option<Api>,
+    /// Whose key it is called with.
+    pub key_source: KeySource,
+    /// Where it serves, where its price depends on that.
+    pub region: Option<Box<str>>,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Not JSON of these fields.
+    #[error("the plugin configuration is not the filter's settings")]
+    Malformed(#[from] serde_json::Error),
+    /// Not an amount above zero.
+    #[error("`usd_per_credit` is `{value}`: give an amount above zero, such as \"0.1\"")]
+    Peg {
+        /// As given.
+        value: Box<str>,
+    },
+    /// No well-formed provider id.
+    #[error("upstream `{upstream}`: `{value}` is not a provider id")]
+    Provider {
+        /// The cluster.
+        upstream: Box<str>,
+        /// As given.
+        value: Box<str>,
+    },
+    /// No known family of answers.
+    #[error("upstream `{upstream}`: `{value}` is not a known api")]
+    Api {
+        /// The cluster.
+        upstream: Box<str>,
+        /// As given.
+        value: Box<str>,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    deployment: DeploymentText,
+    upstreams: BTreeMap<Box<str>, UpstreamText>,
+    #[serde(default)]
+    usd_per_credit: Option<Box<str>>,
+    #[serde(default = "a_mebibyte")]
+    request_bytes_max: usize,
+    #[serde(default = "a_mebibyte")]
+    held_bytes_max: usize,
+    #[serde(default = "four_mebibytes")]
+    read_bytes_max: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum DeploymentText {
+    Hosted,
+    SelfHosted,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UpstreamText {
+    provider: Box<str>,
+    api: Option<Box<str>>,
+    #[serde(default)]
+    key_source: KeySourceText,
+    region: Option<Box<str>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum KeySourceText {
+    #[default]
+    Managed,
+    Own,
+}
+
+const fn a_mebibyte() -> usize {
+    1 << 20
+}
+
+const fn four_mebibytes() -> usize {
+    4 << 20
+}
+
+impl Settings {
+    /// Reads the plugin configuration.
+    ///
+    /// # Errors
+    /// See [`SettingsError`].
+    pub fn read(json: &[u8]) -> Result<Self, SettingsError> {
+        let text: Text = serde_json::from_slice(json)?;
+        let peg = match text.usd_per_credit {
+            None => Peg::DEFAULT,
+            Some(value) => {
+                let usd = parse_exact(&value).ok();
+                usd.and_then(Peg::new).ok_or(SettingsError::Peg { value })?
+            }
+        };
+        let upstreams = text.upstreams.into_iter().map(|(name, text)| {
+            let upstream = upstream(&name, text)?;
+            Ok((name, upstream))
+        });
+        Ok(Self {
+            deployment: match text.deployment {
+                DeploymentText::Hosted => Deployment::Hosted,
+                DeploymentText::SelfHosted => Deployment::SelfHosted,
+            },
+            upstreams: upstreams.collect::<Result<_, SettingsError>>()?,
+            peg,
+            request_bytes_max: text.request_bytes_max,
+            held_bytes_max: text.held_bytes_max,
+            read_bytes_max: text.read_bytes_max,
+        })
+    }
+}
+
+fn upstream(name: &str, text: UpstreamText) -> Result<Upstream, SettingsError> {
+    let provider = match provider::normalise(&text.provider) {
+        Some(id) => id.as_ref().into(),
+        None => {
+            return Err(SettingsError::Provider {
+                upstream: name.into(),
+                value: text.provider,
+            });
+        }
+    };
+    let api = match text.api {
+        None => None,
+        Some(value) => match Api::from_name(&value) {
+            Ok(api) => Some(api),
+            Err(_) => {
+                return Err(SettingsError::Api {
+                    upstream: name.into(),
+                    value,
+                });
+            }
+        },
+    };
+    Ok(Upstream {
+        provider,
+        api,
+        key_source: match text.key_source {
+            KeySourceText::Managed => KeySource::Managed,
+            KeySourceText::Own => KeySource::Own,
+        },
+        region: text.region,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        let settings = Settings::read(
+            br#"{"deployment": "self-hosted", "upstreams": {"a": {"provider": "OpenAI"}}}"#,
+        )
+        .unwrap();
+        assert_eq!(settings.deployment, Deployment::SelfHosted);
+        assert_eq!(settings.peg, Peg::DEFAULT);
+        assert_eq!(settings.request_bytes_max, 1_048_576);
+        let expect = Upstream {
+            provider: "openai".into(),
+            api: None,
+            key_source: KeySource::Managed,
+            region: None,
+        };
+        assert_eq!(settings.upstreams.get("a"), Some(&expect));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_by_name() {
+        for (json, expect) in [
+            (
+                r#"{"deployment": "hosted", "upstreams": {}, "usd_per_credit": "0"}"#,
+                "`usd_per_credit` is `0`: give an amount above zero, such as \"0.1\"",
+            ),
+            (
+                r#"{"deployment": "hosted", "upstreams": {"a": {"provider": "Open AI!"}}}"#,
+                "upstream `a`: `Open AI!` is not a provider id",
+            ),
+            (
+                r#"{"deployment": "hosted", "upstreams": {"a": {"provider": "x", "api": "soap"}}}"#,
+                "upstream `a`: `soap` is not a known api",
+            ),
+            (
+                r#"{"deployment": "hosted", "upstreams": {}, "hold": true}"#,
+                "the plugin configuration is not the filter's settings",
+            ),
+        ] {
+            assert_eq!(
+                Settings::read(json.as_bytes()).unwrap_err().to_string(),
+                expect
+            );
+        }
+    }
+}

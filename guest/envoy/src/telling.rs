@@ -1,0 +1,113 @@
+//! A price as text: what the caller is told, and what the proxy's own record of the call keeps.
+//!
+//! Amounts are plain decimals in strings, as everywhere. What the call cost its operator is not in
+//! here: it is not the caller's to know.
+
+use crate::boundary::Place;
+use crate::exchange::Told;
+use crate::release::Unpriced;
+use farebox_sdk::pricing::answer::Refusal;
+use rust_decimal::Decimal;
+use serde_json::{Map, Value};
+
+/// What every header and trailer of the filter begins with. Nobody else's come through.
+pub const PREFIX: &str = "farebox-";
+
+/// An amount in plain notation, without zeros at its end.
+pub fn plain(amount: Decimal) -> String {
+    amount.normalize().to_string()
+}
+
+/// What is told, by name.
+pub fn fields(told: &Told) -> Vec<(&'static str, String)> {
+    let mut fields = match &told.price {
+        Ok(price) => vec![
+            ("price_usd", plain(price.usd)),
+            ("credits", plain(price.credits.credits())),
+        ],
+        Err(unpriced) => vec![("unpriced", unpriced.word().to_owned())],
+    };
+    fields.push(("occurred_at_ms", told.occurred_at_ms.to_string()));
+    fields
+}
+
+/// The same as a JSON object of strings; with why there is no price, where more is known.
+pub fn json(told: &Told) -> String {
+    let text = |(name, value): (&str, String)| (name.to_owned(), Value::String(value));
+    let mut object: Map<_, _> = fields(told).into_iter().map(text).collect();
+    if let Err(Unpriced::Refused(refusal)) = &told.price {
+        object.insert("detail".to_owned(), Value::String(detail(refusal)));
+    }
+    Value::Object(object).to_string()
+}
+
+fn detail(refusal: &Refusal) -> String {
+    refusal.to_string()
+}
+
+/// The same as headers or trailers.
+pub fn headers(told: &Told) -> Vec<(String, String)> {
+    let header = |(name, value): (&str, String)| {
+        let name = format!("{PREFIX}{}", name.replace('_', "-"));
+        (name, value)
+    };
+    fields(told).into_iter().map(header).collect()
+}
+
+/// The same as the comment that ends a stream of server-sent events, where one may stand.
+pub fn comment(told: &Told, place: Place) -> Option<String> {
+    let end = match place {
+        Place::Event => "\n\n",
+        // The event before it was not ended by the provider, so it is not ended here.
+        Place::Line => "\n",
+        Place::Inside => return None,
+    };
+    Some(format!(": farebox {}{end}", json(told)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::release::Price;
+    use farebox_sdk::pricing::money::Nanos;
+
+    fn priced() -> Told {
+        Told {
+            price: Ok(Price {
+                usd: Decimal::new(43_750, 7),
+                credits: Nanos::new(43_750_000).unwrap(),
+            }),
+            occurred_at_ms: 1_795_219_200_000,
+        }
+    }
+
+    #[test]
+    fn amounts_are_plain_decimals() {
+        let fields =
+            r#"{"price_usd":"0.004375","credits":"0.04375","occurred_at_ms":"1795219200000"}"#;
+        assert_eq!(json(&priced()), fields);
+        assert_eq!(
+            headers(&priced()),
+            [
+                ("farebox-price-usd".to_owned(), "0.004375".to_owned()),
+                ("farebox-credits".to_owned(), "0.04375".to_owned()),
+                (
+                    "farebox-occurred-at-ms".to_owned(),
+                    "1795219200000".to_owned()
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_comment_never_ends_an_event_of_the_provider() {
+        let told = Told {
+            price: Err(Unpriced::Encoded),
+            occurred_at_ms: 0,
+        };
+        let line = ": farebox {\"unpriced\":\"encoded\",\"occurred_at_ms\":\"0\"}\n";
+        assert_eq!(comment(&told, Place::Event), Some(format!("{line}\n")));
+        assert_eq!(comment(&told, Place::Line).as_deref(), Some(line));
+        assert_eq!(comment(&told, Place::Inside), None);
+    }
+}

@@ -1,0 +1,18 @@
+//! The standard policy as a filter of the real Envoy, between real callers and an upstream that
+//! replays what providers answered. Every price that it tells is compared with the component's.
+//!
+//! Needs Envoy's binary, which `cargo xtask test` installs below `target/envoy`; where that cannot
+//! be had, the tests are left out by the word `envoy` in their names.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking; the lints' own exemption stops at its functions"
+)]
+
+mod client;
+mod proxy;
+mod recorded;
+mod trouble;
+mod upstream;

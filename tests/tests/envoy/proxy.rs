@@ -1,0 +1,239 @@
+//! Envoy itself, on ports of its own choice, with the filter in front of every upstream.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use farebox_tests::{guests, repository};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use tempfile::TempDir;
+
+/// What a test says of its Envoy.
+pub struct Plan {
+    /// The canonical book, or what stands in its place.
+    pub book: Vec<u8>,
+    /// The filter's settings, without the upstreams.
+    pub settings: Value,
+    /// The clusters that the filter knows, by name, with its settings for them.
+    pub clusters: BTreeMap<String, Value>,
+    /// Where all of them are.
+    pub upstream: SocketAddr,
+}
+
+/// A running Envoy. It ends with the test.
+pub struct Envoy {
+    process: Child,
+    admin: SocketAddr,
+    folder: TempDir,
+    /// Where callers find it.
+    pub address: SocketAddr,
+}
+
+/// A cluster of which the filter knows nothing.
+pub const UNKNOWN: &str = "unknown";
+
+fn binary() -> PathBuf {
+    let binary = repository("target/envoy/envoy");
+    assert!(
+        binary.is_file(),
+        "no Envoy at `{}`: `cargo xtask envoy` installs it",
+        binary.display()
+    );
+    binary
+}
+
+fn command(folder: &Path, plan: &Plan) -> Command {
+    let config = folder.join("envoy.json");
+    std::fs::write(&config, configuration(folder, plan).to_string()).unwrap();
+    let mut command = Command::new(binary());
+    command
+        .arg("--config-path")
+        .arg(config)
+        .arg("--admin-address-path")
+        .arg(folder.join("admin"))
+        .args(["--concurrency", "2", "--use-dynamic-base-id"])
+        .args(["--log-level", "warning"])
+        .stdin(Stdio::null());
+    command
+}
+
+/// What Envoy says to a plan that it should not start with.
+pub fn refused(plan: &Plan) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    command(folder.path(), plan).output().unwrap()
+}
+
+impl Envoy {
+    pub fn start(plan: &Plan) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let mut process = command(folder.path(), plan).stderr(log).spawn().unwrap();
+        let admin = loop {
+            if let Some(status) = process.try_wait().unwrap() {
+                let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+                panic!("Envoy ended with {status}: {log}");
+            }
+            let written = std::fs::read_to_string(folder.path().join("admin"));
+            match written.ok().and_then(|text| text.parse().ok()) {
+                Some(admin) => break admin,
+                None => std::thread::yield_now(),
+            }
+        };
+        let mut envoy = Self {
+            process,
+            admin,
+            folder,
+            address: admin,
+        };
+        while envoy.ask("/ready").trim() != "LIVE" {
+            std::thread::yield_now();
+        }
+        let listeners: Value = serde_json::from_str(&envoy.ask("/listeners?format=json")).unwrap();
+        let socket = &listeners["listener_statuses"][0]["local_address"]["socket_address"];
+        let port = u16::try_from(socket["port_value"].as_u64().unwrap()).unwrap();
+        envoy.address = SocketAddr::from(([127, 0, 0, 1], port));
+        envoy
+    }
+
+    fn ask(&self, path: &str) -> String {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false);
+        let agent: ureq::Agent = agent.build().into();
+        let answer = agent.get(format!("http://{}{path}", self.admin)).call();
+        answer.unwrap().body_mut().read_to_string().unwrap()
+    }
+
+    /// A counter of the filter, over all workers.
+    pub fn counted(&self, name: &str) -> u64 {
+        let line = self.ask(&format!("/stats?filter=^wasmcustom.{name}$"));
+        let (_, count) = line.trim().split_once(": ").unwrap_or(("", "0"));
+        count.parse().unwrap()
+    }
+
+    /// Ends it in good order, and gives out its record of calls, by path.
+    pub fn record(mut self) -> BTreeMap<String, Value> {
+        let agent = ureq::Agent::new_with_defaults();
+        let quit = format!("http://{}/quitquitquit", self.admin);
+        agent.post(quit).send_empty().unwrap();
+        assert!(self.process.wait().unwrap().success());
+        let log = std::fs::read_to_string(self.folder.path().join("calls")).unwrap();
+        let lines = log.lines().map(|line| {
+            let call: Value = serde_json::from_str(line).unwrap();
+            (call["path"].as_str().unwrap().to_owned(), call)
+        });
+        lines.collect()
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+fn configuration(folder: &Path, plan: &Plan) -> Value {
+    let mut settings = plan.settings.clone();
+    settings["upstreams"] = json!(plan.clusters);
+    let names = plan.clusters.keys().map(String::as_str).chain([UNKNOWN]);
+    let names: Vec<&str> = names.collect();
+    let routes: Vec<Value> = names
+        .iter()
+        .map(|name| {
+            json!({
+                "match": {"prefix": format!("/{name}/")},
+                "route": {"cluster": name, "timeout": "0s"},
+            })
+        })
+        .collect();
+    let clusters: Vec<Value> = names
+        .iter()
+        .map(|name| cluster(name, plan.upstream))
+        .collect();
+    json!({
+        "admin": {"address": socket("127.0.0.1:0".parse().unwrap())},
+        "static_resources": {
+            "clusters": clusters,
+            "listeners": [{
+                "name": "callers",
+                "address": socket("127.0.0.1:0".parse().unwrap()),
+                "filter_chains": [{"filters": [{
+                    "name": "http",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                        "stat_prefix": "http",
+                        "codec_type": "AUTO",
+                        "access_log": [access_log(&folder.join("calls"))],
+                        "route_config": {"virtual_hosts": [
+                            {"name": "all", "domains": ["*"], "routes": routes}
+                        ]},
+                        "http_filters": [
+                            filter(plan, &settings),
+                            {"name": "router", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}},
+                        ],
+                    },
+                }]}],
+            }],
+        },
+    })
+}
+
+fn filter(plan: &Plan, settings: &Value) -> Value {
+    let module = guests::path(guests::FILTER);
+    json!({
+        "name": "farebox",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": "farebox",
+                "failure_policy": "FAIL_RELOAD",
+                "allow_on_headers_stop_iteration": true,
+                "configuration": {
+                    "@type": "type.googleapis.com/google.protobuf.StringValue",
+                    "value": settings.to_string(),
+                },
+                "vm_config": {
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": {"local": {"filename": module}},
+                    "configuration": {
+                        "@type": "type.googleapis.com/google.protobuf.BytesValue",
+                        "value": STANDARD.encode(&plan.book),
+                    },
+                },
+            },
+        },
+    })
+}
+
+fn access_log(path: &Path) -> Value {
+    json!({
+        "name": "file",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": path,
+            "log_format": {"json_format": {
+                "path": "%REQ(:PATH)%",
+                "details": "%RESPONSE_CODE_DETAILS%",
+                "told": "%FILTER_STATE(wasm.farebox:PLAIN)%",
+                "quote_usd": "%FILTER_STATE(wasm.farebox_quote_usd:PLAIN)%",
+            }},
+        },
+    })
+}
+
+fn cluster(name: &str, upstream: SocketAddr) -> Value {
+    json!({
+        "name": name,
+        "type": "STATIC",
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket(upstream)}}]}],
+        },
+    })
+}
+
+fn socket(address: SocketAddr) -> Value {
+    json!({"socket_address": {"address": address.ip().to_string(), "port_value": address.port()}})
+}
