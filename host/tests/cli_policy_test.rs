@@ -210,6 +210,11 @@ fn passes(example: &str, guest: &str) {
 }
 
 #[test]
+fn the_committed_spend_passes() {
+    passes("committed-spend", "farebox_committed_spend");
+}
+
+#[test]
 fn the_surge_in_python_passes() {
     passes("surge", "surge");
 }

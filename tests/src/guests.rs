@@ -17,6 +17,9 @@ pub const HAPPY_HOUR: &str = "happy_hour";
 /// Dearer where capacity runs out; `guest/examples/surge`, in Python.
 pub const SURGE: &str = "surge";
 
+/// A commitment with a true-up; `guest/examples/committed-spend`, in Rust.
+pub const COMMITTED_SPEND: &str = "farebox_committed_spend";
+
 /// The bytes of a guest.
 ///
 /// # Panics
