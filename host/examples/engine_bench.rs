@@ -101,7 +101,73 @@ fn main() -> Result<(), Box<dyn Error>> {
     fields.push(format!("\"admit_cold_us\":{}", admit_cold.as_micros()));
     fields.push(format!("\"admit_cached_us\":{}", admit_cached.as_micros()));
     fields.push(format!("\"component_bytes\":{}", component.len()));
+    for (figure, guest, example) in CUSTOM {
+        custom(figure, guest, example, rounds / 10, &mut fields)?;
+    }
     println!("{{{}}}", fields.join(","));
+    Ok(())
+}
+
+/// What its figures begin with, the guest's file, and the folder of its example.
+const CUSTOM: [(&str, &str, &str); 3] = [
+    ("rust", "farebox_committed_spend", "committed-spend"),
+    ("js", "happy_hour", "happy-hour"),
+    ("python", "surge", "surge"),
+];
+
+/// The figures of a policy of `guest/examples`, where it is built: admitted, kept, and fresh.
+fn custom(
+    figure: &str,
+    guest: &str,
+    example: &str,
+    rounds: usize,
+    fields: &mut Vec<String>,
+) -> Result<(), Box<dyn Error>> {
+    let Ok(component) = std::fs::read(format!("target/guests/{guest}.wasm")) else {
+        eprintln!("    left out: {guest} is not built");
+        return Ok(());
+    };
+    let text = std::fs::read_to_string(format!("guest/examples/{example}/book.toml"))?;
+    let book = farebox_book::compile(&text, farebox_book::Format::Toml)
+        .map_err(|errors| format!("{errors:?}"))?
+        .canonical;
+    let cache = tempfile::tempdir()?;
+    let class = LimitClass::of(&component);
+    let begun = Instant::now();
+    let kept = Engine::new(cache.path().to_owned())?;
+    let trusted = kept.load_release(&component, book.clone(), class, Trust::Trusted)?;
+    let admitted = begun.elapsed();
+    let fresh = Engine::new(cache.path().to_owned())?;
+    let untrusted = fresh.load_release(&component, book, class, Trust::Untrusted)?;
+    let (mut event, mut facts) = call();
+    event.provider = "openai".into();
+    event.model_asked = Some("gpt-4o-mini".into());
+    event.model_served = None;
+    event.pools.retain(|pool| pool.meter != Meter::CacheWrite5m);
+    facts.plan = Some("committed-1k".into());
+    let batch = vec![(event, facts); BATCH];
+    let priced = fresh.rate_batch(&untrusted, &batch);
+    if let Some(Err(error)) = priced.into_iter().find(Result::is_err) {
+        return Err(format!("{guest}: {error}").into());
+    }
+    let warm = median(rounds, 1, || {
+        drop(black_box(kept.rate_batch(&trusted, &batch)))
+    });
+    let cold = median(rounds, 1, || {
+        drop(black_box(fresh.rate_batch(&untrusted, &batch)))
+    });
+    let events = BATCH as u32;
+    fields.push(format!("\"{figure}_admit_ms\":{}", admitted.as_millis()));
+    fields.push(format!(
+        "\"{figure}_batch_event_ns\":{}",
+        (warm / events).as_nanos()
+    ));
+    fields.push(format!(
+        "\"{figure}_fresh_batch_event_ns\":{}",
+        (cold / events).as_nanos()
+    ));
+    let fuel = kept.fuel_of(&trusted, &batch)? / BATCH as u64;
+    fields.push(format!("\"{figure}_fuel_batch_event\":{fuel}"));
     Ok(())
 }
 

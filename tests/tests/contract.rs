@@ -1,7 +1,10 @@
 //! The contract itself: it parses, it is documented, and the built guests keep its first promises.
 
+use farebox_pricing::answer::LineKind;
+use farebox_pricing::meter::Meter;
 use farebox_sdk::component::v1_0_0::{COMPONENT_TYPE, abi};
 use farebox_tests::guests;
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::mem::offset_of;
 use std::path::Path;
@@ -167,4 +170,80 @@ fn the_sdk_reads_and_writes_where_the_contract_says() {
     let all: BTreeSet<&str> = interface.types.keys().map(String::as_str).collect();
     compared.extend(others);
     assert_eq!(compared, all);
+}
+
+/// A released version never changes: policies that were built for it are priced by it for years.
+/// `wit/RELEASED` has the form of `sha256sum`, so a shell can check it too.
+#[test]
+fn a_released_contract_is_never_edited() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+    let released = std::fs::read_to_string(folder.join("RELEASED")).unwrap();
+    let mut files = BTreeSet::new();
+    for line in released.lines() {
+        let (digest, file) = line.split_once("  ").unwrap();
+        let text = std::fs::read(folder.join(file)).unwrap();
+        let now: String = Sha256::digest(&text)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(
+            now, digest,
+            "{file} is released and frozen: add a version beside it"
+        );
+        files.insert(file.to_owned());
+    }
+    assert!(files.contains("1.0.0/policy.wit"));
+    // Nor does anything join it: every file of a released version is listed.
+    for file in &files {
+        let (version, _) = file.split_once('/').unwrap();
+        for entry in std::fs::read_dir(folder.join(version)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(
+                files.contains(&format!("{version}/{name}")),
+                "{version}/{name}"
+            );
+        }
+    }
+}
+
+/// The numbers of the cases cross the wall, so their order is the contract's, and the domain's lists
+/// of the same things must have it.
+#[test]
+fn cases_have_the_numbers_that_the_domain_gives_them() {
+    let resolve = contract();
+    let (_, interface) = resolve.interfaces.iter().next().unwrap();
+    let cases = |name: &str| -> Vec<String> {
+        match &resolve.types[interface.types[name]].kind {
+            TypeDefKind::Variant(variant) => {
+                variant.cases.iter().map(|case| case.name.clone()).collect()
+            }
+            TypeDefKind::Enum(kinds) => kinds.cases.iter().map(|case| case.name.clone()).collect(),
+            other => panic!("`{name}` is {other:?}"),
+        }
+    };
+    let mut meters: Vec<String> = Meter::NAMED
+        .iter()
+        .map(|meter| meter.name().replace('_', "-"))
+        .collect();
+    meters.push("other".to_owned());
+    assert_eq!(cases("meter"), meters);
+    assert_eq!(cases("deployment"), ["hosted", "self-hosted"]);
+    assert_eq!(cases("key-source"), ["managed", "own"]);
+    let kinds = [
+        LineKind::Usage,
+        LineKind::ProviderCost,
+        LineKind::Markup,
+        LineKind::PlatformFee,
+        LineKind::Minimum,
+        LineKind::Discount,
+    ];
+    let names = kinds.map(|kind| format!("{kind:?}"));
+    let camel = |name: &String| {
+        let words = name.split('-');
+        let word = |word: &str| word[..1].to_uppercase() + &word[1..];
+        words.map(word).collect::<String>()
+    };
+    let in_contract: Vec<String> = cases("line-kind").iter().map(camel).collect();
+    assert_eq!(in_contract, names);
+    assert_eq!(kinds.map(|kind| kind as usize), [0, 1, 2, 3, 4, 5]);
 }

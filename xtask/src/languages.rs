@@ -44,6 +44,9 @@ const LANGUAGES: [Language; 2] = [
     },
 ];
 
+/// Files of a project that its component is not made of.
+const READ_LATER: [&str; 3] = ["README.md", "cases.json", "golden.json"];
+
 /// Builds every example whose language has its tools here, and returns the names of the languages
 /// that have not.
 ///
@@ -116,7 +119,10 @@ impl Language {
                 .with_context(|| format!("could not read `{}`", from.display()))?
             {
                 let path = entry?.path();
-                if let Some(name) = path.file_name().filter(|_| path.is_file()) {
+                let name = path.file_name().filter(|_| path.is_file());
+                // What is read only after it is built.
+                let name = name.filter(|name| !READ_LATER.iter().any(|later| later == name));
+                if let Some(name) = name {
                     let text = std::fs::read_to_string(&path)?.replace("{{name}}", example);
                     files.push((Path::new(to).join(name), text));
                 }

@@ -8,7 +8,7 @@ use crate::languages;
 use crate::licences;
 use crate::lint;
 use crate::step::{self, step};
-use crate::toolchain::Wanted;
+use crate::toolchain::{Toolchain, Wanted};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -27,6 +27,10 @@ pub fn run(root: &Path, wanted: Wanted) -> Result<()> {
     step("clippy, host", || lint::host(root))?;
     let mut left_out = languages::build(root)?;
     left_out.extend(envoy::for_tests(root));
+    if toolchain != Toolchain::Installed {
+        step::note("left out: a new project in Rust needs a toolchain that has the wasm target");
+        left_out.push("with_the_wasm_target");
+    }
     step::header("tests");
     tests(root, &left_out)
 }

@@ -27,7 +27,7 @@ const CORES: &str = "the cores, shared with the client";
 const DISK: &str = "the disk: two commits, each made durable";
 
 /// Every figure that the parts of a run print.
-pub const KNOWN: [Known; 52] = [
+pub const KNOWN: [Known; 64] = [
     Known(
         "rate_single_ns",
         "rate one event, sandboxed, all checks",
@@ -63,6 +63,78 @@ pub const KNOWN: [Known; 52] = [
         "the same, already compiled",
         Aim::None,
         "checking the whole book",
+    ),
+    Known(
+        "rust_admit_ms",
+        "admit a policy in Rust",
+        Aim::AtMost(1_000),
+        "compiling the component",
+    ),
+    Known(
+        "rust_batch_event_ns",
+        "rate by a policy in Rust, batches of 256, per event",
+        Aim::None,
+        SANDBOX,
+    ),
+    Known(
+        "rust_fresh_batch_event_ns",
+        "the same, a fresh instance per batch",
+        Aim::None,
+        "making the instance, and decoding what it needs of the book",
+    ),
+    Known(
+        "rust_fuel_batch_event",
+        "the same in fuel, per event",
+        Aim::None,
+        "",
+    ),
+    Known(
+        "js_admit_ms",
+        "admit a policy in JavaScript",
+        Aim::AtMost(60_000),
+        "compiling an interpreter, by one thread",
+    ),
+    Known(
+        "js_batch_event_ns",
+        "rate by a policy in JavaScript, batches of 256, per event",
+        Aim::None,
+        "an interpreter, and passing values in and out of it",
+    ),
+    Known(
+        "js_fresh_batch_event_ns",
+        "the same, a fresh instance per batch",
+        Aim::None,
+        "making the instance, and decoding what it needs of the book",
+    ),
+    Known(
+        "js_fuel_batch_event",
+        "the same in fuel, per event",
+        Aim::None,
+        "",
+    ),
+    Known(
+        "python_admit_ms",
+        "admit a policy in Python",
+        Aim::AtMost(60_000),
+        "compiling an interpreter, by one thread",
+    ),
+    Known(
+        "python_batch_event_ns",
+        "rate by a policy in Python, batches of 256, per event",
+        Aim::None,
+        "an interpreter, and passing values in and out of it",
+    ),
+    Known(
+        "python_fresh_batch_event_ns",
+        "the same, a fresh instance per batch",
+        Aim::None,
+        "making the instance, and decoding what it needs of the book",
+    ),
+    Known(
+        "python_fuel_batch_event",
+        "the same in fuel, per event",
+        Aim::None,
+        "",
     ),
     Known(
         "component_bytes",

@@ -12,6 +12,7 @@ mod swaps;
 mod table;
 
 use crate::guests;
+use crate::languages;
 use crate::server::{self, Build};
 use crate::step::{self, note, step};
 use crate::toolchain::Wanted;
@@ -35,6 +36,7 @@ const DISK_RESERVE_BYTES: u64 = 2 << 30;
 /// measured. A missed aim is shown, and is no error.
 pub fn run(root: &Path, wanted: Wanted, quick: bool) -> Result<()> {
     guests::build(root, wanted)?;
+    languages::build(root)?;
     let (binary, engine, ledger) = step("release build", || {
         Ok((
             server::build(root, Build::Release)?,

@@ -6,6 +6,7 @@ pub(super) mod backtest;
 mod bindings;
 mod build;
 pub(super) mod door;
+mod new;
 mod releases;
 mod sign;
 mod test;
@@ -18,6 +19,7 @@ use std::io::Write;
 /// Commands on policies.
 #[derive(Debug, Subcommand)]
 pub enum Policy {
+    New(new::New),
     Build(build::Build),
     Inspect(build::Inspect),
     Test(test::Test),
@@ -37,6 +39,7 @@ pub enum Policy {
 impl Policy {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
         match self {
+            Self::New(command) => command.run(out),
             Self::Build(command) => command.run(out),
             Self::Inspect(command) => command.run(out),
             Self::Test(command) => command.run(out),
