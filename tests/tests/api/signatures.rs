@@ -275,6 +275,10 @@ async fn without_its_key_a_release_prices_nobody_anew() {
     let told = post(&server, "/v1/admin/trials", canary).await;
     let told = told.problem(422, "not-admitted");
     assert_eq!(told["reason"], "signature_unknown_key", "{told}");
+    let repair = json!({"wrong_release_id": first, "corrected_release_id": old, "post": true});
+    let told = post(&server, "/v1/admin/repairs", repair).await;
+    let told = told.problem(422, "not-admitted");
+    assert_eq!(told["reason"], "signature_unknown_key", "{told}");
     // What was promised under it is kept, and priced again by it.
     let customer = customer.of(&server);
     let mut report = usage();

@@ -114,6 +114,9 @@ impl Service {
         if corrected.revoked.is_some() {
             return Err(RepairError::Revoked(corrected.id));
         }
+        if post {
+            self.require_signed(&corrected)?;
+        }
         if posted_ms.start >= posted_ms.end || posted_ms.start > self.clock.now_ms() {
             return Err(RepairError::EmptyRange);
         }
