@@ -7,13 +7,9 @@ use farebox_pricing::meter::{Meter, Pool};
 /// When every call here happens: 2026-11-21T00:00:00Z.
 pub const NOW_MS: i64 = 1_795_219_200_000;
 
-/// A book of two models with this name: managed keys pay 125 % of the cost, own keys half a
-/// thousandth of a dollar and 5 % of the market rate.
-///
-/// # Panics
-/// When the book is not valid, which is a mistake here.
-pub fn two_models(name: &str) -> Compiled {
-    let text = format!(
+/// The text of [`two_models`].
+pub fn two_models_text(name: &str) -> String {
+    format!(
         r#"
 name = "{name}"
 as_of = "2026-11-21"
@@ -42,7 +38,16 @@ model = "gpt-4o-mini"
 max_output_tokens = 16384
 per_million = {{ input = "0.15", cache_read = "0.075", output = "0.6" }}
 "#
-    );
+    )
+}
+
+/// A book of two models with this name: managed keys pay 125 % of the cost, own keys half a
+/// thousandth of a dollar and 5 % of the market rate.
+///
+/// # Panics
+/// When the book is not valid, which is a mistake here.
+pub fn two_models(name: &str) -> Compiled {
+    let text = two_models_text(name);
     compile(&text, Format::Toml).unwrap_or_else(|errors| panic!("{errors:#?}"))
 }
 

@@ -13,6 +13,7 @@ use farebox_pricing::event::{Deployment, Facts, KeySource};
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -98,6 +99,30 @@ impl HttpServer {
             customers: RefCell::default(),
             _folder: folder,
         }
+    }
+
+    /// Where it listens.
+    ///
+    /// # Panics
+    /// It has stopped.
+    pub fn address(&self) -> SocketAddr {
+        self.app.as_ref().unwrap().address()
+    }
+
+    /// The key of a new customer with this many credits, an amount that no other has.
+    pub fn sell_to(&self, credits: &str) -> String {
+        self.open(&json!({"name": format!("with {credits}")}), credits)
+            .key
+    }
+
+    /// What a customer's key reads.
+    ///
+    /// # Panics
+    /// It may not.
+    pub fn read(&self, key: &str, path: &str) -> Value {
+        let answer = self.call(key, "GET", path, None);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body
     }
 
     /// Reports each call on its own. The answers, in the form of `farebox rate`.
@@ -219,21 +244,25 @@ impl HttpServer {
     }
 
     fn new_customer(&self, plan: Option<&str>) -> Customer {
+        let body = match plan {
+            Some(plan) => json!({"name": format!("on {plan}"), "plan": plan}),
+            None => json!({"name": "on no plan"}),
+        };
+        // More than all cases cost, among them the dearest that the ledger can hold.
+        self.open(&body, "1000000")
+    }
+
+    fn open(&self, body: &Value, credits: &str) -> Customer {
         let create = |path: &str, body: &Value| {
             let answer = self.post(ADMIN_KEY, path, body);
             assert_eq!(answer.status, 201, "{}", answer.body);
             answer.body
         };
-        let body = match plan {
-            Some(plan) => json!({"name": format!("on {plan}"), "plan": plan}),
-            None => json!({"name": "on no plan"}),
-        };
-        let org = create("/v1/admin/orgs", &body)["id"]
+        let org = create("/v1/admin/orgs", body)["id"]
             .as_str()
             .unwrap()
             .to_owned();
-        // More than all cases cost, among them the dearest that the ledger can hold.
-        let grant = json!({"source": "promotional", "amount_credits": "1000000"});
+        let grant = json!({"source": "promotional", "amount_credits": credits});
         create(&format!("/v1/admin/orgs/{org}/grants"), &grant);
         let key = json!({"name": "gateway", "scopes": ["org:read", "org:write"]});
         let key = create(&format!("/v1/admin/orgs/{org}/keys"), &key);

@@ -4,6 +4,8 @@
 //! names a proxy, so all of it runs in ordinary tests. Memory is bounded: of a stream one event is
 //! kept, of a body at most what the settings declare. Must not know how a price is written.
 
+use crate::digest::Digest;
+use crate::host::{Asked, Said};
 use crate::release::{Price, Prices, Unpriced};
 use crate::settings::{Settings, Upstream};
 use farebox_sdk::pricing::event::{Facts, QuoteRequest, UsageEvent};
@@ -50,12 +52,23 @@ pub struct Told {
     pub occurred_at_ms: i64,
 }
 
+/// A call that is over.
+#[derive(Debug)]
+pub struct Over {
+    /// What is told of it.
+    pub told: Told,
+    /// What its answer said of its usage.
+    pub said: Said,
+    /// The provider's HTTP status.
+    pub status: u16,
+}
+
 /// One call.
 pub struct Exchange {
     release: Rc<dyn Prices>,
     settings: Rc<Settings>,
     occurred_at_ms: i64,
-    model: Option<Box<str>>,
+    asked: Asked,
     stream: bool,
     answer: Option<Answer>,
 }
@@ -69,7 +82,7 @@ struct Answer {
 /// What is read of an answer's body.
 enum Body {
     /// Event by event.
-    Events(Box<Normaliser>, Result<(), UsageError>),
+    Events(Box<Normaliser>, Result<(), UsageError>, Option<Digest>),
     /// As one JSON text, with the headers in which some providers count.
     Whole(Vec<u8>, Vec<(String, String)>),
     /// Not at all.
@@ -88,7 +101,10 @@ impl Exchange {
             release,
             settings,
             occurred_at_ms,
-            model: model_of(path).map(Into::into),
+            asked: Asked {
+                model: model_of(path).map(Into::into),
+                read: RequestFacts::default(),
+            },
             stream: path.to_ascii_lowercase().contains("stream"),
             answer: None,
         }
@@ -99,15 +115,21 @@ impl Exchange {
     /// # Errors
     /// There is no such bound.
     pub fn request(&mut self, upstream: &str, body: &[u8]) -> Result<Decimal, Unpriced> {
-        let read = RequestFacts::from_body(body).map_err(|_| Unpriced::Unreadable)?;
+        let read = RequestFacts::from_body(body).map_err(|_| {
+            self.asked.read.body_bytes = body.len() as u64;
+            Unpriced::Unreadable
+        })?;
         self.stream |= read.stream;
-        self.model = read.model.or(self.model.take());
+        let asked = &mut self.asked;
+        asked.model = read.model.clone().or(asked.model.take());
+        asked.read = read;
+        let read = &asked.read;
         let upstream = self.settings.upstreams.get(upstream);
         let upstream = upstream.ok_or(Unpriced::Unreadable)?;
         let request = QuoteRequest {
             provider: upstream.provider.clone(),
-            model: self.model.clone(),
-            service_tier: read.service_tier,
+            model: asked.model.clone(),
+            service_tier: read.service_tier.clone(),
             region: upstream.region.clone(),
             feature: None,
             body_bytes: read.body_bytes,
@@ -116,6 +138,11 @@ impl Exchange {
             provider_cost_max_usd: None,
         };
         self.release.quote_usd(&request, &self.facts(upstream))
+    }
+
+    /// What the request asks for, as far as it was read.
+    pub const fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     /// The answer begins, from this upstream: the one that served, which another may have been
@@ -148,7 +175,9 @@ impl Exchange {
                     let headers = head.headers.iter();
                     let mut headers = headers.map(|(name, value)| events.header(name, value));
                     let read = headers.find(Result::is_err).unwrap_or(Ok(()));
-                    (Body::Events(Box::new(events), read), flow)
+                    let report = self.settings.host.is_some() && comment;
+                    let digest = report.then(|| Digest::new(max));
+                    (Body::Events(Box::new(events), read, digest), flow)
                 }
                 Err(_) => (Body::Unread(Unpriced::Unreadable), flow),
             };
@@ -171,7 +200,10 @@ impl Exchange {
             return;
         };
         match &mut answer.body {
-            Body::Events(events, read) => {
+            Body::Events(events, read, digest) => {
+                if let Some(digest) = digest {
+                    digest.feed(bytes);
+                }
                 if read.is_ok() {
                     *read = events.feed(bytes);
                 }
@@ -189,7 +221,7 @@ impl Exchange {
 
     /// The call is over: by its own end, or because its caller went away or the answer broke off.
     /// `None` where nothing was to be read, and when asked again.
-    pub fn end(&mut self, aborted: bool, failed: bool) -> Option<Told> {
+    pub fn end(&mut self, aborted: bool, failed: bool) -> Option<Over> {
         let Answer {
             upstream,
             status,
@@ -200,28 +232,30 @@ impl Exchange {
             failed: failed || status >= 400,
             ..Ending::default()
         };
-        let price = self.event(&upstream, body, ending).and_then(|event| {
-            self.release
-                .rate(&event, &self.facts(&upstream), self.settings.peg)
+        let (read, said) = read(&upstream, body);
+        let price = self.event(&upstream, read, ending).and_then(|event| {
+            let facts = self.facts(&upstream);
+            self.release.rate(&event, &facts, self.settings.peg)
         });
-        Some(Told {
+        let told = Told {
             price,
             occurred_at_ms: self.occurred_at_ms,
-        })
+        };
+        Some(Over { told, said, status })
     }
 
     /// What is rated, if the call ended well.
     fn event(
         &self,
         upstream: &Upstream,
-        body: Body,
+        read: Result<Normalised, Unread>,
         ending: Ending,
     ) -> Result<UsageEvent, Unpriced> {
-        let (ending, event) = match read(upstream, body) {
+        let (ending, event) = match read {
             Ok(answer) => {
                 let partial = answer.finish == farebox_usage::Finish::Partial;
                 let failed = ending.failed || answer.finish == farebox_usage::Finish::Failed;
-                let event = answer.to_event(self.model.as_deref(), None);
+                let event = answer.to_event(self.asked.model.as_deref(), None);
                 let event = event.map_err(|_| Unpriced::Unreadable)?;
                 (
                     Ending {
@@ -290,19 +324,30 @@ impl From<Unread> for Unpriced {
     }
 }
 
-fn read(upstream: &Upstream, body: Body) -> Result<Normalised, Unread> {
-    let normalised = match body {
-        Body::Events(events, Ok(())) => events.finish(),
-        Body::Events(_, Err(error)) => Err(error),
+/// What the body states, and how that is said again.
+fn read(upstream: &Upstream, body: Body) -> (Result<Normalised, Unread>, Said) {
+    let api = upstream.api.map(farebox_usage::Api::name);
+    let nothing = || Said::Stream(String::new());
+    match body {
+        Body::Events(events, fed, digest) => {
+            let whole = fed.and_then(|()| events.finish());
+            let kept = digest.and_then(|digest| digest.faithful(&upstream.provider, api, &whole));
+            let said = match (kept, &whole) {
+                (Some(kept), _) => Said::Stream(kept),
+                (None, Ok(whole)) => Said::Pools(whole.pools.clone()),
+                (None, Err(_)) => nothing(),
+            };
+            (whole.map_err(Unread::Answer), said)
+        }
         Body::Whole(bytes, headers) => {
-            let api = upstream.api.map(farebox_usage::Api::name);
             let headers = headers.iter();
             let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
-            normalise_answer(&upstream.provider, api, headers, &bytes)
+            let whole = normalise_answer(&upstream.provider, api, headers, &bytes);
+            let said = String::from_utf8(bytes).map_or_else(|_| nothing(), Said::Response);
+            (whole.map_err(Unread::Answer), said)
         }
-        Body::Unread(why) => return Err(Unread::Body(why)),
-    };
-    normalised.map_err(Unread::Answer)
+        Body::Unread(why) => (Err(Unread::Body(why)), nothing()),
+    }
 }
 
 /// The model that a path names, as those of Gemini and Bedrock do.

@@ -9,6 +9,9 @@
 //! - [`settings`]: what the operator says of the upstreams.
 //! - [`release`]: the policy with its book, and what is asked of it.
 //! - [`exchange`]: one call, from its request to its price. Plain data in, plain data out.
+//! - [`host`]: what is said to the host that keeps the ledger, and what its answers mean.
+//! - [`queue`]: reports that wait for the host.
+//! - [`digest`]: what is kept of a stream so that the host can read its usage again.
 //! - [`boundary`]: where a stream of events stands, and so where a comment may.
 //! - [`telling`]: the price as text.
 //! - `callbacks`: the proxy's callbacks, and nothing else. Only for wasm.
@@ -19,7 +22,10 @@
 pub mod boundary;
 #[cfg(target_family = "wasm")]
 pub mod callbacks;
+pub mod digest;
 pub mod exchange;
+pub mod host;
+pub mod queue;
 pub mod release;
 pub mod settings;
 pub mod telling;

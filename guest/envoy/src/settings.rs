@@ -10,6 +10,7 @@ use farebox_sdk::pricing::provider;
 use farebox_usage::{Api, parse_exact};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The filter's settings.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct Settings {
     pub deployment: Deployment,
     /// What stands behind each of the proxy's clusters, by its name. Calls to others pass untouched.
     pub upstreams: BTreeMap<Box<str>, Upstream>,
+    /// Whom to ask before a call and to tell after it; absent: nobody, and no call is held.
+    pub host: Option<Host>,
     /// What one credit is worth.
     pub peg: Peg,
     /// The largest request body that is held back to be read, in bytes.
@@ -26,6 +29,40 @@ pub struct Settings {
     pub held_bytes_max: usize,
     /// The largest JSON answer, or event of a stream, that is read at all, in bytes.
     pub read_bytes_max: usize,
+}
+
+/// The host that keeps the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// The proxy's cluster of it.
+    pub cluster: Box<str>,
+    /// How long it may take to answer.
+    pub timeout: Duration,
+    /// What becomes of calls while it does not answer.
+    pub when_away: WhenAway,
+    /// How many reports wait for it at most, for each worker.
+    pub reports_max: usize,
+}
+
+/// What becomes of a call that could not be held because the host does not answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenAway {
+    /// It is refused.
+    #[default]
+    Closed,
+    /// It runs without a hold, and is reported.
+    Open,
+}
+
+/// The key that an upstream is called with.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamKey {
+    /// The header it stands in, in lower case.
+    pub header: Box<str>,
+    /// What stands there, such as `Bearer …`.
+    pub value: Box<str>,
 }
 
 /// What stands behind a cluster.
@@ -39,6 +76,8 @@ pub struct Upstream {
     pub key_source: KeySource,
     /// Where it serves, where its price depends on that.
     pub region: Option<Box<str>>,
+    /// What takes the place of the caller's key; absent: nothing does.
+    pub key: Option<UpstreamKey>,
 }
 
 /// Why the settings cannot be used.
@@ -76,6 +115,7 @@ pub enum SettingsError {
 struct Text {
     deployment: DeploymentText,
     upstreams: BTreeMap<Box<str>, UpstreamText>,
+    host: Option<HostText>,
     #[serde(default)]
     usd_per_credit: Option<Box<str>>,
     #[serde(default = "a_mebibyte")]
@@ -95,12 +135,25 @@ enum DeploymentText {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct HostText {
+    cluster: Box<str>,
+    #[serde(default = "two_seconds")]
+    timeout_ms: u32,
+    #[serde(default)]
+    when_away: WhenAway,
+    #[serde(default = "a_thousand")]
+    reports_max: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct UpstreamText {
     provider: Box<str>,
     api: Option<Box<str>>,
     #[serde(default)]
     key_source: KeySourceText,
     region: Option<Box<str>>,
+    key: Option<UpstreamKey>,
 }
 
 #[derive(Default, Deserialize)]
@@ -109,6 +162,14 @@ enum KeySourceText {
     #[default]
     Managed,
     Own,
+}
+
+const fn two_seconds() -> u32 {
+    2000
+}
+
+const fn a_thousand() -> usize {
+    1024
 }
 
 const fn a_mebibyte() -> usize {
@@ -143,6 +204,12 @@ impl Settings {
                 DeploymentText::SelfHosted => Deployment::SelfHosted,
             },
             upstreams: upstreams.collect::<Result<_, SettingsError>>()?,
+            host: text.host.map(|host| Host {
+                cluster: host.cluster,
+                timeout: Duration::from_millis(host.timeout_ms.into()),
+                when_away: host.when_away,
+                reports_max: host.reports_max,
+            }),
             peg,
             request_bytes_max: text.request_bytes_max,
             held_bytes_max: text.held_bytes_max,
@@ -181,6 +248,7 @@ fn upstream(name: &str, text: UpstreamText) -> Result<Upstream, SettingsError> {
             KeySourceText::Own => KeySource::Own,
         },
         region: text.region,
+        key: text.key,
     })
 }
 
@@ -202,7 +270,9 @@ mod tests {
             api: None,
             key_source: KeySource::Managed,
             region: None,
+            key: None,
         };
+        assert_eq!(settings.host, None);
         assert_eq!(settings.upstreams.get("a"), Some(&expect));
     }
 

@@ -12,6 +12,7 @@
 )]
 
 mod client;
+mod held;
 mod proxy;
 mod recorded;
 mod trouble;

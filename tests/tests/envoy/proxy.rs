@@ -20,6 +20,8 @@ pub struct Plan {
     pub clusters: BTreeMap<String, Value>,
     /// Where all of them are.
     pub upstream: SocketAddr,
+    /// Where the host is, for those whose settings name its cluster [`HOST`].
+    pub host: Vec<SocketAddr>,
 }
 
 /// A running Envoy. It ends with the test.
@@ -31,6 +33,8 @@ pub struct Envoy {
     pub address: SocketAddr,
 }
 
+/// The cluster of the host.
+pub const HOST: &str = "farebox";
 /// A cluster of which the filter knows nothing.
 pub const UNKNOWN: &str = "unknown";
 
@@ -150,7 +154,8 @@ fn configuration(folder: &Path, plan: &Plan) -> Value {
         .collect();
     let clusters: Vec<Value> = names
         .iter()
-        .map(|name| cluster(name, plan.upstream))
+        .map(|name| cluster(name, &[plan.upstream]))
+        .chain([cluster(HOST, &plan.host)])
         .collect();
     json!({
         "admin": {"address": socket("127.0.0.1:0".parse().unwrap())},
@@ -223,13 +228,17 @@ fn access_log(path: &Path) -> Value {
     })
 }
 
-fn cluster(name: &str, upstream: SocketAddr) -> Value {
+fn cluster(name: &str, addresses: &[SocketAddr]) -> Value {
+    let endpoints = addresses.iter();
+    let endpoints: Vec<Value> = endpoints
+        .map(|address| json!({"endpoint": {"address": socket(*address)}}))
+        .collect();
     json!({
         "name": name,
         "type": "STATIC",
         "load_assignment": {
             "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket(upstream)}}]}],
+            "endpoints": [{"lb_endpoints": endpoints}],
         },
     })
 }

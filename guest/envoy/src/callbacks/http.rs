@@ -4,15 +4,18 @@
 //! as it comes, but for a small JSON body, which waits for its price. A stream gets its price at
 //! its end; a call that breaks off has it in the proxy's record alone.
 
+use super::hold::Standing;
 use super::proxy;
 use super::root::Counters;
 use crate::boundary::Boundary;
 use crate::exchange::{Exchange, Head, Told, Way};
+use crate::queue::Queue;
 use crate::release::{Prices, Unpriced};
 use crate::settings::Settings;
 use crate::telling;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 /// Where the proxy's access log finds what was told: `%FILTER_STATE(wasm.farebox:PLAIN)%`.
@@ -23,19 +26,26 @@ const KEPT_QUOTE: &str = "farebox_quote_usd";
 /// One call.
 pub struct Call {
     release: Rc<dyn Prices>,
-    settings: Rc<Settings>,
-    counters: Counters,
-    exchange: Option<Exchange>,
+    pub(super) settings: Rc<Settings>,
+    pub(super) counters: Counters,
+    pub(super) exchange: Option<Exchange>,
     request_bytes: usize,
-    request_is_held: bool,
+    pub(super) request_is_held: bool,
     way: Way,
     /// How much of a body that is held back was read.
     read_bytes: usize,
     boundary: Boundary,
+    pub(super) standing: Standing,
+    pub(super) reports: Rc<RefCell<Queue>>,
 }
 
 impl Call {
-    pub fn new(release: Rc<dyn Prices>, settings: Rc<Settings>, counters: Counters) -> Self {
+    pub fn new(
+        release: Rc<dyn Prices>,
+        settings: Rc<Settings>,
+        counters: Counters,
+        reports: Rc<RefCell<Queue>>,
+    ) -> Self {
         Self {
             release,
             settings,
@@ -46,6 +56,8 @@ impl Call {
             way: Way::Pass,
             read_bytes: 0,
             boundary: Boundary::default(),
+            standing: Standing::default(),
+            reports,
         }
     }
 
@@ -61,11 +73,14 @@ impl Call {
                 proxy::keep(KEPT_QUOTE, &telling::plain(most_usd));
             }
         }
+        self.ask(whole);
     }
 
     /// Ends the call, once: counts it and keeps its price where the access log finds it.
     fn end(&mut self, aborted: bool, failed: bool) -> Option<Told> {
-        let told = self.exchange.as_mut()?.end(aborted, failed)?;
+        let over = self.exchange.as_mut()?.end(aborted, failed)?;
+        let told = over.told.clone();
+        self.standing.over(over, aborted);
         match told.price {
             Ok(_) => self.counters.priced.add(),
             Err(Unpriced::Fault) => self.counters.faults.add(),
@@ -95,15 +110,23 @@ impl Call {
     }
 }
 
-impl Context for Call {}
+impl Context for Call {
+    fn on_http_call_response(&mut self, _token: u32, _headers: usize, bytes: usize, _: usize) {
+        self.heard(bytes);
+    }
+}
 
 impl HttpContext for Call {
     fn on_http_request_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
         let map = MapType::HttpRequestHeaders;
         forget(map);
         let is_post = proxy::header(map, ":method").is_some_and(|method| method == "POST");
-        if !is_post || !self.settings.upstreams.contains_key(cluster().as_str()) {
+        if !self.settings.upstreams.contains_key(cluster().as_str()) {
             return Action::Continue;
+        }
+        if !is_post {
+            self.is_no_call();
+            return hold_while(self.standing.is_open());
         }
         // What is compressed cannot be read.
         proxy::set(map, "accept-encoding", "identity");
@@ -114,9 +137,13 @@ impl HttpContext for Call {
             &path,
             proxy::now_ms(),
         ));
+        self.change_keys();
         let is_small = length(map).is_none_or(|bytes| bytes <= self.settings.request_bytes_max);
         self.request_is_held = !end_of_stream && is_small;
-        hold_while(self.request_is_held)
+        if !self.request_is_held {
+            self.request_is_read(is_small);
+        }
+        hold_while(self.request_is_held || self.standing.is_open())
     }
 
     fn on_http_request_body(&mut self, body_bytes: usize, end_of_stream: bool) -> Action {
@@ -127,20 +154,20 @@ impl HttpContext for Call {
                 self.request_is_read(is_small);
             }
         }
-        hold_while(self.request_is_held)
+        hold_while(self.request_is_held || self.standing.is_open())
     }
 
     fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
         if self.request_is_held {
             self.request_is_read(true);
         }
-        Action::Continue
+        hold_while(self.standing.is_open())
     }
 
     fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
         let map = MapType::HttpResponseHeaders;
         forget(map);
-        let Some(exchange) = &mut self.exchange else {
+        let Some(exchange) = self.exchange.as_mut().filter(|_| is_of_upstream()) else {
             return Action::Continue;
         };
         self.way = exchange.answer(&cluster(), head(map));
@@ -194,9 +221,10 @@ impl HttpContext for Call {
 
     fn on_log(&mut self) {
         // What was not over yet broke off: on the caller's side, or on the other.
-        let details = proxy::property(&["response", "code_details"]).unwrap_or_default();
+        let details = details();
         let aborted = details.starts_with("downstream") || details.contains("client_disconnect");
         self.end(aborted, !aborted);
+        self.report(aborted);
     }
 }
 
@@ -209,8 +237,18 @@ const fn hold_while(held: bool) -> Action {
 }
 
 /// The cluster that the call goes to, known from its first callback on.
-fn cluster() -> String {
+pub(super) fn cluster() -> String {
     proxy::property(&["xds", "cluster_name"]).unwrap_or_default()
+}
+
+/// How the proxy says that the call went.
+fn details() -> String {
+    proxy::property(&["response", "code_details"]).unwrap_or_default()
+}
+
+/// Whether the answer is the upstream's, and not the proxy's in its place.
+fn is_of_upstream() -> bool {
+    details() == "via_upstream"
 }
 
 /// Whether what the caller speaks has trailers that are read.

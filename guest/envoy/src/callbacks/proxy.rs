@@ -1,9 +1,10 @@
 //! What is asked of the proxy. A failure of the proxy is never a reason to end the VM, so each
 //! answers with nothing instead.
 
+use crate::settings::Host;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// A header, where it is there and is text.
 pub fn header(map: MapType, name: &str) -> Option<String> {
@@ -52,6 +53,42 @@ pub fn append(buffer: BufferType, len: usize, bytes: &[u8]) {
     hostcalls::set_buffer(buffer, len, 0, bytes).ok();
 }
 
+/// Sends a request to one of the proxy's clusters; its token, where it could be sent.
+pub fn post(host: &Host, path: &str, headers: &[(&str, &str)], body: &str) -> Option<u32> {
+    let mut all = vec![
+        (":method", "POST"),
+        (":path", path),
+        (":authority", "farebox"),
+        ("content-type", "application/json"),
+    ];
+    all.extend_from_slice(headers);
+    let body = Some(body.as_bytes());
+    hostcalls::dispatch_http_call(&host.cluster, all, body, Vec::new(), host.timeout).ok()
+}
+
+/// The answer to a request: its status, where there is an answer, and its body.
+pub fn answer(body_bytes: usize) -> (Option<u16>, Vec<u8>) {
+    let status = header(MapType::HttpCallResponseHeaders, ":status");
+    let body = body(BufferType::HttpCallResponseBody, 0, body_bytes);
+    (status.and_then(|status| status.parse().ok()), body)
+}
+
+/// Answers the caller in place of the upstream.
+pub fn refuse(status: u16, problem: &[u8]) {
+    let headers = vec![("content-type", "application/problem+json")];
+    hostcalls::send_http_response(status.into(), headers, Some(problem)).ok();
+}
+
+/// Lets a request go on that was held back.
+pub fn go_on() {
+    hostcalls::resume_http_request().ok();
+}
+
+/// Has the worker's ticks come this often.
+pub fn tick_every(period: Duration) {
+    hostcalls::set_tick_period(period).ok();
+}
+
 /// The time, in milliseconds since the Unix epoch.
 pub fn now_ms() -> i64 {
     let since = hostcalls::get_current_time()
@@ -60,6 +97,13 @@ pub fn now_ms() -> i64 {
     since
         .and_then(|since| i64::try_from(since.as_millis()).ok())
         .unwrap_or_default()
+}
+
+/// The time, in nanoseconds since the Unix epoch.
+pub fn now_nanos() -> u128 {
+    let now = hostcalls::get_current_time().ok();
+    let since = now.and_then(|now| now.duration_since(UNIX_EPOCH).ok());
+    since.map(|since| since.as_nanos()).unwrap_or_default()
 }
 
 /// A line in the proxy's log.

@@ -2,6 +2,8 @@
 
 use super::http::Call;
 use super::proxy::{self, Counter};
+use crate::host::Heard;
+use crate::queue::Queue;
 use crate::release::{Prices, Release};
 use crate::settings::{Settings, SettingsError};
 use farebox_sdk::Policy;
@@ -12,6 +14,7 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::marker::PhantomData;
 use std::rc::Rc;
+use std::time::Duration;
 
 thread_local! {
     /// The release of this VM, which has one thread.
@@ -27,12 +30,41 @@ pub struct Counters {
     pub unpriced: Counter,
     /// Answers of the policy that did not pass the checks.
     pub faults: Counter,
+    /// Calls that the host refused.
+    pub refused: Counter,
+    /// Calls that could not be held because the host did not answer.
+    pub away: Counter,
+    /// Reports that the host has.
+    pub reported: Counter,
+    /// Reports that the host does not want.
+    pub unreported: Counter,
+    /// Reports whose price is not the host's.
+    pub differences: Counter,
 }
+
+impl Counters {
+    fn new() -> Self {
+        Self {
+            priced: Counter::new("farebox.priced"),
+            unpriced: Counter::new("farebox.unpriced"),
+            faults: Counter::new("farebox.fault"),
+            refused: Counter::new("farebox.refused"),
+            away: Counter::new("farebox.away"),
+            reported: Counter::new("farebox.reported"),
+            unreported: Counter::new("farebox.unreported"),
+            differences: Counter::new("farebox.difference"),
+        }
+    }
+}
+
+/// How often a worker looks at its reports.
+const TICK: Duration = Duration::from_millis(20);
 
 /// A filter.
 pub struct Root<P> {
     configured: Option<(Rc<dyn Prices>, Rc<Settings>)>,
     counters: Option<Counters>,
+    reports: Rc<RefCell<Queue>>,
     policy: PhantomData<P>,
 }
 
@@ -41,12 +73,41 @@ impl<P: Policy> Root<P> {
         Self {
             configured: None,
             counters: None,
+            reports: Rc::default(),
             policy: PhantomData,
         }
     }
 }
 
-impl<P: Policy> Context for Root<P> {}
+impl<P: Policy> Context for Root<P> {
+    fn on_http_call_response(&mut self, token: u32, _headers: usize, bytes: usize, _: usize) {
+        let Some(report) = self.reports.borrow_mut().answered(token) else {
+            return;
+        };
+        let Some(counters) = self.counters else {
+            return;
+        };
+        let (status, body) = proxy::answer(bytes);
+        match Heard::read(status, &body, &report) {
+            Heard::Yes { differs } => {
+                counters.reported.add();
+                if differs {
+                    counters.differences.add();
+                }
+            }
+            Heard::Refused => {
+                counters.unreported.add();
+                let path = &report.path;
+                let answer = String::from_utf8_lossy(&body);
+                proxy::log(
+                    LogLevel::Error,
+                    &format!("farebox: `{path}` is refused: {answer}"),
+                );
+            }
+            Heard::NotYet => self.reports.borrow_mut().again(report),
+        }
+    }
+}
 
 impl<P: Policy> RootContext for Root<P> {
     fn on_vm_start(&mut self, book_bytes: usize) -> bool {
@@ -68,12 +129,11 @@ impl<P: Policy> RootContext for Root<P> {
         let settings: Result<_, SettingsError> = Settings::read(&text);
         match (settings, RELEASE.with_borrow(Clone::clone)) {
             (Ok(settings), Some(release)) => {
+                if settings.host.is_some() {
+                    proxy::tick_every(TICK);
+                }
                 self.configured = Some((release, Rc::new(settings)));
-                self.counters = Some(Counters {
-                    priced: Counter::new("farebox.priced"),
-                    unpriced: Counter::new("farebox.unpriced"),
-                    faults: Counter::new("farebox.fault"),
-                });
+                self.counters = Some(Counters::new());
                 true
             }
             (Err(error), _) => refused(&error),
@@ -81,9 +141,35 @@ impl<P: Policy> RootContext for Root<P> {
         }
     }
 
+    fn on_tick(&mut self) {
+        let Some((_, settings)) = &self.configured else {
+            return;
+        };
+        let Some(host) = &settings.host else {
+            return;
+        };
+        let mut reports = self.reports.borrow_mut();
+        for report in reports.due() {
+            let headers = [
+                ("authorization", report.key.as_str()),
+                ("idempotency-key", report.idempotency_key.as_str()),
+            ];
+            match proxy::post(host, &report.path, &headers, &report.body) {
+                Some(token) => reports.sent(token, report),
+                None => reports.again(report),
+            }
+        }
+    }
+
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
         let (release, settings) = self.configured.clone()?;
-        Some(Box::new(Call::new(release, settings, self.counters?)))
+        let reports = Rc::clone(&self.reports);
+        Some(Box::new(Call::new(
+            release,
+            settings,
+            self.counters?,
+            reports,
+        )))
     }
 
     fn get_type(&self) -> Option<ContextType> {

@@ -1,0 +1,207 @@
+//! One call's standing with the host: asked before it goes upstream, told when it is over.
+
+use super::http::{Call, cluster};
+use super::proxy;
+use crate::exchange::Over;
+use crate::host::{self, Held, Report, Said, problem};
+use crate::settings::WhenAway;
+use proxy_wasm::types::MapType;
+
+/// Where callers put their keys. The host takes all of them as a bearer's.
+const KEYS: [&str; 3] = ["authorization", "x-api-key", "x-goog-api-key"];
+
+/// What the host was asked and said.
+#[derive(Default)]
+pub struct Standing {
+    /// The caller's key, as the host takes it.
+    key: Option<String>,
+    state: State,
+    over: Option<(Over, bool)>,
+}
+
+#[derive(Default)]
+enum State {
+    /// Nobody is asked.
+    #[default]
+    Free,
+    /// The host was asked and has not answered.
+    Asked,
+    /// The call was refused: the caller has its answer.
+    Refused,
+    /// The call runs, under this hold if the host answered.
+    Runs(Option<Box<str>>),
+}
+
+impl Standing {
+    /// Whether the request must not go on.
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, State::Asked | State::Refused)
+    }
+
+    /// What became of the call, for the report.
+    pub fn over(&mut self, over: Over, aborted: bool) {
+        self.over = Some((over, aborted));
+    }
+}
+
+impl Call {
+    /// Takes the caller's key out of the request, and puts the upstream's in.
+    pub(super) fn change_keys(&mut self) {
+        if self.settings.host.is_none() {
+            return;
+        }
+        let map = MapType::HttpRequestHeaders;
+        for name in KEYS {
+            let Some(value) = proxy::header(map, name) else {
+                continue;
+            };
+            let bearer = match name {
+                "authorization" => value,
+                _ => format!("Bearer {value}"),
+            };
+            self.standing.key.get_or_insert(bearer);
+            proxy::remove(map, name);
+        }
+        let upstream = self.settings.upstreams.get(cluster().as_str());
+        if let Some(key) = upstream.and_then(|upstream| upstream.key.as_ref()) {
+            proxy::set(map, &key.header, &key.value);
+        }
+    }
+
+    /// The request is none that has a price. Where calls are paid for, nothing else may use the
+    /// upstream's key, or take the caller's there.
+    pub(super) fn is_no_call(&mut self) {
+        if self.settings.host.is_some() {
+            let detail = "only calls that can be priced pass: use POST";
+            self.refuse(405, "method-not-allowed", "Method not allowed", detail);
+        }
+    }
+
+    /// Asks the host whether the call may run. `whole`: its request was read.
+    pub(super) fn ask(&mut self, whole: bool) {
+        let Some(host) = &self.settings.host else {
+            return;
+        };
+        let Some(exchange) = &self.exchange else {
+            return;
+        };
+        if !whole {
+            let detail = "the request is larger than what is held back to be read";
+            return self.refuse(413, "body-too-large", "Body too large", detail);
+        }
+        let Some(key) = self.standing.key.as_deref() else {
+            let detail = "the request has no key";
+            return self.refuse(401, "unauthenticated", "Unauthenticated", detail);
+        };
+        let is_full = self.reports.borrow().len() >= host.reports_max;
+        if is_full && host.when_away == WhenAway::Closed {
+            return self.away();
+        }
+        let cluster = cluster();
+        let Some(upstream) = self.settings.upstreams.get(cluster.as_str()) else {
+            return;
+        };
+        let body = host::hold(upstream, exchange.asked());
+        match proxy::post(host, "/v1/holds", &[("authorization", key)], &body) {
+            Some(_) => self.standing.state = State::Asked,
+            None => self.away(),
+        }
+    }
+
+    /// The host answered, or the time for it is over.
+    pub(super) fn heard(&mut self, body_bytes: usize) {
+        let (status, body) = proxy::answer(body_bytes);
+        match Held::read(status, &body) {
+            Held::Held { id } => {
+                self.standing.state = State::Runs(Some(id));
+                proxy::go_on();
+            }
+            Held::Refused { status } => {
+                self.counters.refused.add();
+                self.refuse_with(status, &body);
+            }
+            Held::Away => {
+                self.away();
+                if !self.standing.is_open() {
+                    proxy::go_on();
+                }
+            }
+        }
+    }
+
+    fn away(&mut self) {
+        self.counters.away.add();
+        let when_away = self.settings.host.as_ref().map(|host| host.when_away);
+        if when_away == Some(WhenAway::Open) {
+            self.standing.state = State::Runs(None);
+        } else {
+            let detail = "the ledger does not answer, so the call cannot be paid for";
+            self.refuse(503, "unavailable", "Unavailable", detail);
+        }
+    }
+
+    fn refuse(&mut self, status: u16, kind: &str, title: &str, detail: &str) {
+        let problem = problem(kind, title, status, detail);
+        self.refuse_with(status, problem.as_bytes());
+    }
+
+    fn refuse_with(&mut self, status: u16, problem: &[u8]) {
+        self.exchange = None;
+        self.standing.state = State::Refused;
+        proxy::refuse(status, problem);
+    }
+
+    /// The call is over, on all sides: the host hears what was used, or that nothing was.
+    pub(super) fn report(&mut self, aborted: bool) {
+        let State::Runs(hold) = std::mem::take(&mut self.standing.state) else {
+            return;
+        };
+        let (Some(key), Some(exchange)) = (self.standing.key.take(), &self.exchange) else {
+            return;
+        };
+        let hold = hold.as_deref();
+        let cluster = cluster();
+        let Some(upstream) = self.settings.upstreams.get(cluster.as_str()) else {
+            return;
+        };
+        let over = self.standing.over.take();
+        let said_nothing = Said::Stream(String::new());
+        let price_usd = over
+            .as_ref()
+            .and_then(|(over, _)| Some(over.told.price.as_ref().ok()?.usd));
+        let (path, body) = match (&over, hold) {
+            // Nobody was reached, so nothing was used.
+            (None, Some(hold)) if !aborted => {
+                (format!("/v1/holds/{hold}/release"), "{}".to_owned())
+            }
+            (None, None) if !aborted => return,
+            (over, hold) => {
+                let over = over.as_ref();
+                let body = host::usage(&host::Over {
+                    upstream,
+                    asked: exchange.asked(),
+                    said: over.map_or(&said_nothing, |(over, _)| &over.said),
+                    status: over.map(|(over, _)| over.status),
+                    aborted: over.map_or(aborted, |(_, aborted)| *aborted),
+                    hold,
+                });
+                ("/v1/usage".to_owned(), body)
+            }
+        };
+        let idempotency_key = match hold {
+            Some(hold) => format!("{hold}:over"),
+            // The proxy's own id of the call may be its caller's word; the time of its end is not.
+            None => {
+                let id = proxy::property(&["request", "id"]).unwrap_or_default();
+                format!("{}:{}", id, proxy::now_nanos())
+            }
+        };
+        self.reports.borrow_mut().push(Report {
+            path,
+            key,
+            idempotency_key,
+            body,
+            price_usd,
+        });
+    }
+}

@@ -1,0 +1,299 @@
+//! What is said to the host that keeps the ledger, and what its answers mean: a hold before a call,
+//! its release or the report of what was used after it.
+//!
+//! The host's answer is the authority on money; the price of the edge goes along only to be
+//! compared. Must not know proxies.
+
+use crate::settings::Upstream;
+use crate::telling;
+use farebox_sdk::pricing::event::KeySource;
+use farebox_sdk::pricing::meter::Pool;
+use farebox_usage::RequestFacts;
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+/// How long a hold lives if nobody reports, in milliseconds: as where a caller went away before it
+/// was answered. A call that takes longer is charged all the same.
+const HOLD_TTL_MS: u32 = 900_000;
+
+/// What a request asks for, as the host is told.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// The model, of the body or of the path.
+    pub model: Option<Box<str>>,
+    /// What the body says, where it could be read.
+    pub read: RequestFacts,
+}
+
+impl Asked {
+    /// The record of a request that the API takes.
+    fn record(&self) -> Value {
+        json!({
+            "model": self.model,
+            "stream": self.read.stream,
+            "max_output": self.read.max_output_tokens,
+            "service_tier": self.read.service_tier,
+            "body_bytes": self.read.body_bytes,
+        })
+    }
+}
+
+/// The body of `POST /v1/holds`.
+pub fn hold(upstream: &Upstream, asked: &Asked) -> String {
+    let call = json!({
+        "provider": upstream.provider,
+        "model": asked.model,
+        "body_bytes": asked.read.body_bytes,
+        "max_output_tokens": asked.read.max_output_tokens,
+        "service_tier": asked.read.service_tier,
+        "region": upstream.region,
+        "key_source": word(upstream.key_source),
+    });
+    let call = without_nulls(call);
+    json!({"call": call, "ttl_ms": HOLD_TTL_MS}).to_string()
+}
+
+/// What the host says to a hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The call may run.
+    Held {
+        /// The hold's id.
+        id: Box<str>,
+    },
+    /// It may not: the host's problem is for the caller.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// There is no answer.
+    Away,
+}
+
+impl Held {
+    /// Reads the answer; without a status there was none.
+    pub fn read(status: Option<u16>, body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Hold {
+            id: Box<str>,
+        }
+        match status {
+            Some(200 | 201) => match serde_json::from_slice(body) {
+                Ok(Hold { id }) => Self::Held { id },
+                Err(_) => Self::Away,
+            },
+            Some(status @ 400..=499) => Self::Refused { status },
+            _ => Self::Away,
+        }
+    }
+}
+
+/// What an answer said of its usage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The body of the answer.
+    Response(String),
+    /// The stream, or those of its events that say all of it. Empty: nothing was said.
+    Stream(String),
+    /// What was read, where no text says the same.
+    Pools(Vec<Pool>),
+}
+
+/// A call that is over, as the host is told.
+pub struct Over<'a> {
+    /// Who served it.
+    pub upstream: &'a Upstream,
+    /// What was asked.
+    pub asked: &'a Asked,
+    /// What was answered.
+    pub said: &'a Said,
+    /// The provider's HTTP status, where it answered.
+    pub status: Option<u16>,
+    /// Whether the caller went away.
+    pub aborted: bool,
+    /// The hold, where there is one.
+    pub hold: Option<&'a str>,
+}
+
+/// The body of `POST /v1/usage`.
+pub fn usage(over: &Over<'_>) -> String {
+    let record = without_nulls(over.asked.record());
+    let mut report = json!({
+        "provider": over.upstream.provider,
+        "api": over.upstream.api.map(farebox_usage::Api::name),
+        "model": over.asked.model,
+        "request": record,
+        "hold_id": over.hold,
+        "status": over.status,
+        "region": over.upstream.region,
+        "key_source": word(over.upstream.key_source),
+    });
+    if let Value::Object(report) = &mut report {
+        if over.aborted {
+            report.insert("aborted".to_owned(), Value::Bool(true));
+        }
+        let (name, said) = said(over.said);
+        report.insert(name.to_owned(), said);
+    }
+    without_nulls(report).to_string()
+}
+
+fn said(said: &Said) -> (&'static str, Value) {
+    match said {
+        Said::Response(body) => match serde_json::from_str::<&RawValue>(body) {
+            // Numbers keep their source text.
+            Ok(raw) if raw.get().starts_with('{') => match serde_json::from_str(raw.get()) {
+                Ok(value) => ("response", value),
+                Err(_) => ("sse", Value::String(String::new())),
+            },
+            // A list of objects is read as the stream it came as.
+            Ok(raw) => ("sse", Value::String(raw.get().to_owned())),
+            Err(_) => ("sse", Value::String(String::new())),
+        },
+        Said::Stream(stream) => ("sse", Value::String(stream.clone())),
+        Said::Pools(pools) => {
+            let pool = |pool: &Pool| {
+                let quantity = telling::plain(pool.quantity.get());
+                (pool.meter.name().to_owned(), Value::String(quantity))
+            };
+            ("usage", Value::Object(pools.iter().map(pool).collect()))
+        }
+    }
+}
+
+const fn word(key_source: KeySource) -> &'static str {
+    match key_source {
+        KeySource::Managed => "managed",
+        KeySource::Own => "own",
+    }
+}
+
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Object(kept.collect::<Map<_, _>>())
+        }
+        value => value,
+    }
+}
+
+/// Something the host has to hear, however often it takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Where it goes.
+    pub path: String,
+    /// The caller's key.
+    pub key: String,
+    /// Under which it counts once.
+    pub idempotency_key: String,
+    /// What is said.
+    pub body: String,
+    /// What the edge took the call to cost, in USD.
+    pub price_usd: Option<Decimal>,
+}
+
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// The host has it.
+    Yes {
+        /// Its price is another than the edge's.
+        differs: bool,
+    },
+    /// The host does not want it, and never will.
+    Refused,
+    /// There was no answer, or one that may change.
+    NotYet,
+}
+
+impl Heard {
+    /// Reads the answer to a report; without a status there was none.
+    pub fn read(status: Option<u16>, body: &[u8], report: &Report) -> Self {
+        #[derive(Deserialize)]
+        struct Charged {
+            price_usd: Option<Box<str>>,
+        }
+        match status {
+            Some(200..=299) => {
+                let charged: Option<Charged> = serde_json::from_slice(body).ok();
+                let theirs = charged.and_then(|charged| charged.price_usd);
+                let ours = report.price_usd.map(telling::plain);
+                let differs = match (&theirs, &ours) {
+                    (Some(theirs), Some(ours)) => **theirs != **ours,
+                    (None, Some(_)) => true,
+                    // What has no price at the edge is the host's to settle.
+                    (_, None) => false,
+                };
+                Self::Yes { differs }
+            }
+            Some(408 | 425 | 429) | None => Self::NotYet,
+            Some(400..=499) => Self::Refused,
+            Some(_) => Self::NotYet,
+        }
+    }
+}
+
+/// A problem of the filter's own, in the host's form.
+pub fn problem(kind: &str, title: &str, status: u16, detail: &str) -> String {
+    json!({
+        "type": format!("/problems/{kind}"),
+        "title": title,
+        "status": status,
+        "detail": detail,
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(price_usd: Option<Decimal>) -> Report {
+        Report {
+            path: "/v1/usage".to_owned(),
+            key: "Bearer k".to_owned(),
+            idempotency_key: "hold_1".to_owned(),
+            body: "{}".to_owned(),
+            price_usd,
+        }
+    }
+
+    #[test]
+    fn only_no_answer_is_asked_again() {
+        let priced = report(Some(Decimal::new(4375, 6)));
+        let yes = |differs| Heard::Yes { differs };
+        for (status, body, expect) in [
+            (Some(200), r#"{"price_usd":"0.004375"}"#, yes(false)),
+            (Some(200), r#"{"price_usd":"0.00437"}"#, yes(true)),
+            (Some(202), r#"{"reason":"unknown_model"}"#, yes(true)),
+            (Some(422), "{}", Heard::Refused),
+            (Some(429), "{}", Heard::NotYet),
+            (Some(503), "{}", Heard::NotYet),
+            (None, "", Heard::NotYet),
+        ] {
+            let heard = Heard::read(status, body.as_bytes(), &priced);
+            assert_eq!(heard, expect, "{status:?} {body}");
+        }
+        let unpriced = Heard::read(Some(200), br#"{"price_usd":"1"}"#, &report(None));
+        assert_eq!(unpriced, yes(false));
+    }
+
+    #[test]
+    fn a_hold_is_the_hosts_word_alone() {
+        let id = Held::Held {
+            id: "hold_1".into(),
+        };
+        for (status, body, expect) in [
+            (Some(201), r#"{"id":"hold_1","credits":"1"}"#, id),
+            (Some(201), "{}", Held::Away),
+            (Some(402), "{}", Held::Refused { status: 402 }),
+            (Some(500), "{}", Held::Away),
+            (None, "", Held::Away),
+        ] {
+            assert_eq!(Held::read(status, body.as_bytes()), expect);
+        }
+    }
+}
