@@ -2,12 +2,14 @@
 
 use crate::client::{Caller, Got, whole};
 use crate::proxy::{Envoy, HOST, Plan};
-use crate::upstream::{self, Asked};
+use crate::upstream::{self, Asked, Piece};
 use axum::response::Response;
 use farebox_pricing::event::Deployment;
 use farebox_tests::books;
 use farebox_tests::http::HttpServer;
+use http_body_util::BodyExt as _;
 use hyper::Method;
+use hyper::body::Bytes;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -17,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
 
 const ANSWER: &str = r#"{"id":"ID","object":"chat.completion","model":"gpt-4o","choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100}}"#;
 const STREAM: &str = r#"data: {"id":"ID","object":"chat.completion.chunk","model":"gpt-4o","choices":[{"index":0,"delta":{"content":"what nobody has to keep, because it is only text"}}],"usage":null}
@@ -37,11 +40,22 @@ struct House {
     envoy: Envoy,
     /// The headers of what reached the upstream.
     reached: Arc<Mutex<Vec<hyper::HeaderMap>>>,
+    /// The end of the live answer on the upstream's side.
+    live: Arc<Mutex<Option<mpsc::Sender<Piece>>>>,
 }
 
-/// The answer that the path asks for, with the path's number as its id.
-fn answer(asked: &Asked) -> Response {
+/// The answer that the path asks for, with the path's number as its id. One that is asked for live
+/// begins and has no end.
+fn answer(asked: &Asked, live: &Mutex<Option<mpsc::Sender<Piece>>>) -> Response {
     let id = asked.query("call").unwrap();
+    if asked.query("live").is_some() {
+        let (sender, pieces) = mpsc::channel(4);
+        let (first, _) = STREAM.split_once("\n\n").unwrap();
+        let first = format!("{}\n\n", first.replace("ID", id));
+        sender.try_send(Ok(Bytes::from(first))).unwrap();
+        *live.lock().unwrap() = Some(sender);
+        return upstream::live("text/event-stream", pieces);
+    }
     match asked.query("stream") {
         Some(_) => upstream::pieces("text/event-stream", STREAM.replace("ID", id).as_bytes(), 50),
         None => upstream::whole("application/json", ANSWER.replace("ID", id).as_bytes()),
@@ -56,9 +70,11 @@ impl House {
         let host = HttpServer::start(Some(&text), Deployment::Hosted, books::NOW_MS);
         let reached: Arc<Mutex<Vec<hyper::HeaderMap>>> = Arc::default();
         let keep = Arc::clone(&reached);
+        let live: Arc<Mutex<Option<mpsc::Sender<Piece>>>> = Arc::default();
+        let begun = Arc::clone(&live);
         let upstream = runtime.block_on(upstream::start(Arc::new(move |asked: &Asked| {
             keep.lock().unwrap().push(asked.headers.clone());
-            answer(asked)
+            answer(asked, &begun)
         })));
         let key = json!({"header": "authorization", "value": "Bearer sk-upstream"});
         let envoy = Envoy::start(&Plan {
@@ -79,6 +95,7 @@ impl House {
             host,
             envoy,
             reached,
+            live,
         }
     }
 
@@ -146,6 +163,39 @@ fn a_call_through_envoy_is_held_and_charged_what_it_was_told() {
         assert_eq!(headers["authorization"], "Bearer sk-upstream");
         assert!(!headers.contains_key("x-api-key"));
     }
+}
+
+/// What was sent to a caller who went away is the book's to judge, and is never just forgotten.
+#[test]
+fn a_caller_who_goes_away_from_envoy_is_reported_under_the_hold() {
+    let house = House::new("closed", |_, host| vec![host]);
+    let key = house.host.sell_to("1");
+    let bearer = format!("Bearer {key}");
+    house.runtime.block_on(async {
+        let caller = Caller::new(house.envoy.address, false);
+        let path = "/openai/v1/chat/completions?call=1&live=1";
+        let key = [("authorization", bearer.as_str())];
+        let mut answer = caller.send(Method::POST, path, &key, REQUEST).await;
+        answer.frame().await.unwrap().unwrap();
+        drop((answer, caller));
+        let upstream = house.live.lock().unwrap().take().unwrap();
+        // The upstream loses its caller when Envoy has lost its own.
+        upstream.closed().await;
+    });
+    house.until_reported(1);
+    let usage = house.host.read(&key, "/v1/usage");
+    let event = &usage["items"][0];
+    assert_eq!(event["status"], "unpriced", "{event}");
+    assert_eq!(
+        event["reason"], "no_usage",
+        "nothing was seen of it: {event}"
+    );
+    assert_eq!(event["response_id"], "1", "{event}");
+    let (_, held) = house.balance(&key);
+    assert!(
+        held > Decimal::ZERO,
+        "it keeps its hold until it is settled"
+    );
 }
 
 #[test]
