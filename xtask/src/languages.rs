@@ -47,11 +47,11 @@ const LANGUAGES: [Language; 2] = [
 /// Files of a project that its component is not made of.
 const READ_LATER: [&str; 3] = ["README.md", "cases.json", "golden.json"];
 
-/// Builds every example whose language has its tools here, and returns the names of the languages
-/// that have not.
+/// Builds every example whose language has its tools here, or can get them, and returns the names of
+/// the languages for which neither holds.
 ///
 /// # Errors
-/// Tools that are there and cannot be set up, or an example that does not build.
+/// An example does not build.
 pub fn build(root: &Path) -> Result<Vec<&'static str>> {
     let mut left_out = Vec::new();
     for language in &LANGUAGES {
@@ -61,6 +61,11 @@ pub fn build(root: &Path) -> Result<Vec<&'static str>> {
                 note(&format!(
                     "left out: there is no `{missing}` on this machine"
                 ));
+                left_out.push(language.name);
+                return Ok(());
+            }
+            if let Err(error) = language.install(root) {
+                note(&format!("left out: its tools cannot be had here: {error:#}"));
                 left_out.push(language.name);
                 return Ok(());
             }
@@ -91,8 +96,7 @@ impl Language {
             note(&format!("{example}: unchanged"));
             return Ok(());
         }
-        let tools = root.join("target/languages").join(self.folder);
-        self.install(root, &tools)?;
+        let tools = self.tools_folder(root);
         let project = root.join("target/languages").join(example);
         write(&project, &files)?;
         step::run(self.build_command(&tools)?.current_dir(&project))?;
@@ -132,26 +136,31 @@ impl Language {
         Ok(files)
     }
 
+    fn tools_folder(&self, root: &Path) -> PathBuf {
+        root.join("target/languages").join(self.folder)
+    }
+
     /// Installs the language's tools below `target`, where they are not there yet.
-    fn install(&self, root: &Path, tools: &Path) -> Result<()> {
+    fn install(&self, root: &Path) -> Result<()> {
+        let tools = self.tools_folder(root);
         let template = root.join("guest/templates").join(self.folder);
         let wanted = std::fs::read_to_string(template.join(self.pins))?;
         let memory = tools.join("installed");
         if std::fs::read_to_string(&memory).is_ok_and(|last| last == wanted) {
             return Ok(());
         }
-        std::fs::create_dir_all(tools)?;
+        std::fs::create_dir_all(&tools)?;
         std::fs::write(tools.join(self.pins), wanted.replace("{{name}}", "tools"))?;
         if self.folder == "js" {
             note("npm install, once");
             let mut npm = Command::new("npm");
             npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error"]);
-            step::output(npm.current_dir(tools))?;
+            step::output(npm.current_dir(&tools))?;
         } else {
             note("pip install, once");
             let mut python = Command::new("python3");
             python.args(["-m", "venv", "venv"]);
-            step::output(python.current_dir(tools))?;
+            step::output(python.current_dir(&tools))?;
             let mut pip = Command::new(tools.join("venv/bin/python"));
             pip.args([
                 "-m",
@@ -160,7 +169,7 @@ impl Language {
                 "--quiet",
                 "--disable-pip-version-check",
             ]);
-            step::output(pip.args(["-r", self.pins]).current_dir(tools))?;
+            step::output(pip.args(["-r", self.pins]).current_dir(&tools))?;
         }
         Ok(std::fs::write(memory, wanted)?)
     }
