@@ -65,7 +65,9 @@ pub fn build(root: &Path) -> Result<Vec<&'static str>> {
                 return Ok(());
             }
             if let Err(error) = language.install(root) {
-                note(&format!("left out: its tools cannot be had here: {error:#}"));
+                note(&format!(
+                    "left out: its tools cannot be had here: {error:#}"
+                ));
                 left_out.push(language.name);
                 return Ok(());
             }
