@@ -22,8 +22,13 @@ pub fn perhaps(mode: &str, request: &wit::RateRequest) {
     }
 }
 
+/// Asked for, or served under a dated name.
 fn is_mini(request: &wit::RateRequest) -> bool {
-    request.event.model_asked.as_deref() == Some("gpt-4o-mini")
+    let event = &request.event;
+    [&event.model_asked, &event.model_served]
+        .into_iter()
+        .flatten()
+        .any(|model| model.starts_with("gpt-4o-mini"))
 }
 
 pub fn spin() -> ! {
