@@ -126,14 +126,16 @@ async fn usage_that_waits_is_settled_once_a_release_can_price_it() {
     let server = server.restart_as(repaired).await;
     let customer = customer.of(&server);
     let by_itself = async {
-        while unpriced(&server).await.len() > 1 {
+        while metric(&server, "farebox_usage_settled ").await < 2 {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(120), by_itself)
         .await
         .unwrap();
-    assert_eq!(unpriced(&server).await[0]["event_id"], json!(silent));
+    let waiting = unpriced(&server).await;
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0]["event_id"], json!(silent));
     assert_eq!(metric(&server, "farebox_usage_settled ").await, 2);
 
     let id = hold["id"].as_str().unwrap();

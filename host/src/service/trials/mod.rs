@@ -172,9 +172,13 @@ impl Service {
             request_id: "trial".into(),
             idempotency: None,
         };
-        self.end_trial(&host, trial, TrialEnding::Halted, Some(why))
-            .await?;
+        // Counted before the end can be seen: whoever sees it finds it counted.
         self.watches.halted.fetch_add(1, Ordering::Relaxed);
+        let ended = self.end_trial(&host, trial, TrialEnding::Halted, Some(why));
+        if let Err(error) = ended.await {
+            self.watches.halted.fetch_sub(1, Ordering::Relaxed);
+            return Err(error);
+        }
         Ok(())
     }
 
