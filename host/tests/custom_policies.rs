@@ -9,34 +9,19 @@
     reason = "a test fails by panicking; the lint's own exemption stops at its functions"
 )]
 
-use std::io::{BufRead, BufReader};
+mod page;
+mod serving;
+
+use page::{assert_shown, blocks, shell, text};
+use serving::Server;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
 
 const PAGE: &str = include_str!("../../docs/custom-policies.md");
-const ADMIN_KEY: &str = "an-admin-key-of-your-own";
 
 fn languages() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/languages");
     root.canonicalize()
         .unwrap_or_else(|_| panic!("no tools: `cargo xtask guests --all` installs them"))
-}
-
-fn shell(folder: &Path, url: &str, script: &str) -> Output {
-    let binary = Path::new(env!("CARGO_BIN_EXE_farebox")).parent().unwrap();
-    let path = std::env::var("PATH").unwrap();
-    Command::new("sh")
-        .args(["-e", "-c", script])
-        .current_dir(folder)
-        .env("PATH", format!("{}:{path}", binary.display()))
-        .env("FAREBOX_URL", url)
-        .env("FAREBOX_ADMIN_KEY", ADMIN_KEY)
-        .env(
-            "XDG_CACHE_HOME",
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"),
-        )
-        .output()
-        .unwrap()
 }
 
 /// What a script that works prints.
@@ -48,84 +33,27 @@ fn done(folder: &Path, script: &str) -> String {
     told
 }
 
-fn text(output: &Output) -> String {
-    [&output.stdout[..], &output.stderr[..]]
-        .map(String::from_utf8_lossy)
-        .concat()
-}
-
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(folder: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_farebox"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log", "error"])
-            .args(["--data-dir", "farebox-data"])
-            .env("FAREBOX_ADMIN_KEY", ADMIN_KEY)
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("farebox listens on ");
-        let url = url.unwrap_or_else(|| panic!("no server: `{line}`"));
-        Self {
-            url: url.to_owned(),
-            child,
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Whether a line of `output` has the parts of `shown` that stand between `…`, in order.
-fn is_shown(shown: &str, output: &str) -> bool {
-    output.lines().any(|line| {
-        let mut rest = line;
-        shown.split('…').all(|part| match rest.find(part.trim()) {
-            Some(at) => {
-                rest = &rest[at + part.trim().len()..];
-                true
-            }
-            None => false,
-        })
-    })
-}
-
 #[test]
 fn the_page_goes_from_nothing_to_an_admitted_policy_in_javascript() {
     let temporary = tempfile::tempdir().unwrap();
-    let server = Server::start(temporary.path());
+    let data = temporary.path().join("farebox-data");
+    let server = Server::start(&data, [] as [&str; 0]);
     let mut folder = temporary.path().to_owned();
     let mut output = String::new();
     let mut run = 0;
-    for block in PAGE.split("```").skip(1).step_by(2) {
-        let (kind, text_of) = block.split_once('\n').unwrap();
-        match kind {
+    for block in blocks(PAGE) {
+        let text_of = block.text;
+        match block.kind {
             "sh" | "sh fails" => {
                 let done = shell(&folder, &server.url, text_of);
                 output = text(&done);
-                let code = i32::from(kind == "sh fails");
+                let code = i32::from(block.kind == "sh fails");
                 assert_eq!(done.status.code(), Some(code), "{text_of}\n{output}");
                 run += 1;
                 let moves = text_of.lines().filter_map(|line| line.strip_prefix("cd "));
                 moves.for_each(|into| folder.push(into));
             }
-            "text" => {
-                for shown in text_of.lines() {
-                    assert!(is_shown(shown, &output), "`{shown}` is not in\n{output}");
-                }
-            }
+            "text" => assert_shown(text_of, &output),
             // What npm installs is there already, from the same list.
             "sh setup" => {
                 assert_eq!(text_of.trim(), "npm install");

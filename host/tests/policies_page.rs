@@ -9,74 +9,26 @@
     reason = "a test fails by panicking; the lint's own exemption stops at its functions"
 )]
 
+mod page;
+mod serving;
+
+use page::{assert_shown, blocks, shell, text};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
+use serving::{ADMIN_KEY, Server};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 const PAGE: &str = include_str!("../../docs/policies.md");
-const ADMIN_KEY: &str = "an-admin-key-of-your-own";
 
-/// A fenced block: what stands after the fence, and its text.
-struct Block {
-    kind: &'static str,
-    text: &'static str,
-}
-
-fn blocks() -> Vec<Block> {
-    let fenced = PAGE.split("```").skip(1).step_by(2);
-    fenced
-        .map(|block| {
-            let (kind, text) = block.split_once('\n').unwrap();
-            Block { kind, text }
-        })
-        .collect()
-}
-
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(folder: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_farebox"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log", "error"])
-            .args(["--price-book", "october.toml", "--data-dir", "farebox-data"])
-            .env("FAREBOX_ADMIN_KEY", ADMIN_KEY)
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let url = line.trim().strip_prefix("farebox listens on ");
-        Self {
-            url: url
-                .unwrap_or_else(|| panic!("no server: `{line}`"))
-                .to_owned(),
-            child,
-        }
-    }
-
-    /// Stops it as an operator would.
-    fn stop(&mut self) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").arg(id).status().unwrap().success());
-        assert!(self.child.wait().unwrap().success());
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// From its folder, with the first of its books.
+fn serve(folder: &Path) -> Server {
+    let book = folder.join("october.toml");
+    Server::start(
+        &folder.join("farebox-data"),
+        ["--price-book".as_ref(), book.as_os_str()],
+    )
 }
 
 /// One request; its answer must be a success.
@@ -129,54 +81,20 @@ impl Traffic {
     }
 }
 
-fn shell(folder: &Path, url: &str, script: &str) -> Output {
-    let binary = Path::new(env!("CARGO_BIN_EXE_farebox"));
-    let path = std::env::var("PATH").unwrap();
-    Command::new("sh")
-        .args(["-e", "-c", script])
-        .current_dir(folder)
-        .env(
-            "PATH",
-            format!("{}:{path}", binary.parent().unwrap().display()),
-        )
-        .env("FAREBOX_URL", url)
-        .env("FAREBOX_ADMIN_KEY", ADMIN_KEY)
-        .env(
-            "XDG_CACHE_HOME",
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"),
-        )
-        .output()
-        .unwrap()
-}
-
-/// Whether a line of `output` has the parts of `shown` that stand between `…`, in order.
-fn is_shown(shown: &str, output: &str) -> bool {
-    output.lines().any(|line| {
-        let mut rest = line;
-        shown.split('…').all(|part| match rest.find(part.trim()) {
-            Some(at) => {
-                rest = &rest[at + part.trim().len()..];
-                true
-            }
-            None => false,
-        })
-    })
-}
-
 #[test]
 fn every_command_of_the_page_does_what_the_page_says() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    for block in blocks() {
+    for block in blocks(PAGE) {
         if let Some(name) = block.kind.strip_prefix("toml ") {
             std::fs::write(folder.join(name), block.text).unwrap();
         }
     }
-    let mut server = Server::start(folder);
+    let mut server = serve(folder);
     let mut traffic = Some(Traffic::start(&server.url));
     let mut output = String::new();
     let mut run = 0;
-    for block in blocks() {
+    for block in blocks(PAGE) {
         match block.kind {
             "sh" | "sh fails" | "sh refused" | "sh stopped" => {
                 if block.kind == "sh stopped" {
@@ -187,9 +105,7 @@ fn every_command_of_the_page_does_what_the_page_says() {
                     server.stop();
                 }
                 let done = shell(folder, &server.url, block.text);
-                output = [&done.stdout[..], &done.stderr[..]]
-                    .map(String::from_utf8_lossy)
-                    .concat();
+                output = text(&done);
                 let code = match block.kind {
                     "sh fails" => 1,
                     "sh refused" => 3,
@@ -198,11 +114,7 @@ fn every_command_of_the_page_does_what_the_page_says() {
                 assert_eq!(done.status.code(), Some(code), "{}\n{output}", block.text);
                 run += 1;
             }
-            "text" => {
-                for shown in block.text.lines() {
-                    assert!(is_shown(shown, &output), "`{shown}` is not in\n{output}");
-                }
-            }
+            "text" => assert_shown(block.text, &output),
             "sh setup" => {}
             kind if kind.starts_with("toml ") => {}
             kind => panic!("`{kind}`: no such kind of block"),
@@ -215,7 +127,7 @@ fn every_command_of_the_page_does_what_the_page_says() {
 fn a_data_directory_that_is_served_from_is_not_worked_on_beside_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    for block in blocks() {
+    for block in blocks(PAGE) {
         if let Some(name) = block.kind.strip_prefix("toml ") {
             std::fs::write(folder.join(name), block.text).unwrap();
         }
@@ -225,7 +137,7 @@ fn a_data_directory_that_is_served_from_is_not_worked_on_beside_the_server() {
     assert_eq!(missing.status.code(), Some(3), "{told}");
     assert!(told.contains("`nowhere` holds no ledger"), "{told}");
     assert!(!folder.join("nowhere").exists());
-    let server = Server::start(folder);
+    let server = serve(folder);
     let beside = shell(
         folder,
         &server.url,

@@ -40,6 +40,19 @@ impl Server {
     }
 }
 
+#[allow(
+    dead_code,
+    reason = "each test file is a program of its own, and not all stop it so"
+)]
+impl Server {
+    /// Stops it as an operator would.
+    pub fn stop(&mut self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").arg(id).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
