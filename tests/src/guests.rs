@@ -11,6 +11,9 @@ pub const HOSTILE: &str = "farebox_hostile";
 /// The standard policy in a module whose start never ends.
 pub const SPIN_AT_START: &str = "farebox_spin_at_start";
 
+/// The rules of the book under another version of the contract; see [`crate::later_contract`].
+pub const LATER_CONTRACT: &str = "farebox_later_contract";
+
 /// Less where it is night; `guest/examples/happy-hour`, in JavaScript.
 pub const HAPPY_HOUR: &str = "happy_hour";
 

@@ -7,6 +7,7 @@
 pub mod books;
 pub mod guests;
 pub mod http;
+pub mod later_contract;
 pub mod pricer;
 pub mod recorded;
 pub mod table;

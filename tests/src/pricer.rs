@@ -1,5 +1,7 @@
 //! Every way in which an event is priced, behind one trait.
 
+use crate::guests;
+use crate::later_contract::Later;
 use farebox::app::shipped;
 use farebox::cli::rate::output::{ErrorLine, PricedLine};
 use farebox::engine::Engine;
@@ -49,6 +51,14 @@ pub fn all(canonical_book: &[u8]) -> Vec<Box<dyn Pricer>> {
             "component, batch",
             canonical_book,
             Trust::Trusted,
+        ))),
+        Box::new(Component::of_the_later_contract(
+            "another version of the contract",
+            canonical_book,
+        )),
+        Box::new(Batch(Component::of_the_later_contract(
+            "another version of the contract, batch",
+            canonical_book,
         ))),
     ]
 }
@@ -106,21 +116,37 @@ impl Component {
     /// # Panics
     /// The sandbox does not start, or refuses the book.
     pub fn new(name: &'static str, canonical_book: &[u8], trust: Trust) -> Self {
-        let engine = Engine::new(compiled_dir().path().to_owned()).unwrap();
-        let release = engine
-            .load_release(
-                shipped::STANDARD_COMPONENT,
-                canonical_book.to_vec(),
-                LimitClass::Native,
-                trust,
-            )
-            .unwrap();
+        let (engine, release) = loaded(shipped::STANDARD_COMPONENT, canonical_book, trust);
         Self {
             name,
             engine,
             release,
         }
     }
+
+    /// Prices by the same rules through another version of the contract, in an engine that serves
+    /// both.
+    ///
+    /// # Panics
+    /// The guests are not built, the sandbox does not start, or the book is refused.
+    pub fn of_the_later_contract(name: &'static str, canonical_book: &[u8]) -> Self {
+        let component = guests::component(guests::LATER_CONTRACT);
+        let (engine, release) = loaded(&component, canonical_book, Trust::Trusted);
+        Self {
+            name,
+            engine,
+            release,
+        }
+    }
+}
+
+fn loaded(component: &[u8], canonical_book: &[u8], trust: Trust) -> (Engine, ReleaseId) {
+    let engine = Engine::new(compiled_dir().path().to_owned()).unwrap();
+    let engine = engine.serving(&Later);
+    let book = canonical_book.to_vec();
+    let release = engine.load_release(component, book, LimitClass::Native, trust);
+    let release = release.unwrap();
+    (engine, release)
 }
 
 impl Pricer for Component {

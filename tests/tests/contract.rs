@@ -1,9 +1,18 @@
 //! The contract itself: it parses, it is documented, and the built guests keep its first promises.
 
+use farebox::app::shipped;
+use farebox::engine::limits::{LimitClass, Trust};
+use farebox::engine::{Engine, LoadError};
+use farebox::service::policy::{PolicyEngine as _, ReleaseId};
 use farebox_pricing::answer::LineKind;
+use farebox_pricing::card::RateCardRequest;
+use farebox_pricing::event::KeySource;
 use farebox_pricing::meter::Meter;
 use farebox_sdk::component::v1_0_0::{COMPONENT_TYPE, abi};
+use farebox_tests::books::{event, facts, quote_request, two_models};
 use farebox_tests::guests;
+use farebox_tests::later_contract::Later;
+use farebox_tests::pricer::compiled_dir;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::mem::offset_of;
@@ -204,6 +213,69 @@ fn a_released_contract_is_never_edited() {
             );
         }
     }
+}
+
+fn load(engine: &Engine, component: &[u8]) -> Result<ReleaseId, LoadError> {
+    let book = two_models("any").canonical;
+    engine.load_release(component, book, LimitClass::Native, Trust::Trusted)
+}
+
+/// One engine, a policy of each version, asked in turns: the version is nobody's concern after the
+/// component was linked. Every table of cases goes through both (`cases.rs`, by `pricer::all`).
+#[test]
+fn two_versions_of_the_contract_are_served_at_once() {
+    let engine = Engine::new(compiled_dir().path().to_owned()).unwrap();
+    let engine = engine.serving(&Later);
+    let released = load(&engine, shipped::STANDARD_COMPONENT).unwrap();
+    let later = load(&engine, &guests::component(guests::LATER_CONTRACT)).unwrap();
+    assert_ne!(released.component, later.component);
+    let card = RateCardRequest {
+        limit: 10,
+        ..RateCardRequest::default()
+    };
+    let named = |release| engine.describe(release).unwrap().name;
+    assert_eq!(&*named(&later), "farebox-later-contract");
+    assert_eq!(&*named(&released), "farebox-standard");
+    for key_source in [KeySource::Managed, KeySource::Own] {
+        let facts = facts(key_source);
+        let asked = |release: &ReleaseId| {
+            let events = ["gpt-4o", "gpt-4o-mini", "unheard-of"].map(event);
+            let one_by_one = events
+                .iter()
+                .map(|event| engine.rate(release, event, &facts));
+            let batch = events.clone().map(|event| (event, facts.clone()));
+            (
+                one_by_one.collect::<Vec<_>>(),
+                engine.rate_batch(release, &batch),
+                engine.quote(release, &quote_request("gpt-4o"), &facts),
+                engine.quote(release, &quote_request("unheard-of"), &facts),
+                engine.rate_card(release, &card, &facts),
+            )
+        };
+        let (one_by_one, batch, ..) = asked(&released);
+        assert!(one_by_one[0].is_ok() && one_by_one[2].is_err());
+        assert_eq!(one_by_one, batch);
+        // Of decimals, `Debug` shows the scale, which equality passes over.
+        assert_eq!(
+            format!("{:?}", asked(&later)),
+            format!("{:?}", asked(&released))
+        );
+    }
+}
+
+#[test]
+fn a_version_that_is_not_served_is_refused_by_name() {
+    let engine = Engine::new(compiled_dir().path().to_owned()).unwrap();
+    let refused = load(&engine, &guests::component(guests::LATER_CONTRACT)).unwrap_err();
+    let LoadError::Component(refused) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(
+        refused.to_string(),
+        "it speaks version `1.900.0` of the contract; this host serves 1.0.0"
+    );
+    let engine = engine.serving(&Later);
+    assert!(load(&engine, &guests::component(guests::LATER_CONTRACT)).is_ok());
 }
 
 /// The numbers of the cases cross the wall, so their order is the contract's, and the domain's lists

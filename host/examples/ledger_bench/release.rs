@@ -37,6 +37,7 @@ pub fn admission(at_ms: i64) -> Result<DirectoryWrite, Failure> {
         release: ReleaseRecord {
             id: id()?,
             name: "bench".into(),
+            contract: "1.0.0".into(),
             class: LimitClass::Native,
             trust: Trust::Untrusted,
             component_bytes: 0,

@@ -1,7 +1,7 @@
 //! Which bytes may become a policy: a component of the contract's world that imports nothing.
 
+use super::contract;
 use super::limits::Limits;
-use super::v1_0_0;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
@@ -33,22 +33,44 @@ pub enum AdmissionError {
         names: Vec<String>,
     },
     /// It exports the policy interface of a version that this host does not serve.
-    #[error("the contract version of `{0}` is not known to this host")]
-    UnknownContract(String),
+    #[error("it speaks version `{version}` of the contract; this host serves {served}")]
+    UnknownContract {
+        /// The version it exports.
+        version: String,
+        /// The versions that are served.
+        served: String,
+    },
+    /// It exports the policy interface in several versions.
+    #[error("it exports several versions of the contract: {}; a policy speaks one", versions.join(", "))]
+    SeveralContracts {
+        /// The versions it exports.
+        versions: Vec<String>,
+    },
     /// It does not export the policy interface.
-    #[error("it does not export `{}`", v1_0_0::INTERFACE)]
-    WrongWorld,
+    #[error(
+        "it does not export `{}` in a version that this host serves: {served}",
+        interface()
+    )]
+    WrongWorld {
+        /// The versions that are served.
+        served: String,
+    },
     /// It exports the policy interface's name with other functions or types.
-    #[error("its `{interface}` is not the contract's: {reason}")]
+    #[error("its `{}` {version} is not the contract's: {reason}", interface())]
     WrongInterface {
-        /// The interface.
-        interface: &'static str,
+        /// The version it exports.
+        version: &'static str,
         /// What differs.
         reason: String,
     },
 }
 
-/// Compiles bytes to a component and checks that it may be a policy.
+/// What the interface of the contract is called, whatever its version.
+fn interface() -> &'static str {
+    contract::INTERFACE.trim_end_matches('@')
+}
+
+/// Compiles bytes to a component and checks that it imports nothing.
 ///
 /// # Errors
 /// See [`AdmissionError`].
@@ -68,7 +90,7 @@ pub fn admit(engine: &Engine, limits: &Limits, bytes: &[u8]) -> Result<Component
     }
     let component = Component::from_binary(engine, bytes)
         .map_err(|error| AdmissionError::Invalid(one_line(&format!("{error:#}"))))?;
-    check_world(engine, &component)?;
+    check_imports(engine, &component)?;
     Ok(component)
 }
 
@@ -77,30 +99,22 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Checks imports and exports of a compiled component.
+/// Checks the imports of a compiled component.
 ///
 /// # Errors
-/// `ImportsNotAllowed`, `UnknownContract` or `WrongWorld`.
-pub fn check_world(engine: &Engine, component: &Component) -> Result<(), AdmissionError> {
+/// `ImportsNotAllowed`.
+pub fn check_imports(engine: &Engine, component: &Component) -> Result<(), AdmissionError> {
     let ty = component.component_type();
     let names: Vec<String> = ty
         .imports(engine)
         .filter(|(_, import)| !is_only_types(engine, &import.ty))
         .map(|(name, _)| name.to_owned())
         .collect();
-    if !names.is_empty() {
-        return Err(AdmissionError::ImportsNotAllowed { names });
+    if names.is_empty() {
+        Ok(())
+    } else {
+        Err(AdmissionError::ImportsNotAllowed { names })
     }
-    let mut other_version = None;
-    for (name, _) in ty.exports(engine) {
-        if name == v1_0_0::INTERFACE {
-            return Ok(());
-        }
-        if name.starts_with("farebox:policy/policy@") {
-            other_version = Some(name.to_owned());
-        }
-    }
-    Err(other_version.map_or(AdmissionError::WrongWorld, AdmissionError::UnknownContract))
 }
 
 fn is_only_types(engine: &Engine, item: &ComponentItem) -> bool {

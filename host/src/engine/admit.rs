@@ -59,9 +59,12 @@ impl Engine {
             check(&release)?;
             self.keep(release);
         }
+        let contract = self.contracts.of(&package.component)?;
+        let contract = contract.ok_or_else(|| self.no_contract())?;
         Ok(Admitted {
             id,
             name,
+            contract: contract.version().into(),
             class,
             trust,
             parts: ReleaseParts {
@@ -131,8 +134,9 @@ impl From<AdmissionError> for AdmitError {
             AdmissionError::NotWasm => "not_wasm",
             AdmissionError::Invalid(_) => "damaged",
             AdmissionError::ImportsNotAllowed { .. } => "imports",
-            AdmissionError::UnknownContract(_) => "unknown_contract",
-            AdmissionError::WrongWorld => "wrong_world",
+            AdmissionError::UnknownContract { .. } => "unknown_contract",
+            AdmissionError::SeveralContracts { .. } => "several_contracts",
+            AdmissionError::WrongWorld { .. } => "wrong_world",
             AdmissionError::WrongInterface { .. } => "wrong_interface",
         };
         Self::Component {

@@ -43,7 +43,7 @@ impl CompiledCache {
     ) -> Result<Component, AdmissionError> {
         let path = self.path(sandbox, digest);
         if let Some(component) = load(sandbox, &path) {
-            admission::check_world(&sandbox.engine, &component)?;
+            admission::check_imports(&sandbox.engine, &component)?;
             return Ok(component);
         }
         let component = admission::admit(&sandbox.engine, sandbox.limits, bytes)?;

@@ -4,10 +4,10 @@
 //! the instance must be dropped; the callers in this module's siblings do.
 
 use super::LoadError;
+use super::contract::{Called, Loaded};
 use super::fault;
 use super::release::Release;
 use super::sandbox::Sandbox;
-use super::v1_0_0;
 use crate::service::policy::Fault;
 use farebox_pricing::answer::{Quote, Rating, Refusal};
 use farebox_pricing::card::{RateCardPage, RateCardRequest};
@@ -25,6 +25,7 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// A guest that may live so many ticks and has no memory.
     #[cfg(test)]
     pub const fn with_ticks(ticks_left: u64) -> Self {
         Self {
@@ -74,7 +75,7 @@ impl ResourceLimiter for Guard {
 /// A sandbox with its book loaded.
 pub struct Instance {
     store: Store<Guard>,
-    policy: v1_0_0::Policy,
+    policy: Box<dyn Loaded>,
     sandbox: Sandbox,
 }
 
@@ -100,7 +101,7 @@ impl Instance {
             limits.load_time_max,
             limits.output_bytes_max,
         )?;
-        let policy = v1_0_0::Policy::load(&mut store, &release.pre, release.book.bytes());
+        let policy = release.linked.load(&mut store, release.book.bytes());
         let policy = policy.map_err(|error| {
             if error.is::<PoolConcurrencyLimitError>() {
                 LoadError::Busy
@@ -165,7 +166,7 @@ impl Instance {
 
     /// What the policy says of itself.
     pub fn describe(&mut self) -> Result<Description, Fault> {
-        self.call(1, v1_0_0::Policy::describe)
+        self.call(1, |policy, store| policy.describe(store))
     }
 
     /// What the last call left of its fuel.
@@ -176,7 +177,7 @@ impl Instance {
     fn call<T>(
         &mut self,
         events: usize,
-        ask: impl FnOnce(&v1_0_0::Policy, &mut Store<Guard>) -> wasmtime::Result<Result<T, Malformed>>,
+        ask: impl FnOnce(&dyn Loaded, &mut Store<Guard>) -> Called<T>,
     ) -> Result<T, Fault> {
         let limits = self.sandbox.limits;
         arm(
@@ -185,7 +186,7 @@ impl Instance {
             limits.call_time_max,
             limits.output_bytes_max,
         )?;
-        match ask(&self.policy, &mut self.store) {
+        match ask(&*self.policy, &mut self.store) {
             Ok(answer) => answer.map_err(|malformed| Fault::Malformed(malformed.to_string())),
             Err(error) => Err(fault::of(&error, self.store.data().denied)),
         }

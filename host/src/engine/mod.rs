@@ -12,11 +12,13 @@
 //! - `compiled`: compiled components on disk, so that a restart compiles nothing.
 //! - `release`: a component and a book that belong together, ready to be instantiated.
 //! - `instance`: one sandbox with its book loaded. After any fault it is thrown away.
+//! - [`contract`]: which versions of the contract are served, all at once, and what each must do.
 //! - `v1_0_0`: contract version 1.0.0, the only place that knows its bindings.
 
 pub mod admission;
 mod admit;
 mod compiled;
+pub mod contract;
 mod declared;
 mod digests;
 mod fault;
@@ -38,6 +40,7 @@ use crate::service::policy::{
 use crate::service::signature::PinnedKeys;
 use admission::AdmissionError;
 use compiled::CompiledCache;
+use contract::{Contract, Contracts};
 use digests::ByDigest;
 use farebox_pricing::answer::{Quote, Rating, Refusal};
 use farebox_pricing::book::Book;
@@ -102,6 +105,7 @@ pub enum StartError {
 pub struct Engine {
     sandboxes: Sandboxes,
     cache: CompiledCache,
+    contracts: Contracts,
     /// Compiled components by class and digest: releases that differ only in their book share one.
     components: Mutex<HashMap<(LimitClass, Digest), Component>>,
     /// The component whose instances are kept whoever pushes it.
@@ -118,6 +122,7 @@ impl Engine {
         Ok(Self {
             sandboxes: Sandboxes::new()?,
             cache: CompiledCache::new(cache_dir).map_err(StartError::Cache)?,
+            contracts: Contracts::released(),
             components: Mutex::default(),
             shipped: None,
             releases: RwLock::default(),
@@ -128,6 +133,13 @@ impl Engine {
     #[must_use]
     pub fn trusting(mut self, component: &[u8]) -> Self {
         self.shipped = Some(digest(component));
+        self
+    }
+
+    /// The same, serving one more version of the contract.
+    #[must_use]
+    pub fn serving(mut self, contract: &'static dyn Contract) -> Self {
+        self.contracts.add(contract);
         self
     }
 
@@ -166,10 +178,20 @@ impl Engine {
         let book = BookView::open(canonical_book)?;
         book.check_all()?;
         let sandbox = self.sandboxes.of(class);
-        let component = self.component(class, &id.component, component)?;
-        let release = Release::new(id, sandbox.clone(), &component, book, trust)?;
+        // A version that nobody here serves is refused before anything is compiled for it; what
+        // names none may be damaged, which only the compiler finds out.
+        let contract = self.contracts.of(component)?;
+        let compiled = self.component(class, &id.component, component)?;
+        let contract = contract.ok_or_else(|| self.no_contract())?;
+        let release = Release::new(id, sandbox.clone(), &compiled, contract, book, trust)?;
         drop(warm::instance(&release)?);
         Ok(release)
+    }
+
+    fn no_contract(&self) -> AdmissionError {
+        AdmissionError::WrongWorld {
+            served: self.contracts.names(),
+        }
     }
 
     fn keep(&self, release: Release) {

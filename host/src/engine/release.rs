@@ -2,10 +2,10 @@
 
 use super::LoadError;
 use super::admission::AdmissionError;
-use super::instance::{CallError, Guard};
+use super::contract::{Contract, Linked};
+use super::instance::CallError;
 use super::limits::Trust;
 use super::sandbox::Sandbox;
-use super::v1_0_0;
 use crate::service::policy::{Counters, Fault, PolicyError, ReleaseId};
 use farebox_pricing::book::Sale;
 use farebox_pricing::canonical::BookView;
@@ -19,7 +19,7 @@ pub struct Release {
     /// Where it runs.
     pub sandbox: Sandbox,
     /// Ready to be instantiated.
-    pub pre: v1_0_0::Pre<Guard>,
+    pub linked: Box<dyn Linked>,
     /// The host's own view of the book: what the provider cost is computed from.
     pub book: BookView,
     /// Whether its instances may be kept.
@@ -35,20 +35,21 @@ impl Release {
         id: ReleaseId,
         sandbox: Sandbox,
         component: &Component,
+        contract: &dyn Contract,
         book: BookView,
         trust: Trust,
     ) -> Result<Self, AdmissionError> {
         let wrong = |error: wasmtime::Error| AdmissionError::WrongInterface {
-            interface: v1_0_0::INTERFACE,
+            version: contract.version(),
             reason: format!("{error:#}"),
         };
         let linker = Linker::new(&sandbox.engine);
         let pre = linker.instantiate_pre(component).map_err(wrong)?;
-        let pre = v1_0_0::Pre::new(pre).map_err(wrong)?;
+        let linked = contract.link(pre).map_err(wrong)?;
         Ok(Self {
             id,
             sandbox,
-            pre,
+            linked,
             counters: counters_of(&book),
             book,
             trust,

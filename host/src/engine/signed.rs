@@ -4,15 +4,13 @@
 //! no policy, and a host that asks for a signature compiles nothing without one. Must not know where
 //! keys come from.
 
+use super::admission::AdmissionError;
+use super::contract::{self, INTERFACE};
 use super::digest;
 use super::limits::LimitClass;
 use super::package::Package;
 use crate::service::policy::{AdmitError, ReleaseId};
 use crate::service::signature::{PinnedKeys, Statement};
-use wasmparser::{Chunk, Parser, Payload};
-
-/// What the interface of the contract is called in a component, before its version.
-const INTERFACE: &str = "farebox:policy/policy@";
 
 impl Package {
     /// What a signature on this file is over.
@@ -26,12 +24,20 @@ impl Package {
             book: digest(book),
         };
         let class = LimitClass::of(&self.component);
-        contract(&self.component)
+        self.contract()?
             .and_then(|version| Statement::new(release, version, class))
             .ok_or_else(|| AdmitError::Component {
                 reason: "wrong_world",
                 detail: format!("it exports no `{INTERFACE}…`"),
             })
+    }
+
+    /// The version of the contract that the component exports, whether this host serves it or not.
+    ///
+    /// # Errors
+    /// It exports several.
+    pub fn contract(&self) -> Result<Option<&str>, AdmissionError> {
+        contract::spoken(&self.component)
     }
 
     /// Whether each signature on it is over it, and the pinned keys find one of theirs.
@@ -45,42 +51,6 @@ impl Package {
         pinned
             .check(&self.statement()?, &self.signatures)
             .map_err(|error| AdmitError::Signature(Box::new(error)))
-    }
-}
-
-/// The version of the contract that a component exports. That it does so rightly is found out when
-/// it is compiled.
-fn contract(component: &[u8]) -> Option<&str> {
-    let mut parser = Parser::new(0);
-    let mut rest = component;
-    loop {
-        let Ok(Chunk::Parsed {
-            mut consumed,
-            payload,
-        }) = parser.parse(rest, true)
-        else {
-            return None;
-        };
-        match payload {
-            Payload::ComponentExportSection(exports) => {
-                let mut names = exports.into_iter().flatten().map(|export| export.name.name);
-                if let Some(version) = names.find_map(|name| name.strip_prefix(INTERFACE)) {
-                    return Some(version);
-                }
-            }
-            Payload::ModuleSection {
-                unchecked_range, ..
-            }
-            | Payload::ComponentSection {
-                unchecked_range, ..
-            } => {
-                let inside = unchecked_range.end.checked_sub(unchecked_range.start)?;
-                consumed = consumed.checked_add(usize::try_from(inside).ok()?)?;
-            }
-            Payload::End(_) => return None,
-            _ => {}
-        }
-        rest = rest.get(consumed..)?;
     }
 }
 

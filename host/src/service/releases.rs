@@ -106,6 +106,7 @@ pub fn admission(release: Admitted, at_ms: i64) -> DirectoryWrite {
         release: ReleaseRecord {
             id: release.id,
             name: release.name,
+            contract: release.contract,
             class: release.class,
             trust: release.trust,
             component_bytes: bytes(&release.parts.component),

@@ -29,7 +29,7 @@ fn what_is_no_policy_is_refused_before_any_line_is_read() {
         ),
         (
             "other-world.wasm",
-            "because it does not export `farebox:policy/policy@1.0.0`",
+            "because it does not export `farebox:policy/policy` in a version that this host serves: 1.0.0",
         ),
         (
             "imports.wasm",

@@ -27,7 +27,10 @@ fn refused(bytes: &[u8]) -> AdmissionError {
 fn a_truncated_component_is_refused_wherever_it_is_cut() {
     let whole = guests::component(guests::STANDARD);
     // The preamble alone is a component without anything in it.
-    assert_eq!(refused(&whole[..8]), AdmissionError::WrongWorld);
+    assert!(matches!(
+        refused(&whole[..8]),
+        AdmissionError::WrongWorld { .. }
+    ));
     for length in [0, 1, 3] {
         assert_eq!(refused(&whole[..length]), AdmissionError::NotWasm);
     }
@@ -63,13 +66,19 @@ fn a_component_that_imports_wasi_is_refused_by_name() {
 #[test]
 fn a_component_of_another_world_is_refused() {
     let empty = wat::parse_str("(component)").unwrap();
-    assert_eq!(refused(&empty), AdmissionError::WrongWorld);
+    assert_eq!(
+        refused(&empty).to_string(),
+        "it does not export `farebox:policy/policy` in a version that this host serves: 1.0.0"
+    );
     let later = r#"(component
         (instance $none)
         (export "farebox:policy/policy@2.0.0" (instance $none)))"#;
     assert_eq!(
         refused(&wat::parse_str(later).unwrap()),
-        AdmissionError::UnknownContract("farebox:policy/policy@2.0.0".to_owned())
+        AdmissionError::UnknownContract {
+            version: "2.0.0".to_owned(),
+            served: "1.0.0".to_owned()
+        }
     );
     // The right name over nothing.
     let hollow = r#"(component

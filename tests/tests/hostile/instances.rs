@@ -50,6 +50,7 @@ fn less_trust_takes_effect_at_once_and_more_only_when_it_is_kept() {
     let kept = |trust| ReleaseRecord {
         id: admitted.id,
         name: admitted.name.clone(),
+        contract: "1.0.0".into(),
         class: admitted.class,
         trust,
         component_bytes: 0,

@@ -164,7 +164,9 @@ fn inspect(
         .map_err(|error| refused(&error))?;
     writeln!(out, "policy     {} {}", policy.name, policy.version)?;
     writeln!(out, "           {}", policy.summary)?;
-    writeln!(out, "contract   farebox:policy@1.0.0")?;
+    if let Some(version) = package.contract().map_err(|error| refused(&error))? {
+        writeln!(out, "contract   farebox:policy@{version}")?;
+    }
     writeln!(out, "size       {file_bytes} bytes")?;
     let class = LimitClass::of(&package.component);
     writeln!(out, "limits     {}", class.name())?;

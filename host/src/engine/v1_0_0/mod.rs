@@ -13,9 +13,9 @@ mod lift;
 mod lower;
 mod place;
 
-use super::instance::Malformed;
+use super::contract::{Answer, Called, Contract, Guard, Linked, Loaded};
 use bindings::exports::farebox::policy::policy as wit;
-use farebox_pricing::answer::{Quote, Rating, Refusal};
+use farebox_pricing::answer::{Quote, Rating};
 use farebox_pricing::card::{RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_pricing::load::{ConfigError, Description};
@@ -23,19 +23,25 @@ use wasmtime::component::{ComponentExportIndex, InstancePre, ResourceAny, TypedF
 use wasmtime::{Result, Store, bail};
 
 /// The interface that a policy of this version exports.
-pub const INTERFACE: &str = "farebox:policy/policy@1.0.0";
+const INTERFACE: &str = "farebox:policy/policy@1.0.0";
+
+/// The version.
+pub struct V1_0_0;
 
 /// A component that exports the interface, type-checked.
-pub struct Pre<T: 'static> {
-    instance: InstancePre<T>,
+struct Pre {
+    instance: InstancePre<Guard>,
     bindings: bindings::FareboxPolicyIndices,
     rate: ComponentExportIndex,
     rate_batch: ComponentExportIndex,
 }
 
-impl<T> Pre<T> {
-    /// Type-checks the exports.
-    pub fn new(instance: InstancePre<T>) -> Result<Self> {
+impl Contract for V1_0_0 {
+    fn version(&self) -> &'static str {
+        "1.0.0"
+    }
+
+    fn link(&self, instance: InstancePre<Guard>) -> Result<Box<dyn Linked>> {
         let bindings = bindings::FareboxPolicyIndices::new(&instance)?;
         let component = instance.component();
         let interface = component.get_export_index(None, INTERFACE);
@@ -43,17 +49,17 @@ impl<T> Pre<T> {
             let found = component.get_export_index(interface.as_ref(), name);
             found.ok_or_else(|| wasmtime::format_err!("no export `{name}`"))
         };
-        Ok(Self {
+        Ok(Box::new(Pre {
             rate: method("[method]policy.rate")?,
             rate_batch: method("[method]policy.rate-batch")?,
             instance,
             bindings,
-        })
+        }))
     }
 }
 
 /// A policy with its book loaded, inside a store.
-pub struct Policy {
+struct Policy {
     guest: bindings::FareboxPolicy,
     rate: Rate,
     rate_batch: RateBatch,
@@ -64,17 +70,16 @@ type Rate = TypedFunc<(ResourceAny, ask::Request<'static>), (answer::Answer,)>;
 type RateBatch =
     TypedFunc<(ResourceAny, ask::Callers<'static>, ask::Requests<'static>), (answer::Answers,)>;
 
-impl Policy {
-    /// Instantiates the component and loads the book.
-    pub fn load<T>(
-        store: &mut Store<T>,
-        pre: &Pre<T>,
+impl Linked for Pre {
+    fn load(
+        &self,
+        store: &mut Store<Guard>,
         canonical_book: &[u8],
-    ) -> Result<std::result::Result<Self, ConfigError>> {
-        let instance = pre.instance.instantiate(&mut *store)?;
-        let guest = pre.bindings.load(&mut *store, &instance)?;
-        let rate = instance.get_func(&mut *store, pre.rate);
-        let rate_batch = instance.get_func(&mut *store, pre.rate_batch);
+    ) -> Result<std::result::Result<Box<dyn Loaded>, ConfigError>> {
+        let instance = self.instance.instantiate(&mut *store)?;
+        let guest = self.bindings.load(&mut *store, &instance)?;
+        let rate = instance.get_func(&mut *store, self.rate);
+        let rate_batch = instance.get_func(&mut *store, self.rate_batch);
         let (Some(rate), Some(rate_batch)) = (rate, rate_batch) else {
             bail!("a method of the policy is no function")
         };
@@ -84,27 +89,30 @@ impl Policy {
             .policy()
             .call_load(&mut *store, canonical_book)?;
         Ok(match loaded {
-            Ok(resource) => Ok(Self {
+            Ok(resource) => Ok(Box::new(Policy {
                 guest,
                 rate,
                 rate_batch,
                 resource,
-            }),
+            })),
             Err(error) => Err(lift::config_error(error)),
         })
     }
+}
 
+impl Policy {
     fn methods(&self) -> wit::GuestPolicy<'_> {
         self.guest.farebox_policy_policy().policy()
     }
+}
 
-    /// The worst case of a call.
-    pub fn quote<T>(
+impl Loaded for Policy {
+    fn quote(
         &self,
-        store: &mut Store<T>,
+        store: &mut Store<Guard>,
         request: &QuoteRequest,
         facts: &Facts,
-    ) -> Answer<Quote> {
+    ) -> Called<Answer<Quote>> {
         let attributes = lower::pool_attributes(request.declared.iter());
         let pools = lower::pools(request.declared.iter(), &attributes);
         let other = lower::attributes(&facts.other);
@@ -113,24 +121,23 @@ impl Policy {
         Ok(lift::answer(answer, lift::quote))
     }
 
-    /// The price of one event.
-    pub fn rate<T>(
+    fn rate(
         &self,
-        store: &mut Store<T>,
+        store: &mut Store<Guard>,
         event: &UsageEvent,
         facts: &Facts,
-    ) -> Answer<Rating> {
+    ) -> Called<Answer<Rating>> {
         let request = ask::Request(event, facts);
         let (answer,) = self.rate.call(store, (self.resource, request))?;
         Ok(answer.0)
     }
 
-    /// The prices of many events, in one call. Neighbours with the same caller share it.
-    pub fn rate_batch<T>(
+    /// Neighbours with the same caller share it.
+    fn rate_batch(
         &self,
-        store: &mut Store<T>,
+        store: &mut Store<Guard>,
         requests: &[(UsageEvent, Facts)],
-    ) -> Result<std::result::Result<Vec<std::result::Result<Rating, Refusal>>, Malformed>> {
+    ) -> Called<Vec<Answer<Rating>>> {
         let of_callers = requests.chunk_by(|(_, a), (_, b)| lower::is_same_caller(a, b));
         let (callers, of_callers): (Vec<_>, Vec<_>) = of_callers
             .filter_map(|events| Some((&events.first()?.1, events.len())))
@@ -146,13 +153,12 @@ impl Policy {
         Ok(answers.0)
     }
 
-    /// A page of the rate card.
-    pub fn rate_card<T>(
+    fn rate_card(
         &self,
-        store: &mut Store<T>,
+        store: &mut Store<Guard>,
         request: &RateCardRequest,
         facts: &Facts,
-    ) -> Answer<RateCardPage> {
+    ) -> Called<Answer<RateCardPage>> {
         let other = lower::attributes(&facts.other);
         let request = lower::rate_card_request(request, lower::facts(facts, &other));
         let answer = self
@@ -161,15 +167,8 @@ impl Policy {
         Ok(lift::answer(answer, lift::rate_card_page))
     }
 
-    /// What the policy says of itself.
-    pub fn describe<T>(
-        &self,
-        store: &mut Store<T>,
-    ) -> Result<std::result::Result<Description, Malformed>> {
+    fn describe(&self, store: &mut Store<Guard>) -> Called<Description> {
         let description = self.methods().call_describe(store, self.resource)?;
         Ok(Ok(lift::description(description)))
     }
 }
-
-/// The call failed, or its answer is malformed, or it is a refusal, or it is an answer.
-type Answer<T> = Result<std::result::Result<std::result::Result<T, Refusal>, Malformed>>;

@@ -100,7 +100,7 @@ pub struct PolicyJson {
     component_bytes: u64,
     book_bytes: u64,
     /// The version of `farebox:policy` it speaks.
-    contract: &'static str,
+    contract: String,
     /// `native` or `scripted`: its limits.
     class: &'static str,
     /// `trusted` or `untrusted`.
@@ -127,7 +127,7 @@ impl PolicyJson {
             book: hex::encode(release.id.book.0),
             component_bytes: release.component_bytes,
             book_bytes: release.book_bytes,
-            contract: "1.0.0",
+            contract: release.contract.to_string(),
             class: release.class.name(),
             trust: release.trust.name(),
             admitted_at: time::show(release.admitted_at_ms),

@@ -32,6 +32,8 @@ pub struct ReleaseRecord {
     pub id: ReleaseId,
     /// The operator's name for it: that of its book.
     pub name: Box<str>,
+    /// The version of the contract that its component speaks, such as `1.0.0`.
+    pub contract: Box<str>,
     /// Which limits it runs under.
     pub class: LimitClass,
     /// Whether its instances may be kept.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// Every release, oldest first.
 pub fn all(connection: &Connection) -> Result<Vec<ReleaseRecord>, StorageError> {
     let sql = "SELECT r.component, r.book, r.name, r.admitted_at_ms, r.admitted_by, r.class,
-         r.trust, length(c.bytes), length(b.bytes), v.at_ms, v.actor, v.why FROM releases r
+         r.trust, length(c.bytes), length(b.bytes), v.at_ms, v.actor, v.why, r.contract FROM releases r
          JOIN contents c ON c.digest = r.component JOIN contents b ON b.digest = r.book
          LEFT JOIN revocations v ON v.component = r.component AND v.book = r.book
          ORDER BY r.admitted_at_ms, r.component, r.book";
@@ -49,6 +49,7 @@ pub fn all(connection: &Connection) -> Result<Vec<ReleaseRecord>, StorageError> 
                 book: Digest(get(row, 1)?),
             },
             name: get(row, 2)?,
+            contract: get(row, 12)?,
             admitted_at_ms: get(row, 3)?,
             admitted_by: get(row, 4)?,
             class: known(class, "limit class")?,

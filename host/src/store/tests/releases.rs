@@ -34,6 +34,7 @@ impl House {
             release: ReleaseRecord {
                 id: id_of(number),
                 name: format!("book {number}").into(),
+                contract: "1.0.0".into(),
                 class: LimitClass::Native,
                 trust,
                 component_bytes: 0,

@@ -25,6 +25,7 @@ fn push(house: &House, signed: &[u8]) {
         release: ReleaseRecord {
             id: release(),
             name: "signed".into(),
+            contract: "1.0.0".into(),
             class: LimitClass::Native,
             trust: Trust::Untrusted,
             component_bytes: 0,

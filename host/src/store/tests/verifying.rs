@@ -132,6 +132,7 @@ impl CountingBook {
                 release: ReleaseRecord {
                     id: release,
                     name: "counts".into(),
+                    contract: "1.0.0".into(),
                     class: LimitClass::Native,
                     trust: Trust::Trusted,
                     component_bytes: 0,

@@ -73,7 +73,7 @@ pub fn admit(
     run(
         connection,
         "INSERT INTO releases (component, book, book_source, name, admitted_at_ms, class, trust,
-         admitted_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+         admitted_by, contract) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             component.0,
             book.0,
@@ -83,6 +83,7 @@ pub fn admit(
             release.class.name(),
             release.trust.name(),
             by.actor,
+            release.contract,
         ],
     )?;
     signatures::keep(connection, &release.id, &parts.signatures, by)

@@ -1,0 +1,247 @@
+//! Which versions of the contract a host serves, and what serving one means.
+//!
+//! A component says its version by the name of what it exports. The version is read once, from the
+//! bytes, and from there on nothing asks for it: a [`Contract`] links the component, and what it
+//! gives speaks the domain's types whatever the guest speaks. So a version is one module that knows
+//! one set of bindings, and a line in [`Contracts::released`]. Must not know any version's types.
+
+use super::admission::AdmissionError;
+pub use super::instance::{Guard, Malformed};
+use farebox_pricing::answer::{Quote, Rating, Refusal};
+use farebox_pricing::card::{RateCardPage, RateCardRequest};
+use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
+use farebox_pricing::load::{ConfigError, Description};
+use wasmparser::{Chunk, Parser, Payload};
+use wasmtime::Store;
+use wasmtime::component::InstancePre;
+
+/// What the interface of the contract is called in a component, before its version.
+pub const INTERFACE: &str = "farebox:policy/policy@";
+
+/// A version of the contract.
+pub trait Contract: Send + Sync {
+    /// The version, such as `1.0.0`.
+    fn version(&self) -> &'static str;
+
+    /// Type-checks the exports of a component that names this version.
+    ///
+    /// # Errors
+    /// What it exports is not what the contract says.
+    fn link(&self, component: InstancePre<Guard>) -> wasmtime::Result<Box<dyn Linked>>;
+}
+
+/// A component whose exports are the contract's.
+pub trait Linked: Send + Sync {
+    /// Instantiates it and loads the book.
+    ///
+    /// # Errors
+    /// The guest failed, or there is no room for it; inside, it does not take the book.
+    fn load(
+        &self,
+        store: &mut Store<Guard>,
+        canonical_book: &[u8],
+    ) -> wasmtime::Result<Result<Box<dyn Loaded>, ConfigError>>;
+}
+
+/// The call failed, or its answer is no value of the contract, or it is answered.
+pub type Called<T> = wasmtime::Result<Result<T, Malformed>>;
+
+/// What is answered to an event, or to a request.
+pub type Answer<T> = Result<T, Refusal>;
+
+/// A policy with its book loaded, inside a store.
+pub trait Loaded {
+    /// The worst case of a call.
+    ///
+    /// # Errors
+    /// The guest failed.
+    fn quote(
+        &self,
+        store: &mut Store<Guard>,
+        request: &QuoteRequest,
+        facts: &Facts,
+    ) -> Called<Answer<Quote>>;
+
+    /// The price of one event.
+    ///
+    /// # Errors
+    /// The guest failed.
+    fn rate(
+        &self,
+        store: &mut Store<Guard>,
+        event: &UsageEvent,
+        facts: &Facts,
+    ) -> Called<Answer<Rating>>;
+
+    /// The prices of many events, in one call.
+    ///
+    /// # Errors
+    /// The guest failed.
+    fn rate_batch(
+        &self,
+        store: &mut Store<Guard>,
+        requests: &[(UsageEvent, Facts)],
+    ) -> Called<Vec<Answer<Rating>>>;
+
+    /// A page of the rate card.
+    ///
+    /// # Errors
+    /// The guest failed.
+    fn rate_card(
+        &self,
+        store: &mut Store<Guard>,
+        request: &RateCardRequest,
+        facts: &Facts,
+    ) -> Called<Answer<RateCardPage>>;
+
+    /// What the policy says of itself.
+    ///
+    /// # Errors
+    /// The guest failed.
+    fn describe(&self, store: &mut Store<Guard>) -> Called<Description>;
+}
+
+/// The versions that a host serves, all at once.
+pub struct Contracts(Vec<&'static dyn Contract>);
+
+impl Contracts {
+    /// Those that are released.
+    pub fn released() -> Self {
+        Self(vec![&super::v1_0_0::V1_0_0])
+    }
+
+    /// One more.
+    pub fn add(&mut self, contract: &'static dyn Contract) {
+        self.0.push(contract);
+    }
+
+    /// The one that a component speaks; nothing where it names none, or is damaged.
+    ///
+    /// # Errors
+    /// `UnknownContract`, `SeveralContracts`.
+    pub fn of(&self, component: &[u8]) -> Result<Option<&'static dyn Contract>, AdmissionError> {
+        let Some(version) = spoken(component)? else {
+            return Ok(None);
+        };
+        let served = self.0.iter().find(|served| served.version() == version);
+        let unknown = || AdmissionError::UnknownContract {
+            version: version.to_owned(),
+            served: self.names(),
+        };
+        served.copied().map(Some).ok_or_else(unknown)
+    }
+
+    /// Their versions, for people.
+    pub fn names(&self) -> String {
+        let names: Vec<_> = self.0.iter().map(|served| served.version()).collect();
+        names.join(", ")
+    }
+}
+
+/// The version of the contract that a component exports, whether anyone serves it or not. Nothing
+/// where it exports none, or is damaged: that is found out when it is compiled.
+///
+/// # Errors
+/// `SeveralContracts`: what such a component is asked would depend on who asks.
+pub fn spoken(component: &[u8]) -> Result<Option<&str>, AdmissionError> {
+    let mut versions = Vec::new();
+    read(component, &mut versions);
+    match *versions.as_slice() {
+        [] => Ok(None),
+        [version] => Ok(Some(version)),
+        [..] => Err(AdmissionError::SeveralContracts {
+            versions: versions.iter().copied().map(str::to_owned).collect(),
+        }),
+    }
+}
+
+/// Collects the versions, as far as the bytes can be read.
+fn read<'a>(component: &'a [u8], versions: &mut Vec<&'a str>) -> Option<()> {
+    let mut parser = Parser::new(0);
+    let mut rest = component;
+    loop {
+        let Ok(Chunk::Parsed {
+            mut consumed,
+            payload,
+        }) = parser.parse(rest, true)
+        else {
+            return None;
+        };
+        match payload {
+            Payload::ComponentExportSection(exports) => {
+                let names = exports.into_iter().flatten().map(|export| export.name.name);
+                versions.extend(names.filter_map(|name| name.strip_prefix(INTERFACE)));
+            }
+            // What is inside exports to the component, not from it.
+            Payload::ModuleSection {
+                unchecked_range, ..
+            }
+            | Payload::ComponentSection {
+                unchecked_range, ..
+            } => {
+                let inside = unchecked_range.end.checked_sub(unchecked_range.start)?;
+                consumed = consumed.checked_add(usize::try_from(inside).ok()?)?;
+            }
+            Payload::End(_) => return Some(()),
+            _ => {}
+        }
+        rest = rest.get(consumed..)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A component that exports an empty instance by each of these names.
+    fn exporting(names: &[&str]) -> Vec<u8> {
+        let export = |name: &&str| format!(r#"(export "{name}" (instance $none))"#);
+        let exports: String = names.iter().map(export).collect();
+        // What stands inside a nested component is nobody's export.
+        let inner =
+            r#"(component (instance $i) (export "farebox:policy/policy@9.0.0" (instance $i)))"#;
+        wat::parse_str(format!("(component {inner} (instance $none) {exports})")).unwrap()
+    }
+
+    fn of(names: &[&str]) -> Result<Option<&'static str>, AdmissionError> {
+        let contract = Contracts::released().of(&exporting(names))?;
+        Ok(contract.map(Contract::version))
+    }
+
+    #[test]
+    fn the_version_is_that_of_the_export_to_the_letter() {
+        let one = "farebox:policy/policy@1.0.0";
+        assert_eq!(of(&[one]), Ok(Some("1.0.0")));
+        assert_eq!(of(&["another:thing/policy@1.0.0", one]), Ok(Some("1.0.0")));
+        assert_eq!(of(&["another:thing/policy@1.0.0"]), Ok(None));
+        for version in ["1.0.1", "1.1.0", "2.0.0", "1.0.0-rc.1", "0.9.0"] {
+            let name = format!("{INTERFACE}{version}");
+            let error = of(&[&name]).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("it speaks version `{version}` of the contract; this host serves 1.0.0")
+            );
+        }
+    }
+
+    #[test]
+    fn a_component_of_two_versions_is_refused_whoever_serves_them() {
+        let names = ["farebox:policy/policy@1.0.0", "farebox:policy/policy@1.1.0"];
+        let error = of(&names).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "it exports several versions of the contract: 1.0.0, 1.1.0; a policy speaks one"
+        );
+    }
+
+    #[test]
+    fn what_is_damaged_speaks_no_version() {
+        let name = "farebox:policy/policy@1.0.0";
+        let whole = exporting(&[name]);
+        assert_eq!(spoken(&whole), Ok(Some("1.0.0")));
+        let at = |window: &[u8]| window == name.as_bytes();
+        let at = whole.windows(name.len()).position(at).unwrap();
+        assert_eq!(spoken(&whole[..at + name.len() - 1]), Ok(None));
+        assert_eq!(spoken(b"no component"), Ok(None));
+    }
+}
