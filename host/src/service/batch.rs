@@ -11,8 +11,8 @@ use farebox_ledger::ids::OrgId;
 use farebox_pricing::event::{Facts, UsageEvent};
 use sha2::{Digest as _, Sha256};
 
-/// The most items in a batch.
-pub const BATCH_MAX: usize = 256;
+/// The most items in a batch: what one call of a policy takes.
+pub const BATCH_MAX: usize = super::policy::BATCH_MAX;
 
 /// One report of a batch.
 pub struct Item<'a> {

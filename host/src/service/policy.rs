@@ -18,6 +18,9 @@ use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::sync::Arc;
 
+/// The most events in one call of a policy.
+pub const BATCH_MAX: usize = 256;
+
 /// SHA-256 of a component's bytes, or of a canonical book's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);
@@ -348,7 +351,7 @@ pub trait PolicyEngine: Send + Sync {
         facts: &Facts,
     ) -> Result<Priced, PolicyError>;
 
-    /// The checked prices of up to 256 events, in order. When the policy faults on the batch, each
+    /// The checked prices of up to [`BATCH_MAX`] events, in order. When the policy faults on the batch, each
     /// event is rated alone, so that the fault is only that of the events that cause it.
     fn rate_batch(
         &self,

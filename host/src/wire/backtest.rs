@@ -157,10 +157,9 @@ pub struct MissedJson {
 impl From<&MissedRow> for MissedJson {
     fn from(row: &MissedRow) -> Self {
         let (reason, parameters) = reason(&row.why);
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Self {
-            reason: reason.to_owned(),
-            parameters: parameters.into_iter().map(owned).collect(),
+            reason,
+            parameters,
             charges: row.charges,
             charged_usd: plain(row.charged_usd),
             cost_usd: plain(row.cost_usd),
@@ -169,8 +168,9 @@ impl From<&MissedRow> for MissedJson {
     }
 }
 
-pub(super) fn reason(why: &Miss) -> (&'static str, Vec<(&'static str, &str)>) {
-    match why {
+/// Why a charge has no price: the reason's name, and what it is about.
+pub(super) fn reason(why: &Miss) -> (String, BTreeMap<String, String>) {
+    let (reason, parameters) = match why {
         Miss::Refused(RefusalKey::UnknownModel(provider, model)) => (
             "unknown_model",
             vec![("provider", &**provider), ("model", &**model)],
@@ -184,7 +184,12 @@ pub(super) fn reason(why: &Miss) -> (&'static str, Vec<(&'static str, &str)>) {
         Miss::WrittenOff => ("written_off", Vec::new()),
         Miss::Unavailable(word) => ("unavailable", vec![("engine", *word)]),
         Miss::Others => ("others", Vec::new()),
-    }
+    };
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    (
+        reason.to_owned(),
+        parameters.into_iter().map(owned).collect(),
+    )
 }
 
 /// What would be sold below cost.

@@ -117,10 +117,9 @@ impl RepairReportJson {
                 .iter()
                 .map(|(why, charges)| {
                     let (reason, parameters) = super::backtest::reason(why);
-                    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
                     UncorrectedJson {
-                        reason: reason.to_owned(),
-                        parameters: parameters.into_iter().map(owned).collect(),
+                        reason,
+                        parameters,
                         charges: *charges,
                     }
                 })

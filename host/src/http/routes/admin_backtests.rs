@@ -4,16 +4,15 @@ use super::super::State;
 use super::super::answer::Answer;
 use super::super::auth::{Admin, Auth};
 use super::super::body::{Id, Json, Query, Wasm};
-use super::super::problem::{Kind, Problem, ProblemJson};
+use super::super::problem::{Problem, ProblemJson};
 use super::super::time;
 use super::blocking;
+use super::jobs::{Standing, address, ends, range};
 use crate::service::backtest::job::Job;
-use crate::service::job::{JobId, State as JobState};
-use crate::service::releases::Address;
+use crate::service::job::JobId;
 use crate::wire::{BacktestJson, BacktestReportJson};
 use axum::http::StatusCode;
 use serde::Deserialize;
-use std::ops::Range;
 use utoipa::{IntoParams, ToSchema};
 
 /// What is rated again, and under what.
@@ -43,45 +42,24 @@ pub struct BacktestQuery {
     priced_by: Option<String>,
 }
 
-pub(super) fn range(since: Option<&str>, until: Option<&str>) -> Result<Range<i64>, Problem> {
-    let since = time::read_some("since", since)?.unwrap_or(i64::MIN);
-    Ok(since..time::read_some("until", until)?.unwrap_or(i64::MAX))
-}
-
-pub(super) fn address(field: &str, text: &str) -> Result<Address, Problem> {
-    text.parse()
-        .map_err(|error| Problem::new(Kind::InvalidRequest, format!("`{field}`: {error}")))
-}
-
 fn shown(job: &Job) -> BacktestJson {
-    let (state, took) = job.state();
-    let (status, failure, report) = match state {
-        JobState::Running => ("running", None, None),
-        JobState::Failed(why) => ("failed", Some(why.to_string()), None),
-        JobState::Ended(report) => {
-            let status = if report.whole { "done" } else { "stopped" };
-            (
-                status,
-                None,
-                Some(BacktestReportJson::of(&report, time::show)),
-            )
-        }
-    };
-    let Range { start, end } = job.question.posted_ms;
-    let at = |at_ms: i64| (at_ms != i64::MIN && at_ms != i64::MAX).then(|| time::show(at_ms));
+    let standing = Standing::of(job, |report| report.whole);
+    let question = &job.question;
+    let (since, until) = ends(&question.posted_ms);
+    let report = standing.report.as_deref();
     BacktestJson {
         id: job.id.to_string(),
-        status: status.to_owned(),
-        release_id: job.question.release.to_string(),
-        since: at(start),
-        until: at(end),
-        priced_by: job.question.priced_by.map(|release| release.to_string()),
+        status: standing.status,
+        release_id: question.release.to_string(),
+        since,
+        until,
+        priced_by: question.priced_by.map(|release| release.to_string()),
         begun_at: time::show(job.begun_at_ms),
         charges_seen: job.control.seen(),
         permille: job.control.permille(),
-        took_ms: took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
-        failure,
-        report,
+        took_ms: standing.took_ms,
+        failure: standing.failure,
+        report: report.map(|report| BacktestReportJson::of(report, time::show)),
     }
 }
 

@@ -6,14 +6,13 @@ use super::super::auth::Auth;
 use super::super::body::{Id, Json};
 use super::super::problem::{Problem, ProblemJson};
 use super::super::time;
-use super::admin_backtests::{address, range};
+use super::jobs::{Standing, address, ends, range};
 use super::{blocking, text};
-use crate::service::job::{JobId, State as JobState};
+use crate::service::job::JobId;
 use crate::service::repair::Job;
 use crate::wire::{RepairJson, RepairReportJson};
 use axum::http::StatusCode;
 use serde::Deserialize;
-use std::ops::Range;
 use utoipa::ToSchema;
 
 /// What is put right, and how.
@@ -39,37 +38,25 @@ pub struct RepairBody {
 }
 
 fn shown(job: &Job) -> RepairJson {
-    let (state, took) = job.state();
-    let (status, failure, report) = match state {
-        JobState::Running => ("running", None, None),
-        JobState::Failed(why) => ("failed", Some(why.to_string()), None),
-        JobState::Ended(report) => {
-            let status = if report.whole { "done" } else { "stopped" };
-            (
-                status,
-                None,
-                Some(RepairReportJson::of(&report, time::show)),
-            )
-        }
-    };
+    let standing = Standing::of(job, |report| report.whole);
     let question = &job.question;
-    let Range { start, end } = question.posted_ms;
-    let at = |at_ms: i64| (at_ms != i64::MIN && at_ms != i64::MAX).then(|| time::show(at_ms));
+    let (since, until) = ends(&question.posted_ms);
+    let report = standing.report.as_deref();
     RepairJson {
         id: job.id.to_string(),
-        status: status.to_owned(),
+        status: standing.status,
         wrong_release_id: question.wrong.to_string(),
         corrected_release_id: question.corrected.to_string(),
-        since: at(start),
-        until: at(end),
+        since,
+        until,
         post: question.post,
         debit: question.debit,
         begun_at: time::show(job.begun_at_ms),
         charges_seen: job.control.seen(),
         permille: job.control.permille(),
-        took_ms: took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
-        failure,
-        report,
+        took_ms: standing.took_ms,
+        failure: standing.failure,
+        report: report.map(|report| RepairReportJson::of(report, time::show)),
     }
 }
 

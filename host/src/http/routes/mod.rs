@@ -16,6 +16,7 @@ mod audit;
 mod calls;
 mod data_queries;
 mod history;
+mod jobs;
 mod listing;
 pub(super) mod operations;
 mod rate_card;

@@ -22,8 +22,6 @@ pub struct Span {
     pub parts: Range<u64>,
     /// The range, milliseconds since the Unix epoch: from the first on, before the second.
     pub posted_ms: Range<i64>,
-    /// No more charges than this stand there.
-    pub charges_max: u64,
 }
 
 /// A charge of the past.

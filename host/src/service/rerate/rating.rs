@@ -3,12 +3,9 @@
 
 use super::{Sink, Under, Work};
 use crate::service::ledger::past::PastCharge;
-use crate::service::policy::{PolicyError, ReleaseId};
+use crate::service::policy::{BATCH_MAX, PolicyError, ReleaseId};
 use farebox_pricing::event::{Deployment, Facts, KeySource, UsageEvent};
 use farebox_pricing::rating::COUNT_PREFIX;
-
-/// The most events in one call of a policy.
-const BATCH: usize = 256;
 
 impl Work<'_> {
     /// Rates a part, in any order of releases; the order of charges under one release stays.
@@ -25,7 +22,7 @@ impl Work<'_> {
             }
         }
         for (release, mut group) in groups {
-            for batch in group.chunks_mut(BATCH) {
+            for batch in group.chunks_mut(BATCH_MAX) {
                 match release {
                     Some(release) => self.rate_batch(release, batch, sink),
                     // Written off: no release priced it, so none prices it again.

@@ -9,7 +9,7 @@ use super::super::Service;
 use super::super::ledger::failure::ReadError;
 use super::super::ledger::past::{Lines, PastCharge};
 use super::super::ledger::trials::{Trial, TrialKind, TrialResult, TrialSample};
-use super::super::policy::{PolicyError, Priced, ReleaseId};
+use super::super::policy::{BATCH_MAX, PolicyError, Priced, ReleaseId};
 use farebox_ledger::ids::TransactionId;
 use farebox_pricing::event::{Facts, UsageEvent};
 use farebox_pricing::exact;
@@ -21,9 +21,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Differences that are kept, the largest.
 const SAMPLES: usize = 20;
-
-/// The most events in one call of a policy.
-const BATCH: usize = 256;
 
 /// Parts of the past that are looked at in one turn: then others may have theirs.
 const PARTS: u64 = 8;
@@ -139,7 +136,7 @@ impl Service {
         }
         let mut compared = Vec::with_capacity(charges.len());
         for (other, charges) in of {
-            for batch in charges.chunks(BATCH) {
+            for batch in charges.chunks(BATCH_MAX) {
                 let questions: Vec<(UsageEvent, Facts)> = batch
                     .iter()
                     .map(|charge| (charge.event.clone(), charge.pricing.facts.clone()))

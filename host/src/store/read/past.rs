@@ -45,12 +45,9 @@ pub fn span(connection: &Connection, posted_ms: Range<i64>) -> Result<Span, Stor
         _ => 0..0,
     };
     let parts = chunks.start.checked_div(PART).unwrap_or_default()..chunks.end.div_ceil(PART);
-    let count = chunks.end.saturating_sub(chunks.start);
-    let per_chunk = u64::try_from(super::super::chunks::ENTRIES).unwrap_or(u64::MAX);
     Ok(Span {
         parts,
         posted_ms: start..end,
-        charges_max: count.saturating_mul(per_chunk),
     })
 }
 

@@ -9,6 +9,7 @@ use crate::service::ledger::write::{CallAudit, Made, Unpriced};
 use crate::service::policy::{Digest, ReleaseId};
 use farebox_ledger::effect::Outcome;
 use farebox_ledger::ids::TransactionId;
+use farebox_pricing::answer::Line;
 use farebox_pricing::event::UsageEvent;
 use minicbor::decode::Error;
 use rust_decimal::Decimal;
@@ -128,21 +129,29 @@ impl Cbor for Pricing {
     }
 
     fn get(input: &mut In<'_>) -> Result<Self, Error> {
-        Ok(Self {
-            release: input.get()?,
-            facts: input.get()?,
-            lines: input.list()?,
-            price_usd: input.get()?,
-            provider_cost_usd: input.get()?,
-            market_usd: input.get()?,
-            rounding: input.get()?,
-            below_cost: input.get()?,
-            commodity: input.get()?,
-            peg: input.get()?,
-            price: input.get()?,
-            cost: input.get()?,
-        })
+        pricing(input, |input| input.list())
     }
+}
+
+/// A pricing whose lines are read, or passed over, by `lines`.
+fn pricing(
+    input: &mut In<'_>,
+    lines: impl FnOnce(&mut In<'_>) -> Result<Vec<Line>, Error>,
+) -> Result<Pricing, Error> {
+    Ok(Pricing {
+        release: input.get()?,
+        facts: input.get()?,
+        lines: lines(input)?,
+        price_usd: input.get()?,
+        provider_cost_usd: input.get()?,
+        market_usd: input.get()?,
+        rounding: input.get()?,
+        below_cost: input.get()?,
+        commodity: input.get()?,
+        peg: input.get()?,
+        price: input.get()?,
+        cost: input.get()?,
+    })
 }
 
 /// The bytes of a receipt's body.
@@ -169,22 +178,10 @@ pub fn receipt(body: &[u8]) -> Result<Pricing, Error> {
 /// The bytes are not a receipt's body.
 pub fn receipt_without_lines(body: &[u8]) -> Result<Pricing, Error> {
     let mut input = In::new(body, VERSION)?;
-    let (release, facts) = (input.get()?, input.get()?);
-    super::pricing::skip_lines(&mut input)?;
-    let pricing = Pricing {
-        release,
-        facts,
-        lines: Vec::new(),
-        price_usd: input.get()?,
-        provider_cost_usd: input.get()?,
-        market_usd: input.get()?,
-        rounding: input.get()?,
-        below_cost: input.get()?,
-        commodity: input.get()?,
-        peg: input.get()?,
-        price: input.get()?,
-        cost: input.get()?,
-    };
+    let pricing = pricing(&mut input, |input| {
+        super::pricing::skip_lines(input)?;
+        Ok(Vec::new())
+    })?;
     input.end()?;
     Ok(pricing)
 }
