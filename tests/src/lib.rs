@@ -9,8 +9,10 @@ pub mod guests;
 pub mod http;
 pub mod later_contract;
 pub mod pricer;
+pub mod provider;
 pub mod recorded;
 pub mod table;
+pub mod upstream;
 
 use std::path::PathBuf;
 

@@ -10,6 +10,7 @@ mod demo;
 mod environment;
 mod envoy;
 mod fuzz;
+mod gateway;
 mod guests;
 mod languages;
 mod licences;
@@ -55,6 +56,12 @@ enum Task {
         /// Stop at the end instead of serving until Ctrl-C.
         #[arg(long)]
         no_serve: bool,
+    },
+    /// Run Envoy as a gateway, with the host and recorded providers, until Ctrl-C.
+    Gateway {
+        /// Make one call, check its price against the wallet, and stop.
+        #[arg(long)]
+        once: bool,
     },
     /// Compare every price with those of two other calculators, and the speed of all three.
     Peers {
@@ -122,6 +129,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             )
         }
         Task::Bench { quick } => bench::run(&root, arguments.guest_toolchain, quick),
+        Task::Gateway { once } => gateway::run(&root, arguments.guest_toolchain, once),
         Task::Demo { no_serve } => demo::run(&root, arguments.guest_toolchain, no_serve),
     }
 }

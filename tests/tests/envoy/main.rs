@@ -12,8 +12,10 @@
 )]
 
 mod client;
+mod gateway;
 mod held;
 mod proxy;
 mod recorded;
 mod trouble;
-mod upstream;
+
+use farebox_tests::upstream;

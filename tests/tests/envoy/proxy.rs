@@ -48,9 +48,10 @@ fn binary() -> PathBuf {
     binary
 }
 
-fn command(folder: &Path, plan: &Plan) -> Command {
-    let config = folder.join("envoy.json");
-    std::fs::write(&config, configuration(folder, plan).to_string()).unwrap();
+/// `name` says in which language the configuration is.
+fn command(folder: &Path, name: &str, configuration: &str) -> Command {
+    let config = folder.join(name);
+    std::fs::write(&config, configuration).unwrap();
     let mut command = Command::new(binary());
     command
         .arg("--config-path")
@@ -66,14 +67,41 @@ fn command(folder: &Path, plan: &Plan) -> Command {
 /// What Envoy says to a plan that it should not start with.
 pub fn refused(plan: &Plan) -> Output {
     let folder = tempfile::tempdir().unwrap();
-    command(folder.path(), plan).output().unwrap()
+    let configuration = configuration(folder.path(), plan).to_string();
+    let mut command = command(folder.path(), "envoy.json", &configuration);
+    command.output().unwrap()
 }
 
 impl Envoy {
     pub fn start(plan: &Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let configuration = configuration(folder.path(), plan).to_string();
+        Self::run(folder, "envoy.json", &configuration)
+    }
+
+    /// The repository's example, each `${NAME}` with its value. Its ports and its record of calls
+    /// are this Envoy's own.
+    pub fn example(values: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let calls = folder.path().join("calls");
+        let filter = guests::path(guests::FILTER);
+        let own = [
+            ("GATEWAY_PORT", "0"),
+            ("ADMIN_PORT", "0"),
+            ("ACCESS_LOG", calls.to_str().unwrap()),
+            ("FAREBOX_FILTER", filter.to_str().unwrap()),
+        ];
+        let mut text = std::fs::read_to_string(repository("guest/envoy/envoy.yaml")).unwrap();
+        for (name, value) in own.iter().chain(values) {
+            text = text.replace(&format!("${{{name}}}"), value);
+        }
+        Self::run(folder, "envoy.yaml", &text)
+    }
+
+    fn run(folder: TempDir, name: &str, configuration: &str) -> Self {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let mut process = command(folder.path(), plan).stderr(log).spawn().unwrap();
+        let mut command = command(folder.path(), name, configuration);
+        let mut process = command.stderr(log).spawn().unwrap();
         let admin = loop {
             if let Some(status) = process.try_wait().unwrap() {
                 let log = std::fs::read_to_string(folder.path().join("log")).unwrap();

@@ -22,7 +22,10 @@ pub type Answerer = dyn Fn(&Asked) -> Response + Send + Sync;
 pub struct Asked {
     /// The path with its query.
     pub path: String,
+    /// Its headers.
     pub headers: hyper::HeaderMap,
+    /// Its body.
+    pub body: Bytes,
 }
 
 impl Asked {
@@ -35,6 +38,9 @@ impl Asked {
 }
 
 /// Serves until the runtime ends.
+///
+/// # Panics
+/// No port is free.
 pub async fn start(answerer: Arc<Answerer>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -42,11 +48,12 @@ pub async fn start(answerer: Arc<Answerer>) -> SocketAddr {
         let answerer = Arc::clone(&answerer);
         async move {
             let (head, body) = request.into_parts();
-            // A provider reads what it is asked.
-            drop(axum::body::to_bytes(body, usize::MAX).await);
+            // A provider reads what it is asked; what broke off is what came of it.
+            let body = axum::body::to_bytes(body, usize::MAX).await;
             answerer(&Asked {
                 path: head.uri.to_string(),
                 headers: head.headers,
+                body: body.unwrap_or_default(),
             })
         }
     };

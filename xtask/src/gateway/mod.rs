@@ -1,0 +1,140 @@
+//! `cargo xtask gateway`: the host, Envoy with the filter as `guest/envoy/envoy.yaml` configures it,
+//! and providers that answer as they once did, all on this machine.
+//!
+//! What it prints is one `curl` that anybody can paste. With `--once` it makes that call itself and
+//! holds the wallet to the price that the stream ended with, so a run that reaches its end is a test.
+
+mod call;
+mod providers;
+mod proxy;
+
+use crate::api::{Admin, Customer};
+use crate::envoy;
+use crate::guests;
+use crate::server::{self, Build, Server, Setup};
+use crate::step::{self, note, step};
+use crate::toolchain::Wanted;
+use anyhow::{Context, Result, ensure};
+use providers::Providers;
+use proxy::Proxy;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Good enough for a host that only this machine can reach.
+const ADMIN_KEY: &str = "farebox-gateway-admin-key";
+const HOST_PORT: u16 = 8787;
+const GATEWAY_PORT: u16 = 8080;
+const CREDITS: &str = "10";
+
+/// Runs the gateway until Ctrl-C; with `once`, or where nobody is there to press it, for one call.
+///
+/// # Errors
+/// Something is missing that cannot be installed, or anything is not as it should be.
+pub fn run(root: &Path, wanted: Wanted, once: bool) -> Result<()> {
+    guests::build(root, wanted)?;
+    step("Envoy", || envoy::install(root))?;
+    let (binary, providers) = step("host and providers", || {
+        let binary = server::build(root, Build::Dev)?;
+        let providers = server::built(
+            root,
+            Build::Dev,
+            &["--bin", providers::NAME],
+            providers::NAME,
+        )?;
+        Ok((binary, providers))
+    })?;
+    let folder = empty_folder(root)?;
+    let host = step("host on an empty directory", || {
+        start_host(&binary, &folder)
+    })?;
+    let admin = Admin::new(host.client().with_key(ADMIN_KEY));
+    let org = admin.create_org("Ada's Agents", None)?;
+    admin.grant(&org, CREDITS)?;
+    let key = admin.create_key(&org)?;
+    let providers = Providers::start(&providers)?;
+    let proxy = step("Envoy with the filter", || {
+        let book = canonical_book(&binary)?;
+        let port = server::address(GATEWAY_PORT)?.port();
+        let values = proxy::Values {
+            root,
+            folder: &folder,
+            port,
+            host: host.address.port(),
+            providers: &providers,
+            book: &book,
+        };
+        Proxy::start(&values)
+    })?;
+    let somebody_is_there = std::io::stdin().is_terminal() && std::env::var_os("CI").is_none();
+    if once || !somebody_is_there {
+        let customer = Customer::new(host.client().with_key(&key));
+        step("one call, streamed", || {
+            call::run(proxy.port, &key, &customer)
+        })?;
+        proxy.stop()?;
+        host.stop()?;
+        return step("ledger verify", || verify(&binary, &folder.join("host")));
+    }
+    println!(
+        "\nThe gateway listens on http://127.0.0.1:{port} until Ctrl-C. This streams a call, shows \
+         what it cost, and then the wallet:\n\n{}\n\n\
+         The wallet began with {CREDITS} credits. Further routes and every setting: {}\n\
+         Counters: http://127.0.0.1:{}/stats?filter=farebox",
+        call::curl(proxy.port, &key),
+        proxy.config.display(),
+        proxy.admin_port,
+        port = proxy.port,
+    );
+    host.wait()
+}
+
+fn start_host(binary: &Path, folder: &Path) -> Result<Server> {
+    let server = Server::start(&Setup {
+        binary,
+        data_dir: &folder.join("host"),
+        listen: server::address(HOST_PORT)?,
+        admin_key: ADMIN_KEY,
+        deployment: "hosted",
+        more: &[],
+    })?;
+    note(&format!("listens on http://{}", server.address));
+    Ok(server)
+}
+
+/// Kept after the run, so that its ledger and its logs can be looked at; the next run begins anew.
+fn empty_folder(root: &Path) -> Result<PathBuf> {
+    let folder = root.join("target/gateway");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)
+            .with_context(|| format!("could not empty `{}`", folder.display()))?;
+    }
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("could not make `{}`", folder.display()))?;
+    Ok(folder)
+}
+
+/// The shipped book, as policies load it.
+fn canonical_book(binary: &Path) -> Result<Vec<u8>> {
+    let output = Command::new(binary)
+        .args(["price-book", "compile"])
+        .output()
+        .with_context(|| format!("could not start `{}`", binary.display()))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "the shipped book does not compile: {said}"
+    );
+    Ok(output.stdout)
+}
+
+/// The command an operator would run.
+fn verify(binary: &Path, data_dir: &Path) -> Result<()> {
+    let output = step::output(
+        Command::new(binary)
+            .args(["ledger", "verify", "--data-dir"])
+            .arg(data_dir),
+    )?;
+    output.lines().for_each(note);
+    Ok(())
+}
