@@ -34,6 +34,8 @@ pub struct Provider {
     /// Between two events of a stream.
     pace: Duration,
     recorded: Vec<Value>,
+    /// What it says to every call instead.
+    trouble: Mutex<Option<StatusCode>>,
     asked: Mutex<Vec<Request>>,
     served: Mutex<Vec<Served>>,
 }
@@ -45,7 +47,9 @@ pub struct Request {
     pub path: String,
     /// Its headers.
     pub headers: hyper::HeaderMap,
-    /// Its body, null where it is not JSON.
+    /// Its body.
+    pub text: String,
+    /// The same, null where it is not JSON.
     pub body: Value,
 }
 
@@ -72,6 +76,7 @@ impl Provider {
             recorded: recorded
                 .filter(|call| call["provider"] == name && call["status"] == 200)
                 .collect(),
+            trouble: Mutex::default(),
             asked: Mutex::default(),
             served: Mutex::default(),
         }
@@ -90,6 +95,14 @@ impl Provider {
     /// No port is free.
     pub async fn serve(self: Arc<Self>) -> SocketAddr {
         upstream::start(Arc::new(move |asked: &Asked| self.answer(asked))).await
+    }
+
+    /// From now on it answers with this status and serves nothing; `None`: it serves again.
+    ///
+    /// # Panics
+    /// An answerer panicked.
+    pub fn in_trouble(&self, status: Option<StatusCode>) {
+        *self.trouble.lock().unwrap() = status;
     }
 
     /// Every request that came.
@@ -113,8 +126,12 @@ impl Provider {
         self.asked.lock().unwrap().push(Request {
             path: asked.path.clone(),
             headers: asked.headers.clone(),
+            text: String::from_utf8_lossy(&asked.body).into_owned(),
             body: body.clone(),
         });
+        if let Some(status) = *self.trouble.lock().unwrap() {
+            return refused(status, "trouble", "not now");
+        }
         if !self.knows(asked) {
             return refused(StatusCode::UNAUTHORIZED, "invalid_api_key", "wrong key");
         }

@@ -6,6 +6,7 @@
 
 use crate::digest::Digest;
 use crate::host::{Asked, Said};
+use crate::naming;
 use crate::release::{Price, Prices, Unpriced};
 use crate::settings::{Settings, Upstream};
 use farebox_sdk::pricing::event::{Facts, QuoteRequest, UsageEvent};
@@ -70,6 +71,8 @@ pub struct Exchange {
     occurred_at_ms: i64,
     asked: Asked,
     stream: bool,
+    /// Who serves it, or, before that is known, who does so at the highest price.
+    serving: Box<str>,
     answer: Option<Answer>,
 }
 
@@ -102,19 +105,25 @@ impl Exchange {
             settings,
             occurred_at_ms,
             asked: Asked {
-                model: model_of(path).map(Into::into),
+                model: naming::in_path(path).map(Into::into),
                 read: RequestFacts::default(),
             },
             stream: path.to_ascii_lowercase().contains("stream"),
+            serving: "".into(),
             answer: None,
         }
     }
 
-    /// Reads the request's body, and says the most that the call can cost in USD.
+    /// Reads the body of a request to this cluster, and says the most that the call can cost in
+    /// USD, whichever upstream serves it.
     ///
     /// # Errors
     /// There is no such bound.
-    pub fn request(&mut self, upstream: &str, body: &[u8]) -> Result<Decimal, Unpriced> {
+    pub fn request(&mut self, cluster: &str, body: &[u8]) -> Result<Decimal, Unpriced> {
+        let settings = Rc::clone(&self.settings);
+        let serving = settings.serving(cluster);
+        let (first, _) = serving.first().ok_or(Unpriced::Unreadable)?;
+        self.serving = (*first).into();
         let read = RequestFacts::from_body(body).map_err(|_| {
             self.asked.read.body_bytes = body.len() as u64;
             Unpriced::Unreadable
@@ -123,12 +132,25 @@ impl Exchange {
         let asked = &mut self.asked;
         asked.model = read.model.clone().or(asked.model.take());
         asked.read = read;
-        let read = &asked.read;
-        let upstream = self.settings.upstreams.get(upstream);
-        let upstream = upstream.ok_or(Unpriced::Unreadable)?;
+        let mut most_usd = Decimal::MIN;
+        for (name, upstream) in serving {
+            // One that has no price has no bound, and nothing may run that one of them might serve.
+            let usd = self.quote_usd(upstream).inspect_err(|_| {
+                self.serving = name.into();
+            })?;
+            if usd > most_usd {
+                most_usd = usd;
+                self.serving = name.into();
+            }
+        }
+        Ok(most_usd)
+    }
+
+    fn quote_usd(&self, upstream: &Upstream) -> Result<Decimal, Unpriced> {
+        let read = &self.asked.read;
         let request = QuoteRequest {
             provider: upstream.provider.clone(),
-            model: asked.model.clone(),
+            model: self.asked.of(upstream).model,
             service_tier: read.service_tier.clone(),
             region: upstream.region.clone(),
             feature: None,
@@ -140,17 +162,35 @@ impl Exchange {
         self.release.quote_usd(&request, &self.facts(upstream))
     }
 
-    /// What the request asks for, as far as it was read.
-    pub const fn asked(&self) -> &Asked {
-        &self.asked
+    /// Whether each upstream that may serve a call to this cluster serves the model.
+    pub fn is_offered(&self, cluster: &str) -> bool {
+        let model = self.asked.model.as_deref();
+        let mut serving = self.settings.serving(cluster).into_iter();
+        serving.all(|(_, upstream)| match model {
+            Some(model) => upstream.own_name(model).is_some(),
+            None => upstream.models.is_empty(),
+        })
+    }
+
+    /// The model that the caller asks for.
+    pub fn model(&self) -> Option<&str> {
+        self.asked.model.as_deref()
+    }
+
+    /// Who serves the call, or, before that is known, who does so at the highest price; and what it
+    /// is asked for.
+    pub fn serving(&self) -> Option<(&Upstream, Asked)> {
+        let upstream = self.settings.upstreams.get(&self.serving)?;
+        Some((upstream, self.asked.of(upstream)))
     }
 
     /// The answer begins, from this upstream: the one that served, which another may have been
     /// asked before.
-    pub fn answer(&mut self, upstream: &str, head: Head) -> Way {
-        let Some(upstream) = self.settings.upstreams.get(upstream).cloned() else {
+    pub fn answer(&mut self, name: &str, head: Head) -> Way {
+        let Some(upstream) = self.settings.upstreams.get(name).cloned() else {
             return Way::Pass;
         };
+        self.serving = name.into();
         let (body, way) = self.body(&upstream, &head);
         self.answer = Some(Answer {
             upstream,
@@ -255,7 +295,8 @@ impl Exchange {
             Ok(answer) => {
                 let partial = answer.finish == farebox_usage::Finish::Partial;
                 let failed = ending.failed || answer.finish == farebox_usage::Finish::Failed;
-                let event = answer.to_event(self.asked.model.as_deref(), None);
+                let asked = self.asked.of(upstream);
+                let event = answer.to_event(asked.model.as_deref(), None);
                 let event = event.map_err(|_| Unpriced::Unreadable)?;
                 (
                     Ending {
@@ -347,41 +388,5 @@ fn read(upstream: &Upstream, body: Body) -> (Result<Normalised, Unread>, Said) {
             (whole.map_err(Unread::Answer), said)
         }
         Body::Unread(why) => (Err(Unread::Body(why)), nothing()),
-    }
-}
-
-/// The model that a path names, as those of Gemini and Bedrock do.
-fn model_of(path: &str) -> Option<&str> {
-    let path = path.split('?').next().unwrap_or_default();
-    let named = |marker| path.split_once(marker).map(|(_, rest)| rest);
-    let (rest, end) = match named("/models/") {
-        Some(rest) => (rest, ':'),
-        None => (named("/model/")?, '/'),
-    };
-    let (model, _) = rest.split_once(end)?;
-    (!model.is_empty()).then_some(model)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_may_name_the_model() {
-        for (path, expect) in [
-            ("/v1/chat/completions", None),
-            ("/v1/models", None),
-            ("/v1/models/gpt-4o", None),
-            (
-                "/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse",
-                Some("gemini-2.5-pro"),
-            ),
-            (
-                "/model/amazon.nova-lite-v1/invoke",
-                Some("amazon.nova-lite-v1"),
-            ),
-        ] {
-            assert_eq!(model_of(path), expect, "{path}");
-        }
     }
 }

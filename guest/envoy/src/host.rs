@@ -28,6 +28,16 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// The same in the words of the upstream that is asked.
+    #[must_use]
+    pub fn of(&self, upstream: &Upstream) -> Self {
+        let model = self.model.as_deref();
+        Self {
+            model: model.map(|model| upstream.own_name(model).unwrap_or(model).into()),
+            read: self.read.clone(),
+        }
+    }
+
     /// The record of a request that the API takes.
     fn record(&self) -> Value {
         json!({
@@ -193,6 +203,23 @@ pub struct Report {
     pub body: String,
     /// What the edge took the call to cost, in USD.
     pub price_usd: Option<Decimal>,
+    /// The hold that it is under.
+    pub hold: Option<Box<str>>,
+}
+
+impl Report {
+    /// That nothing was used, in place of this report of what was: the hold is given back.
+    pub fn of_nothing(self) -> Option<Self> {
+        let hold = self.hold?;
+        Some(Self {
+            path: format!("/v1/holds/{hold}/release"),
+            key: self.key,
+            idempotency_key: format!("{hold}:nothing"),
+            body: "{}".to_owned(),
+            price_usd: None,
+            hold: None,
+        })
+    }
 }
 
 /// What became of a report.
@@ -203,6 +230,8 @@ pub enum Heard {
         /// Its price is another than the edge's.
         differs: bool,
     },
+    /// The provider answered with an error, and the book charges what was seen, which is nothing.
+    Nothing,
     /// The host does not want it, and never will.
     Refused,
     /// There was no answer, or one that may change.
@@ -229,11 +258,21 @@ impl Heard {
                 };
                 Self::Yes { differs }
             }
+            Some(422) if reason(body).as_deref() == Some("provider_error") => Self::Nothing,
             Some(408 | 425 | 429) | None => Self::NotYet,
             Some(400..=499) => Self::Refused,
             Some(_) => Self::NotYet,
         }
     }
+}
+
+/// The reason in a problem of the host.
+fn reason(problem: &[u8]) -> Option<Box<str>> {
+    #[derive(Deserialize)]
+    struct Problem {
+        reason: Option<Box<str>>,
+    }
+    serde_json::from_slice::<Problem>(problem).ok()?.reason
 }
 
 /// A problem of the filter's own, in the host's form.
@@ -258,6 +297,7 @@ mod tests {
             idempotency_key: "hold_1".to_owned(),
             body: "{}".to_owned(),
             price_usd,
+            hold: None,
         }
     }
 
@@ -270,6 +310,8 @@ mod tests {
             (Some(200), r#"{"price_usd":"0.00437"}"#, yes(true)),
             (Some(202), r#"{"reason":"unknown_model"}"#, yes(true)),
             (Some(422), "{}", Heard::Refused),
+            (Some(422), r#"{"reason":"no_usage"}"#, Heard::Refused),
+            (Some(422), r#"{"reason":"provider_error"}"#, Heard::Nothing),
             (Some(429), "{}", Heard::NotYet),
             (Some(503), "{}", Heard::NotYet),
             (None, "", Heard::NotYet),

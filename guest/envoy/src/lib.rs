@@ -12,6 +12,7 @@
 //! - [`host`]: what is said to the host that keeps the ledger, and what its answers mean.
 //! - [`queue`]: reports that wait for the host.
 //! - [`digest`]: what is kept of a stream so that the host can read its usage again.
+//! - [`naming`]: the model's name in a request, and another in its place.
 //! - [`boundary`]: where a stream of events stands, and so where a comment may.
 //! - [`telling`]: the price as text.
 //! - `callbacks`: the proxy's callbacks, and nothing else. Only for wasm.
@@ -25,6 +26,7 @@ pub mod callbacks;
 pub mod digest;
 pub mod exchange;
 pub mod host;
+pub mod naming;
 pub mod queue;
 pub mod release;
 pub mod settings;

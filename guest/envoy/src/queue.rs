@@ -72,6 +72,7 @@ mod tests {
             idempotency_key: String::new(),
             body: String::new(),
             price_usd: None,
+            hold: None,
         }
     }
 

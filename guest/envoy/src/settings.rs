@@ -19,6 +19,8 @@ pub struct Settings {
     pub deployment: Deployment,
     /// What stands behind each of the proxy's clusters, by its name. Calls to others pass untouched.
     pub upstreams: BTreeMap<Box<str>, Upstream>,
+    /// Clusters whose members serve in each other's place: the upstreams that those are.
+    pub groups: BTreeMap<Box<str>, Vec<Box<str>>>,
     /// Whom to ask before a call and to tell after it; absent: nobody, and no call is held.
     pub host: Option<Host>,
     /// What one credit is worth.
@@ -78,6 +80,21 @@ pub struct Upstream {
     pub region: Option<Box<str>>,
     /// What takes the place of the caller's key; absent: nothing does.
     pub key: Option<UpstreamKey>,
+    /// The models that it serves: by the name that callers use, the name that it knows. Empty: any,
+    /// by the caller's name.
+    pub models: BTreeMap<Box<str>, Box<str>>,
+    /// What its paths begin with, before that of the request.
+    pub path_prefix: Box<str>,
+}
+
+impl Upstream {
+    /// What it calls the model that a caller asks for; `None` where it does not serve it.
+    pub fn own_name<'a>(&'a self, asked: &'a str) -> Option<&'a str> {
+        if self.models.is_empty() {
+            return Some(asked);
+        }
+        self.models.get(asked).map(|name| &**name)
+    }
 }
 
 /// Why the settings cannot be used.
@@ -100,6 +117,25 @@ pub enum SettingsError {
         /// As given.
         value: Box<str>,
     },
+    /// What stands in for another must be there, and say which models it serves: else a model's
+    /// name would go to an upstream that does not know it, or knows another model by it.
+    #[error("group `{group}`: `{member}` {what}")]
+    Member {
+        /// The cluster.
+        group: Box<str>,
+        /// As given.
+        member: Box<str>,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A cluster is an upstream or a group, and a group has members.
+    #[error("group `{group}` {what}")]
+    Group {
+        /// The cluster.
+        group: Box<str>,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// No known family of answers.
     #[error("upstream `{upstream}`: `{value}` is not a known api")]
     Api {
@@ -115,6 +151,8 @@ pub enum SettingsError {
 struct Text {
     deployment: DeploymentText,
     upstreams: BTreeMap<Box<str>, UpstreamText>,
+    #[serde(default)]
+    groups: BTreeMap<Box<str>, Vec<Box<str>>>,
     host: Option<HostText>,
     #[serde(default)]
     usd_per_credit: Option<Box<str>>,
@@ -154,6 +192,10 @@ struct UpstreamText {
     key_source: KeySourceText,
     region: Option<Box<str>>,
     key: Option<UpstreamKey>,
+    #[serde(default)]
+    models: BTreeMap<Box<str>, Box<str>>,
+    #[serde(default)]
+    path_prefix: Box<str>,
 }
 
 #[derive(Default, Deserialize)]
@@ -198,12 +240,15 @@ impl Settings {
             let upstream = upstream(&name, text)?;
             Ok((name, upstream))
         });
+        let upstreams = upstreams.collect::<Result<_, SettingsError>>()?;
+        groups(&text.groups, &upstreams, text.host.is_some())?;
         Ok(Self {
             deployment: match text.deployment {
                 DeploymentText::Hosted => Deployment::Hosted,
                 DeploymentText::SelfHosted => Deployment::SelfHosted,
             },
-            upstreams: upstreams.collect::<Result<_, SettingsError>>()?,
+            upstreams,
+            groups: text.groups,
             host: text.host.map(|host| Host {
                 cluster: host.cluster,
                 timeout: Duration::from_millis(host.timeout_ms.into()),
@@ -216,6 +261,59 @@ impl Settings {
             read_bytes_max: text.read_bytes_max,
         })
     }
+
+    /// The upstreams that may serve a call to this cluster, in the order in which they are named;
+    /// none where the cluster is no business of the filter.
+    pub fn serving<'a>(&'a self, cluster: &str) -> Vec<(&'a str, &'a Upstream)> {
+        let of = |name: &str| {
+            let (name, upstream) = self.upstreams.get_key_value(name)?;
+            Some((&**name, upstream))
+        };
+        match self.groups.get(cluster) {
+            Some(members) => members.iter().filter_map(|name| of(name)).collect(),
+            None => of(cluster).into_iter().collect(),
+        }
+    }
+}
+
+/// Groups of which every member can stand in for every other.
+fn groups(
+    groups: &BTreeMap<Box<str>, Vec<Box<str>>>,
+    upstreams: &BTreeMap<Box<str>, Upstream>,
+    has_host: bool,
+) -> Result<(), SettingsError> {
+    for (group, members) in groups {
+        let refused = |what| {
+            let group = group.clone();
+            Err(SettingsError::Group { group, what })
+        };
+        if members.is_empty() {
+            return refused("has no members");
+        }
+        if upstreams.contains_key(group) {
+            return refused("is an upstream as well");
+        }
+        if !has_host {
+            return refused("needs a `host`: else each member would get the caller's key");
+        }
+        for member in members {
+            let what = match upstreams.get(member) {
+                None => "is no upstream",
+                Some(upstream) if upstream.models.is_empty() => "does not say its `models`",
+                Some(upstream) if upstream.key_source == KeySource::Own => {
+                    "is called with the customer's own key, which is nobody else's to have"
+                }
+                Some(_) => continue,
+            };
+            let (group, member) = (group.clone(), member.clone());
+            return Err(SettingsError::Member {
+                group,
+                member,
+                what,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn upstream(name: &str, text: UpstreamText) -> Result<Upstream, SettingsError> {
@@ -249,6 +347,8 @@ fn upstream(name: &str, text: UpstreamText) -> Result<Upstream, SettingsError> {
         },
         region: text.region,
         key: text.key,
+        models: text.models,
+        path_prefix: text.path_prefix,
     })
 }
 
@@ -271,6 +371,8 @@ mod tests {
             key_source: KeySource::Managed,
             region: None,
             key: None,
+            models: BTreeMap::new(),
+            path_prefix: "".into(),
         };
         assert_eq!(settings.host, None);
         assert_eq!(settings.upstreams.get("a"), Some(&expect));
@@ -294,6 +396,26 @@ mod tests {
             (
                 r#"{"deployment": "hosted", "upstreams": {}, "hold": true}"#,
                 "the plugin configuration is not the filter's settings",
+            ),
+            (
+                r#"{"deployment": "hosted", "host": {"cluster": "h"}, "upstreams": {"a": {"provider": "x"}}, "groups": {"g": ["a"]}}"#,
+                "group `g`: `a` does not say its `models`",
+            ),
+            (
+                r#"{"deployment": "hosted", "host": {"cluster": "h"}, "upstreams": {}, "groups": {"g": ["a"]}}"#,
+                "group `g`: `a` is no upstream",
+            ),
+            (
+                r#"{"deployment": "hosted", "host": {"cluster": "h"}, "upstreams": {"a": {"provider": "x", "models": {"m": "n"}, "key_source": "own"}}, "groups": {"g": ["a"]}}"#,
+                "group `g`: `a` is called with the customer's own key, which is nobody else's to have",
+            ),
+            (
+                r#"{"deployment": "hosted", "upstreams": {"a": {"provider": "x"}}, "groups": {"a": ["a"]}}"#,
+                "group `a` is an upstream as well",
+            ),
+            (
+                r#"{"deployment": "hosted", "upstreams": {"a": {"provider": "x", "models": {"m": "n"}}}, "groups": {"g": ["a"]}}"#,
+                "group `g` needs a `host`: else each member would get the caller's key",
             ),
         ] {
             assert_eq!(

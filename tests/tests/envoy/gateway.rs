@@ -35,6 +35,11 @@ pub struct Gateway {
 
 impl Gateway {
     pub fn start() -> Self {
+        Self::changed(|example| example)
+    }
+
+    /// With a configuration that is not quite the example.
+    pub fn changed(changed: impl FnOnce(String) -> String) -> Self {
         let runtime = Runtime::new().unwrap();
         // The edge prices a call at its own time, and the host's clock stands still.
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -52,7 +57,7 @@ impl Gateway {
         let book = STANDARD.encode(shipped::default_book().unwrap().canonical);
         let host_port = host.address().port().to_string();
         let local = "127.0.0.1";
-        let envoy = Envoy::example(&[
+        let values = [
             ("FAREBOX_HOST", local),
             ("FAREBOX_PORT", &host_port),
             ("FAREBOX_BOOK", &book),
@@ -65,7 +70,8 @@ impl Gateway {
             ("OPENROUTER_HOST", local),
             ("OPENROUTER_PORT", &openrouter_port),
             ("OPENROUTER_API_KEY", OPENROUTER_KEY),
-        ]);
+        ];
+        let envoy = Envoy::example(&values, changed);
         Self {
             runtime,
             host,
@@ -77,8 +83,12 @@ impl Gateway {
     }
 
     pub fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -> Got {
+        self.text(method, path, headers, &body.to_string())
+    }
+
+    pub fn text(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Got {
         let caller = Caller::new(self.envoy.address, false);
-        let body = body.to_string();
+        let body = body.to_owned();
         let sent = async { whole(caller.send(method, path, headers, body).await).await };
         self.runtime.block_on(sent)
     }
@@ -92,7 +102,8 @@ impl Gateway {
     /// Until the host has this many reports, none of which it refused or priced otherwise.
     pub fn until_reported(&self, reports: usize) {
         while self.envoy.counted("farebox.reported") < u64::try_from(reports).unwrap() {
-            assert_eq!(self.envoy.counted("farebox.unreported"), 0);
+            let unreported = self.envoy.counted("farebox.unreported");
+            assert_eq!(unreported, 0, "{}", self.envoy.log());
             std::thread::yield_now();
         }
         assert_eq!(self.envoy.counted("farebox.difference"), 0);
@@ -128,7 +139,7 @@ impl Component {
 }
 
 /// The price wherever this answer has it.
-fn told(got: &Got) -> Told {
+pub fn told(got: &Got) -> Told {
     match got.in_comment() {
         Some((told, _)) => told,
         None => got.in_headers(),
@@ -149,7 +160,7 @@ fn the_example_sells_calls_of_every_provider_that_it_names_in_envoy() {
         ("/v1/chat/completions", "gpt-4o", bearer),
         ("/v1/responses", "gpt-4o-mini", bearer),
         ("/v1/messages", "claude-sonnet-4-5", api_key),
-        ("/openrouter/v1/chat/completions", "openai/gpt-4o", bearer),
+        ("/openrouter/v1/chat/completions", "smart", bearer),
     ];
     let mut spent = Decimal::ZERO;
     let mut reports = 0;

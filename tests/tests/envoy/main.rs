@@ -12,6 +12,7 @@
 )]
 
 mod client;
+mod fallback;
 mod gateway;
 mod held;
 mod proxy;

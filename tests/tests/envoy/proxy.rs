@@ -80,8 +80,8 @@ impl Envoy {
     }
 
     /// The repository's example, each `${NAME}` with its value. Its ports and its record of calls
-    /// are this Envoy's own.
-    pub fn example(values: &[(&str, &str)]) -> Self {
+    /// are this Envoy's own. `changed` is what an operator may have made of it.
+    pub fn example(values: &[(&str, &str)], changed: impl FnOnce(String) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let calls = folder.path().join("calls");
         let filter = guests::path(guests::FILTER);
@@ -95,7 +95,7 @@ impl Envoy {
         for (name, value) in own.iter().chain(values) {
             text = text.replace(&format!("${{{name}}}"), value);
         }
-        Self::run(folder, "envoy.yaml", &text)
+        Self::run(folder, "envoy.yaml", &changed(text))
     }
 
     fn run(folder: TempDir, name: &str, configuration: &str) -> Self {
@@ -134,6 +134,12 @@ impl Envoy {
         let agent: ureq::Agent = agent.build().into();
         let answer = agent.get(format!("http://{}{path}", self.admin)).call();
         answer.unwrap().body_mut().read_to_string().unwrap()
+    }
+
+    /// What it wrote into its log.
+    pub fn log(&self) -> String {
+        let log = std::fs::read(self.folder.path().join("log")).unwrap();
+        String::from_utf8_lossy(&log).into_owned()
     }
 
     /// A counter of the filter, over all workers.

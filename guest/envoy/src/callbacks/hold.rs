@@ -8,7 +8,7 @@ use crate::settings::WhenAway;
 use proxy_wasm::types::MapType;
 
 /// Where callers put their keys. The host takes all of them as a bearer's.
-const KEYS: [&str; 3] = ["authorization", "x-api-key", "x-goog-api-key"];
+pub(super) const KEYS: [&str; 3] = ["authorization", "x-api-key", "x-goog-api-key"];
 
 /// What the host was asked and said.
 #[derive(Default)]
@@ -45,7 +45,8 @@ impl Standing {
 }
 
 impl Call {
-    /// Takes the caller's key out of the request, and puts the upstream's in.
+    /// Takes the caller's key out of the request, and puts the upstream's in; where several may
+    /// serve, each gets its own when it is asked (see `attempt`).
     pub(super) fn change_keys(&mut self) {
         if self.settings.host.is_none() {
             return;
@@ -97,11 +98,10 @@ impl Call {
         if is_full && host.when_away == WhenAway::Closed {
             return self.away();
         }
-        let cluster = cluster();
-        let Some(upstream) = self.settings.upstreams.get(cluster.as_str()) else {
+        let Some((upstream, asked)) = exchange.serving() else {
             return;
         };
-        let body = host::hold(upstream, exchange.asked());
+        let body = host::hold(upstream, &asked);
         match proxy::post(host, "/v1/holds", &[("authorization", key)], &body) {
             Some(_) => self.standing.state = State::Asked,
             None => self.away(),
@@ -140,6 +140,16 @@ impl Call {
         }
     }
 
+    /// The model is none that this cluster has.
+    pub(super) fn is_not_offered(&mut self) {
+        let model = self.exchange.as_ref().and_then(|exchange| exchange.model());
+        let detail = match model {
+            Some(model) => format!("there is no model `{model}` here"),
+            None => "the request names no model, or in more than one place".to_owned(),
+        };
+        self.refuse(404, "model-not-offered", "Model not offered", &detail);
+    }
+
     fn refuse(&mut self, status: u16, kind: &str, title: &str, detail: &str) {
         let problem = problem(kind, title, status, detail);
         self.refuse_with(status, problem.as_bytes());
@@ -160,8 +170,7 @@ impl Call {
             return;
         };
         let hold = hold.as_deref();
-        let cluster = cluster();
-        let Some(upstream) = self.settings.upstreams.get(cluster.as_str()) else {
+        let Some((upstream, asked)) = exchange.serving() else {
             return;
         };
         let over = self.standing.over.take();
@@ -179,7 +188,7 @@ impl Call {
                 let over = over.as_ref();
                 let body = host::usage(&host::Over {
                     upstream,
-                    asked: exchange.asked(),
+                    asked: &asked,
                     said: over.map_or(&said_nothing, |(over, _)| &over.said),
                     status: over.map(|(over, _)| over.status),
                     aborted: over.map_or(aborted, |(_, aborted)| *aborted),
@@ -202,6 +211,7 @@ impl Call {
             idempotency_key,
             body,
             price_usd,
+            hold: hold.map(Into::into),
         });
     }
 }

@@ -9,6 +9,7 @@ use super::proxy;
 use super::root::Counters;
 use crate::boundary::Boundary;
 use crate::exchange::{Exchange, Head, Told, Way};
+use crate::naming;
 use crate::queue::Queue;
 use crate::release::{Prices, Unpriced};
 use crate::settings::Settings;
@@ -22,6 +23,9 @@ use std::rc::Rc;
 const KEPT: &str = "farebox";
 /// The same for the most that the call could cost, in USD.
 const KEPT_QUOTE: &str = "farebox_quote_usd";
+
+/// The model that the caller asks for, for the attempts at a group.
+pub(super) const KEPT_MODEL: &str = "farebox_model";
 
 /// One call.
 pub struct Call {
@@ -67,13 +71,35 @@ impl Call {
         let Some(exchange) = &mut self.exchange else {
             return;
         };
+        let cluster = cluster();
         if whole {
             let body = proxy::body(BufferType::HttpRequestBody, 0, self.request_bytes);
-            if let Ok(most_usd) = exchange.request(&cluster(), &body) {
+            if let Ok(most_usd) = exchange.request(&cluster, &body) {
                 proxy::keep(KEPT_QUOTE, &telling::plain(most_usd));
+            }
+            if !exchange.is_offered(&cluster) {
+                return self.is_not_offered();
+            }
+            if !self.is_named(&cluster, &body) {
+                return self.is_not_offered();
             }
         }
         self.ask(whole);
+    }
+
+    /// Puts the upstream's own name of the model in the place of the caller's; where several may
+    /// serve, leaves word of the model for each attempt. `false`: the request cannot be renamed.
+    fn is_named(&self, cluster: &str, body: &[u8]) -> bool {
+        let Some(model) = self.exchange.as_ref().and_then(Exchange::model) else {
+            return true;
+        };
+        if self.settings.groups.contains_key(cluster) {
+            proxy::keep(KEPT_MODEL, model);
+            return true;
+        }
+        let upstream = self.settings.upstreams.get(cluster);
+        let name = upstream.and_then(|upstream| upstream.own_name(model));
+        name.is_none_or(|name| name == model || renamed(model, name, body))
     }
 
     /// Ends the call, once: counts it and keeps its price where the access log finds it.
@@ -121,7 +147,7 @@ impl HttpContext for Call {
         let map = MapType::HttpRequestHeaders;
         forget(map);
         let is_post = proxy::header(map, ":method").is_some_and(|method| method == "POST");
-        if !self.settings.upstreams.contains_key(cluster().as_str()) {
+        if self.settings.serving(&cluster()).is_empty() {
             return Action::Continue;
         }
         if !is_post {
@@ -170,7 +196,7 @@ impl HttpContext for Call {
         let Some(exchange) = self.exchange.as_mut().filter(|_| is_of_upstream()) else {
             return Action::Continue;
         };
-        self.way = exchange.answer(&cluster(), head(map));
+        self.way = exchange.answer(&served(&self.settings), head(map));
         if end_of_stream {
             if let Some(told) = self.end(false, false) {
                 tell(map, &told);
@@ -228,7 +254,7 @@ impl HttpContext for Call {
     }
 }
 
-const fn hold_while(held: bool) -> Action {
+pub(super) const fn hold_while(held: bool) -> Action {
     if held {
         Action::Pause
     } else {
@@ -239,6 +265,46 @@ const fn hold_while(held: bool) -> Action {
 /// The cluster that the call goes to, known from its first callback on.
 pub(super) fn cluster() -> String {
     proxy::property(&["xds", "cluster_name"]).unwrap_or_default()
+}
+
+/// The upstream that is asked or has answered: the call's cluster, or that member of it whose
+/// endpoint the proxy chose, which says so in its metadata.
+pub(super) fn served(settings: &Settings) -> String {
+    let cluster = cluster();
+    let Some(members) = settings.groups.get(cluster.as_str()) else {
+        return cluster;
+    };
+    let endpoint = proxy::property(&ENDPOINT).unwrap_or_default();
+    let is_member = members.iter().any(|member| **member == *endpoint);
+    if is_member { endpoint } else { String::new() }
+}
+
+/// Where an endpoint says which upstream it is.
+const ENDPOINT: [&str; 5] = [
+    "xds",
+    "upstream_host_metadata",
+    "filter_metadata",
+    "farebox",
+    "upstream",
+];
+
+/// Puts another name of the model into the request that is at hand, whose body is whole.
+pub(super) fn renamed(model: &str, name: &str, body: &[u8]) -> bool {
+    let map = MapType::HttpRequestHeaders;
+    let path = proxy::header(map, ":path").unwrap_or_default();
+    if naming::in_path(&path) == Some(model) {
+        proxy::set(map, ":path", &naming::path_with(&path, name));
+        return true;
+    }
+    let text = std::str::from_utf8(body).ok();
+    let Some(renamed) = text.and_then(|text| naming::body_with(text, name)) else {
+        return false;
+    };
+    if length(map).is_some() {
+        proxy::set(map, "content-length", &renamed.len().to_string());
+    }
+    proxy::replace(BufferType::HttpRequestBody, body.len(), renamed.as_bytes());
+    true
 }
 
 /// How the proxy says that the call went.
@@ -272,7 +338,7 @@ fn tell(map: MapType, told: &Told) {
     }
 }
 
-fn length(map: MapType) -> Option<usize> {
+pub(super) fn length(map: MapType) -> Option<usize> {
     proxy::header(map, "content-length")?.parse().ok()
 }
 

@@ -3,6 +3,7 @@
 //! They carry bytes and words between the proxy and [`crate::exchange`] and decide nothing. Headers
 //! are read as bytes: the library's readers of text end the VM at the first that is no UTF-8.
 
+mod attempt;
 mod hold;
 mod http;
 mod proxy;

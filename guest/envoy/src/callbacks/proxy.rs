@@ -42,10 +42,20 @@ pub fn keep(name: &str, value: &str) {
     hostcalls::set_property(vec![name], Some(value.as_bytes())).ok();
 }
 
+/// A word that was kept with the call, in whichever place.
+pub fn kept(name: &str) -> Option<String> {
+    property(&["filter_state", &format!("wasm.{name}")])
+}
+
 /// Bytes of a body, from `start` on.
 pub fn body(buffer: BufferType, start: usize, len: usize) -> Vec<u8> {
     let bytes = hostcalls::get_buffer(buffer, start, len);
     bytes.ok().flatten().unwrap_or_default()
+}
+
+/// Puts other bytes in the place of the `len` bytes of a body.
+pub fn replace(buffer: BufferType, len: usize, bytes: &[u8]) {
+    hostcalls::set_buffer(buffer, 0, len, bytes).ok();
 }
 
 /// Writes behind the `len` bytes of a body.

@@ -1,5 +1,6 @@
 //! A filter as the proxy configures it: the book with the VM, the settings with each filter in it.
 
+use super::attempt::Attempt;
 use super::http::Call;
 use super::proxy::{self, Counter};
 use crate::host::Heard;
@@ -60,8 +61,13 @@ impl Counters {
 /// How often a worker looks at its reports.
 const TICK: Duration = Duration::from_millis(20);
 
+/// The `root_id` of the filter before upstreams.
+const UPSTREAM: &str = "upstream";
+
 /// A filter.
 pub struct Root<P> {
+    /// It stands before each attempt at an upstream, and not before each call.
+    is_upstream: bool,
     configured: Option<(Rc<dyn Prices>, Rc<Settings>)>,
     counters: Option<Counters>,
     reports: Rc<RefCell<Queue>>,
@@ -71,6 +77,7 @@ pub struct Root<P> {
 impl<P: Policy> Root<P> {
     pub fn new() -> Self {
         Self {
+            is_upstream: false,
             configured: None,
             counters: None,
             reports: Rc::default(),
@@ -95,6 +102,10 @@ impl<P: Policy> Context for Root<P> {
                     counters.differences.add();
                 }
             }
+            Heard::Nothing => match report.of_nothing() {
+                Some(report) => self.reports.borrow_mut().push(report),
+                None => counters.reported.add(),
+            },
             Heard::Refused => {
                 counters.unreported.add();
                 let path = &report.path;
@@ -129,7 +140,9 @@ impl<P: Policy> RootContext for Root<P> {
         let settings: Result<_, SettingsError> = Settings::read(&text);
         match (settings, RELEASE.with_borrow(Clone::clone)) {
             (Ok(settings), Some(release)) => {
-                if settings.host.is_some() {
+                let root = proxy::property(&["plugin_root_id"]);
+                self.is_upstream = root.is_some_and(|root| root == UPSTREAM);
+                if settings.host.is_some() && !self.is_upstream {
                     proxy::tick_every(TICK);
                 }
                 self.configured = Some((release, Rc::new(settings)));
@@ -163,6 +176,9 @@ impl<P: Policy> RootContext for Root<P> {
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
         let (release, settings) = self.configured.clone()?;
+        if self.is_upstream {
+            return Some(Box::new(Attempt::new(settings)));
+        }
         let reports = Rc::clone(&self.reports);
         Some(Box::new(Call::new(
             release,
