@@ -16,6 +16,7 @@ mod style;
 
 pub use exit::Exit;
 
+use crate::engine::compiler;
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
 use std::error::Error;
@@ -53,10 +54,16 @@ enum Command {
     /// Settle usage that waits for a price, and repair wrong bills, on a running server.
     Usage(remote::Usage),
     Margins(remote::Margins),
+    /// Be the compiler of another process of this program (`engine::compiler`).
+    #[command(name = compiler::COMMAND, hide = true)]
+    CompileComponent {
+        order: Vec<String>,
+    },
 }
 
 /// Runs the command line of this process.
 pub fn main() -> Exit {
+    compiler::this_program();
     let cli = Cli::parse();
     let mut out = std::io::stdout().lock();
     let result = cli.command.run(&mut out).and_then(|()| Ok(out.flush()?));
@@ -83,8 +90,15 @@ impl Command {
             Self::Usage(usage) => usage.run(out),
             Self::Margins(margins) => margins.run(out),
             Self::Policy(command) => command.run(out),
+            Self::CompileComponent { order } => compile(order, out),
         }
     }
+}
+
+fn compile(order: &[String], out: &mut dyn Write) -> Result<(), Failure> {
+    let order = compiler::Order::read(order);
+    let order = order.ok_or_else(|| Failure::Usage("this is no order to compile".to_owned()))?;
+    Ok(order.run(std::io::stdin().lock(), out)?)
 }
 
 /// The reference page of the command line (docs/cli.md), made from the definitions above.
@@ -121,7 +135,7 @@ fn describe(command: &mut clap::Command, page: &mut String) {
     ));
     for sub in command
         .get_subcommands_mut()
-        .filter(|sub| sub.get_name() != "help")
+        .filter(|sub| sub.get_name() != "help" && !sub.is_hide_set())
     {
         describe(sub, page);
     }

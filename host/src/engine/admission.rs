@@ -1,5 +1,6 @@
 //! Which bytes may become a policy: a component of the contract's world that imports nothing.
 
+use super::compiler::Exceeded;
 use super::contract;
 use super::limits::Limits;
 use wasmtime::Engine;
@@ -26,6 +27,14 @@ pub enum AdmissionError {
     /// Cut off, or damaged.
     #[error("this is not a valid component: {0}")]
     Invalid(String),
+    /// It takes the compiler more than a component may.
+    #[error(
+        "compiling it takes more than {0}, which is all that a component of its class may take"
+    )]
+    CompileLimit(Exceeded),
+    /// The compiler ended without a result.
+    #[error("the compiler ended without a result: {0}")]
+    CompilerFailed(String),
     /// It imports functions or more. A policy imports nothing but types.
     #[error("a policy must not import anything, but this one imports {}", names.join(", "))]
     ImportsNotAllowed {
@@ -70,11 +79,11 @@ fn interface() -> &'static str {
     contract::INTERFACE.trim_end_matches('@')
 }
 
-/// Compiles bytes to a component and checks that it imports nothing.
+/// Looks at bytes before they are compiled.
 ///
 /// # Errors
-/// See [`AdmissionError`].
-pub fn admit(engine: &Engine, limits: &Limits, bytes: &[u8]) -> Result<Component, AdmissionError> {
+/// `TooLarge`, `NotWasm` or `CoreModule`.
+pub fn check_bytes(limits: &Limits, bytes: &[u8]) -> Result<(), AdmissionError> {
     if bytes.len() > limits.component_bytes_max {
         return Err(AdmissionError::TooLarge {
             bytes: bytes.len(),
@@ -88,14 +97,11 @@ pub fn admit(engine: &Engine, limits: &Limits, bytes: &[u8]) -> Result<Component
     if bytes.starts_with(b"\0asm\x01\0\0\0") {
         return Err(AdmissionError::CoreModule);
     }
-    let component = Component::from_binary(engine, bytes)
-        .map_err(|error| AdmissionError::Invalid(one_line(&format!("{error:#}"))))?;
-    check_imports(engine, &component)?;
-    Ok(component)
+    Ok(())
 }
 
 /// The compiler's words, which stand on several lines, on one.
-fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -3,6 +3,7 @@
 //! the path of a call.
 
 use super::admission::AdmissionError;
+use super::compiler::Exceeded;
 use super::limits::{BOOK_BYTES_MAX, BOOK_TEXT_BYTES_MAX, LimitClass, Trust};
 use super::package::{Package, PackageError};
 use super::release::Release;
@@ -133,6 +134,10 @@ impl From<AdmissionError> for AdmitError {
             AdmissionError::CoreModule => "core_module",
             AdmissionError::NotWasm => "not_wasm",
             AdmissionError::Invalid(_) => "damaged",
+            AdmissionError::CompileLimit(Exceeded::Memory(_)) => "compile_memory",
+            AdmissionError::CompileLimit(Exceeded::Cpu(_)) => "compile_cpu",
+            AdmissionError::CompileLimit(Exceeded::Time(_)) => "compile_time",
+            AdmissionError::CompilerFailed(_) => "compiler_failed",
             AdmissionError::ImportsNotAllowed { .. } => "imports",
             AdmissionError::UnknownContract { .. } => "unknown_contract",
             AdmissionError::SeveralContracts { .. } => "several_contracts",

@@ -1,12 +1,13 @@
 //! Compiled components on disk, keyed by the component's digest and by everything in the engine
 //! that decides the machine code. A restart compiles nothing.
 //!
-//! Loading compiled code is unsafe by nature: the file *is* machine code. So only files that this
-//! host wrote are loaded: they carry a digest of their content, made with the write, and whatever
-//! does not match is compiled anew. The folder is private to the user the host runs as; whoever
+//! Loading compiled code is unsafe by nature: the bytes *are* machine code. So only what this
+//! program's own compiler handed over is loaded, and files that this host wrote of that: they carry a
+//! digest of their content, made with the write, and whatever does not match is compiled anew. The folder is private to the user the host runs as; whoever
 //! can write there can already replace the host.
 
 use super::admission::{self, AdmissionError};
+use super::compiler::Compiler;
 use super::sandbox::Sandbox;
 use crate::service::policy::Digest;
 use sha2::{Digest as _, Sha256};
@@ -22,16 +23,22 @@ const SEAL_BYTES: usize = 32;
 /// The folder of compiled components.
 pub struct CompiledCache {
     folder: PathBuf,
+    compiler: Compiler,
 }
 
 impl CompiledCache {
     /// Makes the folder where it is missing, readable by nobody else.
-    pub fn new(folder: PathBuf) -> io::Result<Self> {
+    pub fn new(folder: PathBuf, compiler: Compiler) -> io::Result<Self> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&folder)?;
-        Ok(Self { folder })
+        Ok(Self { folder, compiler })
+    }
+
+    /// The same folder, with what is missing in it made by another compiler.
+    pub fn compiled_by(&mut self, compiler: Compiler) {
+        self.compiler = compiler;
     }
 
     /// The compiled component of these bytes, from disk where it is there.
@@ -46,8 +53,12 @@ impl CompiledCache {
             admission::check_imports(&sandbox.engine, &component)?;
             return Ok(component);
         }
-        let component = admission::admit(&sandbox.engine, sandbox.limits, bytes)?;
-        if let Err(error) = store(&component, &path) {
+        admission::check_bytes(sandbox.limits, bytes)?;
+        let code = self.compiler.code(sandbox.settings, bytes)?;
+        let component = made_here(sandbox, &code)
+            .map_err(|error| AdmissionError::CompilerFailed(format!("{error:#}")))?;
+        admission::check_imports(&sandbox.engine, &component)?;
+        if let Err(error) = store(&code, &path) {
             // The cache only saves time; the component is there.
             tracing::warn!(path = %path.display(), %error, "compiled component not kept");
         }
@@ -65,23 +76,28 @@ impl CompiledCache {
     }
 }
 
-#[expect(
-    unsafe_code,
-    reason = "deserialising machine code that this host wrote and sealed"
-)]
 fn load(sandbox: &Sandbox, path: &Path) -> Option<Component> {
     let file = fs::read(path).ok()?;
     let (seal, code) = file.split_at_checked(SEAL_BYTES)?;
     if seal != Sha256::digest(code).as_slice() {
         return None;
     }
-    // SAFETY: the bytes are those that `store` wrote after compiling with a compatible engine (the
-    // key says so, and wasmtime checks its own header); the seal shows that they are whole.
-    unsafe { Component::deserialize(&sandbox.engine, code) }.ok()
+    // The seal shows that these are, wholly, the bytes that `store` wrote.
+    made_here(sandbox, code).ok()
 }
 
-fn store(component: &Component, path: &Path) -> io::Result<()> {
-    let code = component.serialize().map_err(io::Error::other)?;
+/// Code that this program's compiler made, just now or before.
+#[expect(
+    unsafe_code,
+    reason = "deserialising machine code that this program's own compiler made"
+)]
+fn made_here(sandbox: &Sandbox, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the callers have the bytes from `Compiler::code`, or from a file that `store` wrote
+    // of them and whose seal they have checked; wasmtime compares its own header with the engine.
+    unsafe { Component::deserialize(&sandbox.engine, code) }
+}
+
+fn store(code: &[u8], path: &Path) -> io::Result<()> {
     let partial = path.with_extension(format!("{}.partial", std::process::id()));
     let mut file = fs::OpenOptions::new()
         .write(true)
@@ -89,8 +105,8 @@ fn store(component: &Component, path: &Path) -> io::Result<()> {
         .truncate(true)
         .mode(0o600)
         .open(&partial)?;
-    file.write_all(&Sha256::digest(&code))?;
-    file.write_all(&code)?;
+    file.write_all(&Sha256::digest(code))?;
+    file.write_all(code)?;
     file.sync_all()?;
     fs::rename(&partial, path)
 }
@@ -121,7 +137,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let kept = Self {
                 sandboxes: Sandboxes::new().unwrap(),
-                cache: CompiledCache::new(folder.path().join("compiled")).unwrap(),
+                cache: CompiledCache::new(folder.path().join("compiled"), Compiler::Here).unwrap(),
                 bytes: wat::parse_str(HOLLOW).unwrap(),
                 _folder: folder,
             };

@@ -64,10 +64,25 @@ pub struct Limits {
     pub load_fuel_max: u64,
     /// Wall-clock backstop of loading a book.
     pub load_time_max: Duration,
+    /// What compiling the component may take.
+    pub compile: CompileLimits,
+}
+
+/// What a process that compiles one component may take. Machines differ, so each is far above what
+/// a component of the class needs on a slow one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Bytes of its address space, the program itself included.
+    pub memory_bytes: u64,
+    /// Seconds of a processor.
+    pub cpu_seconds: u64,
+    /// Time until it is ended, on the wall.
+    pub time: Duration,
 }
 
 const MIB: usize = 1 << 20;
 const KIB: usize = 1 << 10;
+const GIB: u64 = 1 << 30;
 
 const NATIVE: Limits = Limits {
     component_bytes_max: MIB,
@@ -86,6 +101,11 @@ const NATIVE: Limits = Limits {
     call_time_max: Duration::from_millis(200),
     load_fuel_max: 100_000_000,
     load_time_max: Duration::from_secs(1),
+    compile: CompileLimits {
+        memory_bytes: GIB,
+        cpu_seconds: 20,
+        time: Duration::from_secs(60),
+    },
 };
 
 const SCRIPTED: Limits = Limits {
@@ -107,6 +127,11 @@ const SCRIPTED: Limits = Limits {
     call_time_max: Duration::from_secs(1),
     load_fuel_max: 20_000_000_000,
     load_time_max: Duration::from_secs(10),
+    compile: CompileLimits {
+        memory_bytes: 2 * GIB,
+        cpu_seconds: 120,
+        time: Duration::from_secs(360),
+    },
 };
 
 impl Limits {

@@ -9,6 +9,7 @@
 //! - [`package`]: a component with its book in one file; `admit`: from that file to a release;
 //!   `probe`: what that release is asked first; `signed`: who signed it.
 //! - `declared`: the limit class that a component asks for.
+//! - [`compiler`]: the compiler, in a process of its own with limits.
 //! - `compiled`: compiled components on disk, so that a restart compiles nothing.
 //! - `release`: a component and a book that belong together, ready to be instantiated.
 //! - `instance`: one sandbox with its book loaded. After any fault it is thrown away.
@@ -18,6 +19,7 @@
 pub mod admission;
 mod admit;
 mod compiled;
+pub mod compiler;
 pub mod contract;
 mod declared;
 mod digests;
@@ -40,6 +42,7 @@ use crate::service::policy::{
 use crate::service::signature::PinnedKeys;
 use admission::AdmissionError;
 use compiled::CompiledCache;
+use compiler::Compiler;
 use contract::{Contract, Contracts};
 use digests::ByDigest;
 use farebox_pricing::answer::{Quote, Rating, Refusal};
@@ -121,7 +124,8 @@ impl Engine {
     pub fn new(cache_dir: PathBuf) -> Result<Self, StartError> {
         Ok(Self {
             sandboxes: Sandboxes::new()?,
-            cache: CompiledCache::new(cache_dir).map_err(StartError::Cache)?,
+            cache: CompiledCache::new(cache_dir, Compiler::of_this_program())
+                .map_err(StartError::Cache)?,
             contracts: Contracts::released(),
             components: Mutex::default(),
             shipped: None,
@@ -133,6 +137,13 @@ impl Engine {
     #[must_use]
     pub fn trusting(mut self, component: &[u8]) -> Self {
         self.shipped = Some(digest(component));
+        self
+    }
+
+    /// The same, compiling elsewhere.
+    #[must_use]
+    pub fn compiling(mut self, compiler: Compiler) -> Self {
+        self.cache.compiled_by(compiler);
         self
     }
 

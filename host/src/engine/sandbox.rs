@@ -19,6 +19,8 @@ const TICK: Duration = Duration::from_millis(5);
 pub struct Sandbox {
     /// The engine.
     pub engine: Engine,
+    /// What decides its machine code.
+    pub settings: Settings,
     /// Its limits.
     pub limits: &'static Limits,
 }
@@ -27,10 +29,19 @@ impl Sandbox {
     fn new(class: LimitClass) -> Result<Self, StartError> {
         let limits = class.limits();
         // Where a process may not have so many addresses, every access checks its bounds instead.
-        let engine = Engine::new(&config(limits, ADDRESSES))
-            .or_else(|_| Engine::new(&config(limits, limits.memory_bytes_max as u64)))
-            .map_err(|error| StartError::Sandbox(format!("{error:#}")))?;
-        Ok(Self { engine, limits })
+        let made = |addresses| {
+            let settings = Settings { class, addresses };
+            let mut config = settings.config();
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+            Engine::new(&config).map(|engine| Self {
+                engine,
+                settings,
+                limits,
+            })
+        };
+        made(ADDRESSES)
+            .or_else(|_| made(limits.memory_bytes_max as u64))
+            .map_err(|error| StartError::Sandbox(format!("{error:#}")))
     }
 
     /// Ticks that a call of at most `time` may live: one more than fit, since the first is cut.
@@ -48,7 +59,32 @@ impl Sandbox {
 /// what lies beyond the limit is never backed by memory.
 const ADDRESSES: u64 = 4 << 30;
 
-fn config(limits: &Limits, memory_reservation: u64) -> Config {
+/// Everything that decides the machine code. How instances get their memory does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Whose stack.
+    pub class: LimitClass,
+    /// Addresses for a guest's memory.
+    pub addresses: u64,
+}
+
+impl Settings {
+    /// An engine with these settings compiles what every other one with them runs.
+    pub fn config(self) -> Config {
+        let mut config = Config::new();
+        config
+            .concurrency_support(false)
+            .consume_fuel(true)
+            .epoch_interruption(true)
+            .max_wasm_stack(self.class.limits().stack_bytes_max)
+            .memory_reservation(self.addresses)
+            .cranelift_opt_level(OptLevel::Speed)
+            .cranelift_nan_canonicalization(true);
+        config
+    }
+}
+
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(limits.instances_max)
         .total_core_instances(limits.instances_max.saturating_mul(limits.modules_max))
@@ -59,17 +95,7 @@ fn config(limits: &Limits, memory_reservation: u64) -> Config {
         .max_tables_per_component(limits.modules_max)
         .max_memory_size(limits.memory_bytes_max)
         .linear_memory_keep_resident(1 << 20);
-    let mut config = Config::new();
-    config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-        .concurrency_support(false)
-        .consume_fuel(true)
-        .epoch_interruption(true)
-        .max_wasm_stack(limits.stack_bytes_max)
-        .memory_reservation(memory_reservation)
-        .cranelift_opt_level(OptLevel::Speed)
-        .cranelift_nan_canonicalization(true);
-    config
+    pool
 }
 
 /// The sandboxes of every class, and their clock.

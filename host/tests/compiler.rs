@@ -1,0 +1,160 @@
+//! Components that the compiler cannot stomach: it has a process of its own, with limits, and ends
+//! there. These run the real binary as that process.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking; the lints' own exemption stops at its functions"
+)]
+
+use farebox::app::shipped;
+use farebox::engine::admission::AdmissionError;
+use farebox::engine::compiler::{Compiler, Exceeded};
+use farebox::engine::limits::{CompileLimits, LimitClass, Trust};
+use farebox::engine::{Engine, LoadError};
+use farebox::service::policy::AdmitError;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// What compiling the standard policy never needs, and each test makes one of smaller.
+const AMPLE: CompileLimits = CompileLimits {
+    memory_bytes: 4 << 30,
+    cpu_seconds: 600,
+    time: Duration::from_secs(600),
+};
+
+struct Host {
+    engine: Engine,
+    cache: TempDir,
+}
+
+impl Host {
+    fn new(program: &str, limits: CompileLimits) -> Self {
+        let cache = tempfile::tempdir().unwrap();
+        let compiler = Compiler::Process {
+            program: PathBuf::from(program),
+            limits: Some(limits),
+        };
+        let engine = Engine::new(cache.path().to_owned()).unwrap();
+        Self {
+            engine: engine.compiling(compiler),
+            cache,
+        }
+    }
+
+    fn load(&self, component: &[u8]) -> Result<(), LoadError> {
+        let book = shipped::default_book().unwrap().canonical;
+        let loaded = self
+            .engine
+            .load_release(component, book, LimitClass::Native, Trust::Trusted);
+        loaded.map(drop)
+    }
+
+    fn refused(&self, component: &[u8]) -> AdmissionError {
+        let refused = match self.load(component) {
+            Err(LoadError::Component(refused)) => refused,
+            other => panic!("{other:?}"),
+        };
+        // Nothing of it stays.
+        assert_eq!(std::fs::read_dir(self.cache.path()).unwrap().count(), 0);
+        refused
+    }
+}
+
+const FAREBOX: &str = env!("CARGO_BIN_EXE_farebox");
+
+/// A component of half a megabyte in one function, whose values are all needed until its end: it takes
+/// a compiler several seconds and three times the memory that the standard policy does.
+fn monster() -> Vec<u8> {
+    const LOCALS: usize = 200;
+    let mut body = String::new();
+    for round in 0..280 {
+        for local in 0..LOCALS {
+            let (a, b) = ((local * 7 + round) % LOCALS, (local * 13 + 5) % LOCALS);
+            writeln!(
+                body,
+                "(local.set {local} (i64.mul (local.get {a}) (i64.add (local.get {b}) (i64.const {local}))))"
+            )
+            .unwrap();
+        }
+    }
+    let locals = "i64 ".repeat(LOCALS);
+    wat::parse_str(format!(
+        "(component (core module (func (local {locals}) (loop {body} (br_if 0 (i64.eqz (local.get 9)))))))"
+    ))
+    .unwrap()
+}
+
+#[test]
+fn what_another_process_compiled_is_kept_and_prices() {
+    let host = Host::new(FAREBOX, AMPLE);
+    host.load(shipped::STANDARD_COMPONENT).unwrap();
+    let kept = std::fs::read_dir(host.cache.path()).unwrap().count();
+    assert_eq!(kept, 1);
+    let damaged = host.load(b"\0asm\x0d\0\x01\0\xff").unwrap_err();
+    assert!(
+        matches!(&damaged, LoadError::Component(AdmissionError::Invalid(reason)) if !reason.is_empty()),
+        "{damaged:?}"
+    );
+}
+
+#[test]
+fn a_component_that_takes_the_compiler_too_much_is_refused_by_what_it_takes() {
+    let monster = monster();
+    assert!(monster.len() < LimitClass::Native.limits().component_bytes_max);
+    let memory = CompileLimits {
+        memory_bytes: 100 << 20,
+        ..AMPLE
+    };
+    let cpu = CompileLimits {
+        cpu_seconds: 1,
+        ..AMPLE
+    };
+    let time = CompileLimits {
+        time: Duration::from_millis(100),
+        ..AMPLE
+    };
+    for (limits, exceeded, reason, says) in [
+        (
+            memory,
+            Exceeded::Memory(memory),
+            "compile_memory",
+            "104857600 bytes of memory",
+        ),
+        (
+            cpu,
+            Exceeded::Cpu(cpu),
+            "compile_cpu",
+            "1 seconds of a processor",
+        ),
+        (
+            time,
+            Exceeded::Time(time),
+            "compile_time",
+            "100 milliseconds",
+        ),
+    ] {
+        let host = Host::new(FAREBOX, limits);
+        let refused = host.refused(&monster);
+        assert_eq!(refused, AdmissionError::CompileLimit(exceeded));
+        assert!(refused.to_string().contains(says), "{refused}");
+        assert_eq!(AdmitError::from(refused).reason(), reason);
+        // This process goes on, and so does its engine.
+        assert!(host.engine.faults().is_empty());
+    }
+}
+
+#[test]
+fn a_compiler_that_ends_otherwise_is_said_to() {
+    for program in ["/bin/false", "/nowhere/at-all"] {
+        let refused = Host::new(program, AMPLE).refused(shipped::STANDARD_COMPONENT);
+        assert!(
+            matches!(refused, AdmissionError::CompilerFailed(_)),
+            "{program}: {refused:?}"
+        );
+        assert_eq!(AdmitError::from(refused).reason(), "compiler_failed");
+    }
+}
