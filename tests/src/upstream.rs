@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -60,6 +61,29 @@ pub async fn start(answerer: Arc<Answerer>) -> SocketAddr {
     let router = Router::new().fallback(handler);
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
+}
+
+/// Serves nobody until the runtime ends: reads what it is asked, says so, and then does not answer,
+/// or with `hangs_up` ends the connection.
+pub async fn silent(hangs_up: bool) -> (SocketAddr, mpsc::UnboundedReceiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (asked, when_asked) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut caller, _)) = listener.accept().await {
+            let asked = asked.clone();
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                while matches!(caller.read(&mut bytes).await, Ok(1..)) {
+                    asked.send(()).ok();
+                    if hangs_up {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    (address, when_asked)
 }
 
 /// An answer of this content type, cut into pieces of up to `cut` bytes, each sent on its own.

@@ -4,6 +4,7 @@ use crate::client::{Caller, Got, whole};
 use crate::proxy::{Envoy, HOST, Plan};
 use crate::upstream::{self, Asked, Piece};
 use axum::response::Response;
+use farebox_book::{Format, compile};
 use farebox_pricing::event::Deployment;
 use farebox_tests::books;
 use farebox_tests::http::HttpServer;
@@ -29,19 +30,19 @@ data: {"id":"ID","object":"chat.completion.chunk","model":"gpt-4o","choices":[],
 data: [DONE]
 
 "#;
-const REQUEST: &str = r#"{"model":"gpt-4o","max_tokens":100,"messages":[]}"#;
+pub const REQUEST: &str = r#"{"model":"gpt-4o","max_tokens":100,"messages":[]}"#;
 /// What each of the two costs: USD 0.004375 at ten cents a credit.
 const CREDITS: &str = "0.04375";
 
 /// A host, an upstream, and Envoy between them and its callers.
-struct House {
-    runtime: Runtime,
-    host: HttpServer,
-    envoy: Envoy,
+pub struct House {
+    pub runtime: Runtime,
+    pub host: HttpServer,
+    pub envoy: Envoy,
     /// The headers of what reached the upstream.
     reached: Arc<Mutex<Vec<hyper::HeaderMap>>>,
     /// The end of the live answer on the upstream's side.
-    live: Arc<Mutex<Option<mpsc::Sender<Piece>>>>,
+    pub live: Arc<Mutex<Option<mpsc::Sender<Piece>>>>,
 }
 
 /// The answer that the path asks for, with the path's number as its id. One that is asked for live
@@ -65,9 +66,19 @@ fn answer(asked: &Asked, live: &Mutex<Option<mpsc::Sender<Piece>>>) -> Response 
 impl House {
     /// `between` may stand between Envoy and the host.
     fn new(when_away: &str, between: impl FnOnce(&Runtime, SocketAddr) -> Vec<SocketAddr>) -> Self {
-        let runtime = Runtime::new().unwrap();
         let text = books::two_models_text("edge");
-        let host = HttpServer::start(Some(&text), Deployment::Hosted, books::NOW_MS);
+        Self::planned(&text, when_away, between, |_, _| {})
+    }
+
+    /// One that sells by the book of this text, in an Envoy whose plan is changed.
+    pub fn planned(
+        text: &str,
+        when_away: &str,
+        between: impl FnOnce(&Runtime, SocketAddr) -> Vec<SocketAddr>,
+        change: impl FnOnce(&Runtime, &mut Plan),
+    ) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let host = HttpServer::start(Some(text), Deployment::Hosted, books::NOW_MS);
         let reached: Arc<Mutex<Vec<hyper::HeaderMap>>> = Arc::default();
         let keep = Arc::clone(&reached);
         let live: Arc<Mutex<Option<mpsc::Sender<Piece>>>> = Arc::default();
@@ -77,8 +88,8 @@ impl House {
             answer(asked, &begun)
         })));
         let key = json!({"header": "authorization", "value": "Bearer sk-upstream"});
-        let envoy = Envoy::start(&Plan {
-            book: books::two_models("edge").canonical,
+        let mut plan = Plan {
+            book: compile(text, Format::Toml).unwrap().canonical,
             settings: json!({
                 "deployment": "hosted",
                 "host": {"cluster": HOST, "when_away": when_away, "timeout_ms": 60_000},
@@ -88,8 +99,11 @@ impl House {
                 json!({"provider": "openai", "key": key}),
             )]),
             upstream,
+            timeout: "0s",
             host: between(&runtime, host.address()),
-        });
+        };
+        change(&runtime, &mut plan);
+        let envoy = Envoy::start(&plan);
         Self {
             runtime,
             host,
@@ -99,7 +113,7 @@ impl House {
         }
     }
 
-    fn post(&self, path: &str, key: &[(&str, &str)]) -> Got {
+    pub fn post(&self, path: &str, key: &[(&str, &str)]) -> Got {
         let caller = Caller::new(self.envoy.address, false);
         let path = format!("/openai/v1/chat/completions?{path}");
         self.runtime
@@ -107,14 +121,15 @@ impl House {
     }
 
     /// Until the host has this many reports.
-    fn until_reported(&self, reports: u64) {
+    pub fn until_reported(&self, reports: u64) {
         while self.envoy.counted("farebox.reported") < reports {
             assert_eq!(self.envoy.counted("farebox.unreported"), 0);
             std::thread::yield_now();
         }
     }
 
-    fn balance(&self, key: &str) -> (Decimal, Decimal) {
+    /// What a customer may spend, and what is held, in credits.
+    pub fn balance(&self, key: &str) -> (Decimal, Decimal) {
         let wallet = self.host.read(key, "/v1/wallet");
         let credits = |field: &str| {
             let text = wallet["balance"][field].as_str();

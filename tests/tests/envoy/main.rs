@@ -14,6 +14,7 @@
 mod client;
 mod fallback;
 mod gateway;
+mod ended;
 mod held;
 mod proxy;
 mod recorded;

@@ -20,6 +20,8 @@ pub struct Plan {
     pub clusters: BTreeMap<String, Value>,
     /// Where all of them are.
     pub upstream: SocketAddr,
+    /// How long a route waits for an answer: `0s` is for ever.
+    pub timeout: &'static str,
     /// Where the host is, for those whose settings name its cluster [`HOST`].
     pub host: Vec<SocketAddr>,
 }
@@ -182,7 +184,7 @@ fn configuration(folder: &Path, plan: &Plan) -> Value {
         .map(|name| {
             json!({
                 "match": {"prefix": format!("/{name}/")},
-                "route": {"cluster": name, "timeout": "0s"},
+                "route": {"cluster": name, "timeout": plan.timeout},
             })
         })
         .collect();

@@ -160,6 +160,7 @@ fn every_recorded_call_costs_in_envoy_what_the_component_charges() {
         settings: json!({"deployment": "hosted"}),
         clusters: clusters(&recorded),
         upstream,
+        timeout: "0s",
         host: Vec::new(),
     });
     let answers = runtime.block_on(call_all(&envoy, &recorded));

@@ -45,6 +45,7 @@ fn plan(upstream: std::net::SocketAddr) -> Plan {
         }),
         clusters: BTreeMap::from([(CLUSTER.to_owned(), json!({"provider": "openai"}))]),
         upstream,
+        timeout: "0s",
         host: Vec::new(),
     }
 }

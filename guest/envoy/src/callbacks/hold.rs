@@ -161,8 +161,10 @@ impl Call {
         proxy::refuse(status, problem);
     }
 
-    /// The call is over, on all sides: the host hears what was used, or that nothing was.
-    pub(super) fn report(&mut self, aborted: bool) {
+    /// The call is over, on all sides: the host hears what was used, or that nothing was. `in_vain`:
+    /// nobody was reached, so nobody bills anything. Who was reached and said nothing may have
+    /// billed all of it: what is charged then is the book's rule.
+    pub(super) fn report(&mut self, aborted: bool, in_vain: bool) {
         let State::Runs(hold) = std::mem::take(&mut self.standing.state) else {
             return;
         };
@@ -179,11 +181,8 @@ impl Call {
             .as_ref()
             .and_then(|(over, _)| Some(over.told.price.as_ref().ok()?.usd));
         let (path, body) = match (&over, hold) {
-            // Nobody was reached, so nothing was used.
-            (None, Some(hold)) if !aborted => {
-                (format!("/v1/holds/{hold}/release"), "{}".to_owned())
-            }
-            (None, None) if !aborted => return,
+            (None, Some(hold)) if in_vain => (format!("/v1/holds/{hold}/release"), "{}".to_owned()),
+            (None, None) if in_vain => return,
             (over, hold) => {
                 let over = over.as_ref();
                 let body = host::usage(&host::Over {

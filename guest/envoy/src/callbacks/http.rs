@@ -10,6 +10,7 @@ use super::root::Counters;
 use crate::boundary::Boundary;
 use crate::exchange::{Exchange, Head, Told, Way};
 use crate::naming;
+use crate::parting;
 use crate::queue::Queue;
 use crate::release::{Prices, Unpriced};
 use crate::settings::Settings;
@@ -248,9 +249,11 @@ impl HttpContext for Call {
     fn on_log(&mut self) {
         // What was not over yet broke off: on the caller's side, or on the other.
         let details = details();
-        let aborted = details.starts_with("downstream") || details.contains("client_disconnect");
+        let aborted = parting::is_by_caller(&details);
         self.end(aborted, !aborted);
-        self.report(aborted);
+        let attempts = proxy::count(&["upstream", "request_attempt_count"]);
+        let in_vain = !aborted && parting::reached_nobody(&details, attempts);
+        self.report(aborted, in_vain);
     }
 }
 

@@ -37,6 +37,12 @@ pub fn property(path: &[&str]) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// A property of the call that is a number of things.
+pub fn count(path: &[&str]) -> Option<u64> {
+    let bytes = hostcalls::get_property(path.to_vec()).ok().flatten()?;
+    Some(u64::from_le_bytes(bytes.try_into().ok()?))
+}
+
 /// Keeps a word with the call, where the proxy's access log finds it.
 pub fn keep(name: &str, value: &str) {
     hostcalls::set_property(vec![name], Some(value.as_bytes())).ok();
