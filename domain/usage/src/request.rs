@@ -3,6 +3,7 @@
 //! A limit on output is per choice; a request for several choices can use all of them, so the
 //! limit given out is the product. Must not know prices or what a quote does with this.
 
+use crate::api::Api;
 use crate::number::parse_exact;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
@@ -72,6 +73,8 @@ struct Body {
     thinking: Option<Thinking>,
     #[serde(rename = "generationConfig", alias = "generation_config")]
     generation_config: Option<GenerationConfig>,
+    #[serde(rename = "inferenceConfig")]
+    inference_config: Option<InferenceConfig>,
 }
 
 #[derive(Deserialize)]
@@ -87,24 +90,71 @@ struct GenerationConfig {
     candidate_count: Option<Number>,
 }
 
+#[derive(Deserialize)]
+struct InferenceConfig {
+    #[serde(rename = "maxTokens")]
+    max_tokens: Option<Number>,
+    max_new_tokens: Option<Number>,
+}
+
+/// The fields that limit a family's output. What another family would read is no limit there: its
+/// provider passes over it.
+const fn limits_of(api: Api) -> &'static [&'static str] {
+    match api {
+        Api::Chat => &["max_tokens", "max_completion_tokens"],
+        Api::Responses => &["max_output_tokens"],
+        Api::Messages | Api::Cohere => &["max_tokens"],
+        Api::GenerateContent => &["maxOutputTokens"],
+        Api::Converse => &["inferenceConfig.maxTokens"],
+        // The body is that of the model's maker.
+        Api::Invoke => &[
+            "max_tokens",
+            "inferenceConfig.maxTokens",
+            "inferenceConfig.max_new_tokens",
+        ],
+        _ => &[],
+    }
+}
+
 impl RequestFacts {
     /// Reads a request body of any family.
     ///
     /// # Errors
     /// See [`RequestError`].
     pub fn from_body(body: &[u8]) -> Result<Self, RequestError> {
+        Self::from_body_of(None, body)
+    }
+
+    /// Reads a request body of this family: only its own fields limit the output. Without a family,
+    /// those of all do.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub fn from_body_of(api: Option<Api>, body: &[u8]) -> Result<Self, RequestError> {
         let parsed: Body = parse(body)?;
         let config = parsed.generation_config.unwrap_or(GenerationConfig {
             max_output_tokens: None,
             candidate_count: None,
         });
+        let inference = parsed.inference_config.unwrap_or(InferenceConfig {
+            max_tokens: None,
+            max_new_tokens: None,
+        });
         let limits = [
-            count("max_tokens", parsed.max_tokens)?,
-            count("max_completion_tokens", parsed.max_completion_tokens)?,
-            count("max_output_tokens", parsed.max_output_tokens)?,
-            count("maxOutputTokens", config.max_output_tokens)?,
+            ("max_tokens", parsed.max_tokens),
+            ("max_completion_tokens", parsed.max_completion_tokens),
+            ("max_output_tokens", parsed.max_output_tokens),
+            ("maxOutputTokens", config.max_output_tokens),
+            ("inferenceConfig.maxTokens", inference.max_tokens),
+            ("inferenceConfig.max_new_tokens", inference.max_new_tokens),
         ];
-        let limit = limits.into_iter().flatten().max();
+        let mut limit = None;
+        for (field, number) in limits {
+            let given = count(field, number)?;
+            if api.is_none_or(|api| limits_of(api).contains(&field)) {
+                limit = limit.max(given);
+            }
+        }
         // With interleaved thinking, the budget may be above the limit.
         let budget = match parsed.thinking {
             Some(thinking) => count("thinking.budget_tokens", thinking.budget_tokens)?,
@@ -180,6 +230,8 @@ mod tests {
             r#"{"max_output_tokens": 6.4e1}"#,
             r#"{"generationConfig": {"maxOutputTokens": 64}}"#,
             r#"{"generation_config": {"max_output_tokens": 64}}"#,
+            r#"{"inferenceConfig": {"maxTokens": 64}}"#,
+            r#"{"inferenceConfig": {"max_new_tokens": 64}}"#,
             r#"{"max_tokens": 32, "n": 2}"#,
             r#"{"max_tokens": 8, "max_completion_tokens": 64}"#,
             r#"{"max_tokens": 16, "thinking": {"type": "enabled", "budget_tokens": 64}}"#,
@@ -189,6 +241,22 @@ mod tests {
         }
         assert_eq!(facts(r#"{"n": 3}"#).max_output_tokens, None);
         assert_eq!(facts(r#"{"n": 3}"#).choices, 3);
+    }
+
+    #[test]
+    fn only_a_familys_own_fields_limit_it() {
+        let body = br#"{"max_tokens": 1, "max_completion_tokens": 2, "max_output_tokens": 3, "generationConfig": {"maxOutputTokens": 4}, "inferenceConfig": {"maxTokens": 5}}"#;
+        for (api, expect) in [
+            (Api::Chat, Some(2)),
+            (Api::Messages, Some(1)),
+            (Api::Responses, Some(3)),
+            (Api::GenerateContent, Some(4)),
+            (Api::Converse, Some(5)),
+            (Api::Predict, None),
+        ] {
+            let facts = RequestFacts::from_body_of(Some(api), body).unwrap();
+            assert_eq!(facts.max_output_tokens, expect, "{api:?}");
+        }
     }
 
     #[test]

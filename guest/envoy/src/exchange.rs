@@ -6,12 +6,14 @@
 
 use crate::digest::Digest;
 use crate::host::{Asked, Said};
-use crate::naming;
+use crate::path::Named;
 use crate::release::{Price, Prices, Unpriced};
 use crate::settings::{Settings, Upstream};
 use farebox_sdk::pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_sdk::pricing::failure::{Ending, Outcome};
-use farebox_usage::{ANY_TIER, Normalised, Normaliser, RequestFacts, UsageError, normalise_answer};
+use farebox_usage::{
+    ANY_TIER, Api, Normalised, Normaliser, RequestFacts, UsageError, normalise_answer,
+};
 use rust_decimal::Decimal;
 use std::rc::Rc;
 
@@ -70,6 +72,10 @@ pub struct Exchange {
     settings: Rc<Settings>,
     occurred_at_ms: i64,
     asked: Asked,
+    /// The path names the model, so what the body says of it is nobody's word.
+    is_named: bool,
+    /// The family that the path names.
+    api: Option<Api>,
     stream: bool,
     /// Who serves it, or, before that is known, who does so at the highest price.
     serving: Box<str>,
@@ -100,14 +106,18 @@ impl Exchange {
         path: &str,
         occurred_at_ms: i64,
     ) -> Self {
+        let named = Named::by(path);
+        let (is_named, api) = (named.is_some(), named.as_ref().and_then(|named| named.api));
         Self {
             release,
             settings,
             occurred_at_ms,
             asked: Asked {
-                model: naming::in_path(path).map(Into::into),
+                model: named.as_ref().and_then(|named| named.model.clone()),
                 read: RequestFacts::default(),
             },
+            is_named,
+            api,
             stream: path.to_ascii_lowercase().contains("stream"),
             serving: "".into(),
             answer: None,
@@ -124,13 +134,17 @@ impl Exchange {
         let serving = settings.serving(cluster);
         let (first, _) = serving.first().ok_or(Unpriced::Unreadable)?;
         self.serving = (*first).into();
-        let read = RequestFacts::from_body(body).map_err(|_| {
+        // Members of a group answer alike, so they are asked alike.
+        let api = serving.iter().find_map(|(_, upstream)| upstream.api);
+        let read = RequestFacts::from_body_of(api.or(self.api), body).map_err(|_| {
             self.asked.read.body_bytes = body.len() as u64;
             Unpriced::Unreadable
         })?;
         self.stream |= read.stream;
         let asked = &mut self.asked;
-        asked.model = read.model.clone().or(asked.model.take());
+        if !self.is_named {
+            asked.model = read.model.clone();
+        }
         asked.read = read;
         let mut most_usd = Decimal::MIN;
         for (name, upstream) in serving {
@@ -388,5 +402,52 @@ fn read(upstream: &Upstream, body: Body) -> (Result<Normalised, Unread>, Said) {
             (whole.map_err(Unread::Answer), said)
         }
         Body::Unread(why) => (Err(Unread::Body(why)), nothing()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farebox_sdk::pricing::money::Peg;
+
+    struct Unasked;
+
+    impl Prices for Unasked {
+        fn rate(&self, _: &UsageEvent, _: &Facts, _: Peg) -> Result<Price, Unpriced> {
+            Err(Unpriced::Fault)
+        }
+
+        fn quote_usd(&self, _: &QuoteRequest, _: &Facts) -> Result<Decimal, Unpriced> {
+            Err(Unpriced::Fault)
+        }
+    }
+
+    fn asked(path: &str, body: &str) -> Asked {
+        let settings = r#"{"deployment": "hosted", "upstreams": {"a": {"provider": "x"}}}"#;
+        let settings = Rc::new(Settings::read(settings.as_bytes()).unwrap());
+        let mut exchange = Exchange::new(Rc::new(Unasked), settings, path, 0);
+        drop(exchange.request("a", body.as_bytes()));
+        exchange.asked.clone()
+    }
+
+    /// Else a caller is held for one model and served by another.
+    #[test]
+    fn the_paths_word_is_not_the_bodys_to_change() {
+        let path = "/model/anthropic.claude-opus-4/converse";
+        let asked_for = asked(path, r#"{"model": "nova-micro", "max_tokens": 1}"#);
+        assert_eq!(asked_for.model.as_deref(), Some("anthropic.claude-opus-4"));
+        assert_eq!(
+            asked_for.read.max_output_tokens, None,
+            "Converse reads no such field"
+        );
+        let body = r#"{"max_tokens": 1, "inferenceConfig": {"maxTokens": 4096}}"#;
+        assert_eq!(asked(path, body).read.max_output_tokens, Some(4096));
+        let body = r#"{"model": "models/gemini-embedding-001"}"#;
+        let asked_for = asked("/v1beta/models/gemini-embedding-001:embedContent", body);
+        assert_eq!(asked_for.model.as_deref(), Some("gemini-embedding-001"));
+        let asked_for = asked("/model/nova%zz/converse", r#"{"model": "nova-micro"}"#);
+        assert_eq!(asked_for.model, None);
+        let asked_for = asked("/v1/chat/completions", r#"{"model": "gpt-4o"}"#);
+        assert_eq!(asked_for.model.as_deref(), Some("gpt-4o"));
     }
 }

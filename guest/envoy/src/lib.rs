@@ -10,6 +10,7 @@
 //! - [`release`]: the policy with its book, and what is asked of it.
 //! - [`exchange`]: one call, from its request to its price. Plain data in, plain data out.
 //! - [`host`]: what is said to the host that keeps the ledger, and what its answers mean.
+//! - [`path`]: the model that a path names.
 //! - [`parting`]: how a call ended, by the proxy's word for it.
 //! - [`queue`]: reports that wait for the host.
 //! - [`digest`]: what is kept of a stream so that the host can read its usage again.
@@ -29,6 +30,7 @@ pub mod exchange;
 pub mod host;
 pub mod naming;
 pub mod parting;
+pub mod path;
 pub mod queue;
 pub mod release;
 pub mod settings;

@@ -3,27 +3,25 @@
 //! Nothing else of a request changes, not even its spaces, so what a provider signs, counts or
 //! caches of it stays what the caller sent. Must not know which name belongs where.
 
+use crate::path::Named;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// The model that a path names, as those of Gemini and Bedrock do.
-pub fn in_path(path: &str) -> Option<&str> {
-    let (path, _) = path.split_once('?').unwrap_or((path, ""));
-    let named = |marker| path.split_once(marker).map(|(_, rest)| rest);
-    let (rest, end) = match named("/models/") {
-        Some(rest) => (rest, ':'),
-        None => (named("/model/")?, '/'),
-    };
-    let (model, _) = rest.split_once(end)?;
-    (!model.is_empty()).then_some(model)
-}
-
 /// The path with another model in place of the one that it names; as it is, where it names none.
 pub fn path_with(path: &str, model: &str) -> String {
-    match in_path(path) {
-        Some(named) => replaced(path, named, model).unwrap_or_else(|| path.to_owned()),
-        None => path.to_owned(),
-    }
+    let named = Named::by(path);
+    let renamed = named.and_then(|named| replaced(path, named.text, &segment(model)));
+    renamed.unwrap_or_else(|| path.to_owned())
+}
+
+/// A name as a segment of a path: one, and without an end.
+fn segment(name: &str) -> String {
+    let escapes = [('%', "%25"), ('/', "%2F"), ('?', "%3F"), ('#', "%23")];
+    escapes
+        .into_iter()
+        .fold(name.to_owned(), |name, (is, escape)| {
+            name.replace(is, escape)
+        })
 }
 
 /// The body with another model in place of the one that it names, once, at its top; `None` where
@@ -66,8 +64,14 @@ mod tests {
                 Some("amazon.nova-lite-v1"),
                 "/model/x/invoke",
             ),
+            (
+                "/model/arn%3Aaws%2Fnova-lite-v1%3A0/invoke",
+                Some("arn:aws/nova-lite-v1:0"),
+                "/model/x/invoke",
+            ),
         ] {
-            assert_eq!(in_path(path), expect, "{path}");
+            let named = Named::by(path).and_then(|named| named.model);
+            assert_eq!(named.as_deref(), expect, "{path}");
             assert_eq!(path_with(path, "x"), renamed);
         }
     }

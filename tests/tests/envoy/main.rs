@@ -12,9 +12,9 @@
 )]
 
 mod client;
+mod ended;
 mod fallback;
 mod gateway;
-mod ended;
 mod held;
 mod proxy;
 mod recorded;

@@ -124,8 +124,9 @@ impl Expected<'_> {
     }
 
     /// The most that it could cost, as the component quotes the same request.
-    fn quote_usd(&self, body: &str) -> Option<String> {
-        let read = RequestFacts::from_body(body.as_bytes()).unwrap();
+    fn quote_usd(&self, api: &str, body: &str) -> Option<String> {
+        let api = farebox_usage::Api::from_name(api).unwrap();
+        let read = RequestFacts::from_body_of(Some(api), body.as_bytes()).unwrap();
         let request = QuoteRequest {
             provider: self.call.intake.event.provider.clone(),
             model: read.model,
@@ -197,7 +198,8 @@ fn every_recorded_call_costs_in_envoy_what_the_component_charges() {
             "line {line}"
         );
         let quoted = call["quote_usd"].as_str().map(Into::into);
-        assert_eq!(quoted, expected.quote_usd(&request(&json)), "line {line}");
+        let expect = expected.quote_usd(json["api"].as_str().unwrap(), &request(&json));
+        assert_eq!(quoted, expect, "line {line}");
     }
     assert_eq!(answers.len(), 2 * recorded.len());
     assert_eq!(with_price, priced);

@@ -11,6 +11,7 @@ use crate::boundary::Boundary;
 use crate::exchange::{Exchange, Head, Told, Way};
 use crate::naming;
 use crate::parting;
+use crate::path::Named;
 use crate::queue::Queue;
 use crate::release::{Prices, Unpriced};
 use crate::settings::Settings;
@@ -295,7 +296,10 @@ const ENDPOINT: [&str; 5] = [
 pub(super) fn renamed(model: &str, name: &str, body: &[u8]) -> bool {
     let map = MapType::HttpRequestHeaders;
     let path = proxy::header(map, ":path").unwrap_or_default();
-    if naming::in_path(&path) == Some(model) {
+    if let Some(named) = Named::by(&path) {
+        if named.model.as_deref() != Some(model) {
+            return false;
+        }
         proxy::set(map, ":path", &naming::path_with(&path, name));
         return true;
     }
