@@ -140,6 +140,7 @@ impl Preparation<'_> {
             to: BindTo::Configured(id),
             expected: newest.and_then(|newest| newest.release),
             scope,
+            beside: None,
             why: None,
         };
         Ok(self.write(DirectoryWrite::Bind(change)).await?)

@@ -83,8 +83,8 @@ pub enum StartError {
     Load(#[from] AdmitError),
     /// A release that prices calls here does not load.
     #[error(
-        "release `{release}` is bound to {scope} and cannot be loaded; bind another with \
-         `farebox policy activate --data-dir`"
+        "release `{release}` is bound to {scope}, or in a canary there, and cannot be loaded; bind another with \
+         `farebox policy activate --data-dir`, which ends the canary too"
     )]
     Bound {
         /// Which.
@@ -104,7 +104,8 @@ pub enum StartError {
     /// A release that prices calls here must be signed.
     #[error(
         "release `{release}` prices calls of {scope} and may not: sign its file and push it with \
-         `farebox policy push --data-dir`, or activate another with `farebox policy activate --data-dir`"
+         `farebox policy push --data-dir`, or activate another with `farebox policy activate --data-dir`, \
+         which ends a canary too"
     )]
     NotSigned {
         /// Which.

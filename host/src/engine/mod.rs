@@ -367,6 +367,11 @@ impl PolicyEngine for Engine {
         self.load_kept(release, parts)
     }
 
+    fn sandboxes(&self, release: &ReleaseId) -> Option<usize> {
+        let limits = self.release(release).ok()?.sandbox.limits;
+        usize::try_from(limits.instances_max).ok()
+    }
+
     fn is_loaded(&self, release: &ReleaseId) -> bool {
         self.release(release).is_ok()
     }

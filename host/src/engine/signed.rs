@@ -1,7 +1,7 @@
 //! What a signature on a file of a release has to be over, and whether the signatures on it are.
 //!
 //! Read from the bytes alone, before anything is compiled: an operator signs on a machine that runs
-//! no policy, and a host that asks for a signature compiles nothing without one. Must not know where
+//! no policy, and a host that asks for a signature compiles nothing that is pushed without one. Must not know where
 //! keys come from.
 
 use super::admission::AdmissionError;

@@ -19,10 +19,10 @@ static HEADER: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone, Debug)]
 pub struct RequestId(pub Box<str>);
 
-/// Where releases are pushed, and how long that may take: the compiler needs a minute for a policy
-/// that brings its interpreter.
-const PUSH: &str = "/v1/admin/policies";
-const PUSH_TIMEOUT: Duration = Duration::from_secs(600);
+/// Where a release's file is compiled, and how long that may take: the compiler needs a minute for a
+/// policy that brings its interpreter.
+const COMPILING: [&str; 2] = ["/v1/admin/policies", "/v1/admin/backtests/file"];
+const COMPILING_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The longest request id that is taken over, in bytes.
 const ID_BYTES_MAX: usize = 64;
@@ -80,8 +80,8 @@ pub async fn observe(State(api): State<Arc<Api>>, mut request: Request, next: Ne
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("request", %method, %route, %id);
     let mut limit = api.limits.request_timeout;
-    if method == Method::POST && *route == *PUSH {
-        limit = limit.max(PUSH_TIMEOUT);
+    if method == Method::POST && COMPILING.contains(&&*route) {
+        limit = limit.max(COMPILING_TIMEOUT);
     }
     let changes = !method.is_safe();
     let mut response = async {

@@ -308,6 +308,9 @@ pub trait PolicyEngine: Send + Sync {
     /// See [`AdmitError`].
     fn load(&self, release: &ReleaseRecord, parts: &ReleaseParts) -> Result<(), AdmitError>;
 
+    /// How many calls of the release's class can be answered at once; `None` where it is not loaded.
+    fn sandboxes(&self, release: &ReleaseId) -> Option<usize>;
+
     /// Whether calls under this release can be answered.
     fn is_loaded(&self, release: &ReleaseId) -> bool;
 
@@ -351,8 +354,8 @@ pub trait PolicyEngine: Send + Sync {
         facts: &Facts,
     ) -> Result<Priced, PolicyError>;
 
-    /// The checked prices of up to [`BATCH_MAX`] events, in order. When the policy faults on the batch, each
-    /// event is rated alone, so that the fault is only that of the events that cause it.
+    /// The checked prices of up to [`BATCH_MAX`] events, in order. When the policy faults on the
+    /// batch, each event is rated alone, so that the fault is only that of the events that cause it.
     fn rate_batch(
         &self,
         release: &ReleaseId,

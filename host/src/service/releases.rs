@@ -365,15 +365,21 @@ impl Service {
             Some(address) => Some(self.find_release(address)?.id),
             None => None,
         };
+        let beside = self.shown_beside(&scope);
+        let over = beside.as_ref().map(|(trial, _)| *trial);
         let change = BindingChange {
             scope: scope.clone(),
             to,
             expected,
+            beside,
             why,
         };
         let done = self
             .write_as(operator, DirectoryWrite::Bind(change))
             .await?;
+        if let Some(trial) = over {
+            self.watches.forget(trial);
+        }
         self.change_of(&scope, &done)
     }
 

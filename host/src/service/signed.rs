@@ -1,5 +1,5 @@
-//! Whose signature a deployment asks for, and where: a file is not compiled without it. That
-//! nothing unsigned is bound, nor tried on anybody, the ledger's writer holds itself, for whoever
+//! Whose signature a deployment asks for, and where: a pushed file is not compiled without it; one that
+//! is only backtested is, so that it can be looked at before anybody signs it. That nothing unsigned is bound, nor tried on anybody, the ledger's writer holds itself, for whoever
 //! asks it; that nothing unsigned corrects a bill is asked here.
 
 use super::Service;

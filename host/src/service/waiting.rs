@@ -1,7 +1,8 @@
 //! Usage that waits for a price is tried again until a release can price it.
 //!
 //! A policy that fails or does not know a model loses no usage: it is recorded and its hold stays.
-//! Here it is rated once more, by the present release, and charged. Usage that states nothing that
+//! Here it is rated once more, by the release that held it, or by the present one where that cannot,
+//! and charged. Usage that states nothing that
 //! was used is left to a person: rated, it would be charged nothing, and nobody would look again.
 //! When to try is told by [`Backoff`]; who calls on time is `app`'s business.
 

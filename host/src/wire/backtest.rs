@@ -140,7 +140,7 @@ pub struct MissedJson {
     /// `unknown_model`, `not_priced`, `not_allowed`, `out_of_range`, `fault`, `written_off`,
     /// `unavailable` or `others`.
     pub reason: String,
-    /// What the reason is about, by name: `provider`, `model`, `meter`, `rule`, `fault`.
+    /// What the reason is about, by name: `provider`, `model`, `meter`, `rule`, `fault`, `engine`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
     /// How many.

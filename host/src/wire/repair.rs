@@ -88,7 +88,8 @@ pub struct RepairReportJson {
     pub due: CorrectionsJson,
     /// What was posted in all.
     pub posted: CorrectionsJson,
-    /// Corrections that another repair had posted meanwhile.
+    /// Corrections that were not posted, because another repair, or a refund, came first: run it again
+    /// to see what is still due.
     pub posted_before: u64,
     /// The customers that have most due first, at most 1000.
     pub by_org: Vec<RepairedOrgJson>,

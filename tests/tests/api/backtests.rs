@@ -4,14 +4,15 @@
 use super::server::{ADMIN, Customer, Server, release_file, usage};
 use farebox::app::shipped::STANDARD_COMPONENT;
 use farebox::clock::ManualClock;
+use farebox::config::Options;
 use farebox::engine::Engine;
 use farebox::engine::limits::{LimitClass, Trust};
 use farebox::engine::package::Package;
 use farebox::service::backtest::tally::Miss;
 use farebox::service::backtest::{self, Question};
 use farebox::service::ledger::past::{Lines, PastCharge};
-use farebox::service::policy::{PolicyEngine, PolicyError, Priced, SharedEngine};
-use farebox::service::rerate::{self, Control, End, Sink, Task, Tools, Under};
+use farebox::service::policy::{PolicyEngine, Priced, SharedEngine};
+use farebox::service::rerate::{self, Control, End, Sink, Task, Tools, Under, Unrated};
 use farebox::wire::BacktestReportJson;
 use farebox_ledger::ids::ChargeId;
 use farebox_tests::books::NOW_MS;
@@ -67,17 +68,19 @@ pub fn of_feature(feature: &str, tokens: u32) -> Value {
         "usage": {"input": tokens}})
 }
 
-/// A book under which each org has a thousand free tokens a month, and others cost a dollar per
+/// A book under which each org has a thousand free tokens a period, and others cost a dollar per
 /// thousand.
-fn with_free_tokens() -> Vec<u8> {
-    let text = "name = \"free\"\nas_of = \"2026-11-21\"\n[defaults]\nloss_leader = true\n\
-         free = [{ meter = \"input\", quantity = \"1000\", per = \"month\" }]\n\
+fn with_free_tokens(per: &str) -> Vec<u8> {
+    let text = format!(
+        "name = \"free\"\nas_of = \"2026-11-21\"\n[defaults]\nloss_leader = true\n\
+         free = [{{ meter = \"input\", quantity = \"1000\", per = \"{per}\" }}]\n\
          [[models]]\nprovider = \"openai\"\nmodel = \"gpt-4o-mini\"\n\
-         per_million = { input = \"1000\" }\n";
+         per_million = {{ input = \"1000\" }}\n"
+    );
     Package {
         component: STANDARD_COMPONENT.to_vec(),
         book: Some(
-            farebox_book::compile(text, farebox_book::Format::Toml)
+            farebox_book::compile(&text, farebox_book::Format::Toml)
                 .unwrap_or_else(|errors| panic!("{errors:#?}"))
                 .canonical,
         ),
@@ -231,7 +234,7 @@ async fn a_release_that_counts_counts_again_from_the_start_of_the_month() {
     sells(&server, &release_file("plain", "3")).await;
     let customer = server.customer("acme", "100").await;
     let other = server.customer("other", "100").await;
-    let counting = with_free_tokens();
+    let counting = with_free_tokens("month");
     let counting = server.push(&counting).await.expect(201)["id"].clone();
     for hour in 0..4 {
         clock.set(NOW_MS + hour * 3_600_000);
@@ -256,7 +259,7 @@ async fn a_release_that_counts_counts_again_from_the_start_of_the_month() {
 
     // What it says is what the release would have charged.
     let there = Server::start_at(Arc::new(ManualClock::at(NOW_MS))).await;
-    let release = sells(&there, &with_free_tokens()).await;
+    let release = sells(&there, &with_free_tokens("month")).await;
     let acme = there.customer("acme", "100").await;
     for _ in 0..4 {
         charged(&acme, of_feature("chat", 400)).await;
@@ -265,6 +268,44 @@ async fn a_release_that_counts_counts_again_from_the_start_of_the_month() {
     let total = &job["report"]["total"];
     assert_eq!(total["charged"]["revenue_usd"], "0.6");
     assert_eq!(total["change_usd"], "0");
+}
+
+#[tokio::test]
+async fn late_usage_does_not_make_a_count_begin_anew() {
+    // 2026-10-15T00:00:00Z, and then three minutes into November.
+    let (october, november) = (1_792_022_400_000, 1_793_491_380_000);
+    let clock = Arc::new(ManualClock::at(october));
+    let late = |options: &mut Options| options.skew_max_ms = Some(29 * 86_400_000);
+    let server = Server::start_as_at(late, Arc::clone(&clock) as _).await;
+    let used = |at: &str, tokens| {
+        let mut report = of_feature("chat", tokens);
+        report["occurred_at"] = json!(at);
+        report
+    };
+    let same = async |release: &str, since: Value| {
+        let question = json!({"release_id": release, "since": since});
+        let total = ended(&server, question).await["report"]["total"].clone();
+        assert_eq!(total["change_usd"], "0", "{total}");
+        total["charged"]["revenue_usd"].clone()
+    };
+    let monthly = sells(&server, &with_free_tokens("month")).await;
+    let acme = server.customer("acme", "100").await;
+    charged(&acme, used("2026-10-15T00:00:00Z", 1_000)).await;
+    // What was used in October and posted in November is counted in October.
+    clock.set(november);
+    charged(&acme, used("2026-10-31T23:59:00Z", 400)).await;
+    let since = json!("2026-11-01T00:00:00Z");
+    assert_eq!(same(&monthly, since).await, "0.4");
+    // Of a day, after others of long before.
+    let daily = sells(&server, &with_free_tokens("day")).await;
+    let other = server.customer("other", "100").await;
+    for day in [31, 30, 29, 28, 27, 26, 31] {
+        charged(&other, used(&format!("2026-10-{day}T12:00:00Z"), 600)).await;
+    }
+    let question = json!({"release_id": daily, "priced_by": daily});
+    let total = ended(&server, question).await["report"]["total"].clone();
+    assert_eq!(total["charged"]["revenue_usd"], "0.2");
+    assert_eq!(total["change_usd"], "0", "{total}");
 }
 
 #[tokio::test]
@@ -305,7 +346,7 @@ async fn a_question_without_an_answer_is_refused() {
 struct Until<'c>(&'c Control, Vec<ChargeId>, bool);
 
 impl Sink for Until<'_> {
-    fn see(&mut self, charge: &PastCharge, again: Result<Priced, PolicyError>) {
+    fn see(&mut self, charge: &PastCharge, again: Result<Priced, Unrated>) {
         assert!(again.is_ok());
         self.1.push(charge.charge);
         if self.2 {

@@ -225,6 +225,61 @@ async fn two_repairs_at_once_and_one_that_is_stopped_post_each_correction_once()
 }
 
 #[tokio::test]
+async fn repairs_at_once_under_two_releases_give_no_money_twice() {
+    let server = Server::start().await;
+    let wrong = sells(&server, &release_file("wrong", "5")).await;
+    let (three, four) = (
+        pushed(&server, "three", "3").await,
+        pushed(&server, "four", "4").await,
+    );
+    let customer = server.customer("acme", "1000").await;
+    for _ in 0..4 {
+        let items = vec![of_feature("chat", 5_000); 256];
+        let batch = customer.post("/v1/usage/batch", json!({"items": items}));
+        batch.await.expect(200);
+    }
+    // 1,024 charges of 0.25 credits, which should have been 0.15, or 0.20.
+    assert_eq!(customer.available().await, "744");
+    let under = |corrected: &str| {
+        json!({"wrong_release_id": wrong,
+        "corrected_release_id": corrected, "post": true})
+    };
+    let (one, other) = (
+        begin(&server, &under(&three)).await,
+        begin(&server, &under(&four)).await,
+    );
+    for begun in [one, other] {
+        follow(&server, &begun).await;
+    }
+    // Whichever came first to a charge, it is right after the next.
+    ended(&server, &under(&three)).await;
+    assert_eq!(customer.available().await, "846.4");
+    assert_eq!(ended(&server, &under(&three)).await["due"]["charges"], 0);
+    proved(&server);
+}
+
+#[tokio::test]
+async fn a_charge_that_comes_to_what_it_was_before_is_corrected_again() {
+    let server = Server::start().await;
+    let wrong = sells(&server, &release_file("wrong", "5")).await;
+    let right = pushed(&server, "right", "3").await;
+    let as_it_was = pushed(&server, "as it was", "5").await;
+    let customer = server.customer("acme", "10").await;
+    charged(&customer, of_feature("chat", 5_000)).await;
+    for (corrected, credits) in [(&right, "9.85"), (&as_it_was, "9.75"), (&right, "9.85")] {
+        let question = json!({"wrong_release_id": wrong, "corrected_release_id": corrected,
+            "post": true, "debit": true});
+        let report = ended(&server, &question).await;
+        assert_eq!(
+            (&report["posted"]["charges"], &report["posted_before"]),
+            (&json!(1), &json!(0))
+        );
+        assert_eq!(customer.available().await, credits);
+    }
+    proved(&server);
+}
+
+#[tokio::test]
 async fn a_repair_that_cannot_be_meant_is_refused() {
     let server = Server::start().await;
     let wrong = server.bound(None).await;

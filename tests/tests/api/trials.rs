@@ -177,6 +177,64 @@ async fn a_canary_prices_those_orgs_alone_until_it_is_promoted() {
 }
 
 #[tokio::test]
+async fn what_is_bound_anew_ends_the_trial_beside_it() {
+    let (server, cheap, dear, acme) = two_releases().await;
+    let everyone = || json!({"kind": "canary", "release_id": dear, "percent": "100"});
+    let ending = async |trial: &Value| shown(&server, trial).await["end"]["ending"].clone();
+    let canary = start(&server, everyone()).await.expect(201);
+    assert_eq!(charge(&acme).await.1, dear);
+    activate(&server, &dear, &cheap).await.expect(200);
+    assert_eq!(ending(&canary).await, "promoted");
+    let path = "/v1/admin/bindings/rollback";
+    let body = json!({"expected": dear, "why": "too dear"});
+    post(&server, path, body).await.expect(200);
+    // Nobody is left with what was gone back from.
+    assert_eq!(charge(&acme).await, ("0.011".into(), cheap.clone()));
+    let canary = start(&server, everyone()).await.expect(201);
+    assert_eq!(charge(&acme).await.1, dear);
+    let seen = until(&server, &canary, compared(1)).await;
+    let third = pushed(&server, "third", "11").await;
+    activate(&server, &third, &cheap).await.expect(200);
+    assert_eq!(ending(&canary).await, "stopped");
+    assert_eq!(shown(&server, &canary).await["result"], seen["result"]);
+    assert_eq!(charge(&acme).await.1, third);
+    // What an operator activated meanwhile is not undone by who promotes later.
+    let promote = format!(
+        "/v1/admin/trials/{}/promote",
+        canary["id"].as_str().unwrap()
+    );
+    let told = post(&server, &promote, json!({})).await;
+    told.problem(409, "conflict");
+    assert_eq!(server.bound(None).await, third);
+}
+
+#[tokio::test]
+async fn a_failure_is_of_the_canary_that_priced_the_call() {
+    let (server, _, _, acme) = two_releases().await;
+    let mut file = Package::open(&treacherous()).unwrap();
+    file.book_source = None;
+    let pushed = server.push(&file.to_file()).await.expect(201);
+    let lenient = |scope: Value| {
+        let mut body = json!({"kind": "canary", "release_id": pushed["id"], "percent": "100",
+            "max_faults": 100});
+        body.as_object_mut()
+            .unwrap()
+            .extend(scope.as_object().unwrap().clone());
+        body
+    };
+    let all = start(&server, lenient(json!({}))).await.expect(201);
+    let own = start(&server, lenient(json!({"org_id": acme.org})))
+        .await
+        .expect(201);
+    acme.post("/v1/usage", usage()).await.expect(202);
+    let faults = async |trial: &Value| shown(&server, trial).await["result"]["faults"].clone();
+    assert_eq!(
+        (faults(&all).await, faults(&own).await),
+        (json!(0), json!(1))
+    );
+}
+
+#[tokio::test]
 async fn a_trial_that_passes_a_bound_ends_by_itself() {
     let (server, cheap, dear, acme) = two_releases().await;
     // 20 % dearer: more than 19.99, once two calls were compared.

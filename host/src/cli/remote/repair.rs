@@ -74,18 +74,37 @@ impl Repair {
         } else {
             tell(&job, report, out)?;
         }
-        let refused = report.refused.values();
-        let refused = refused.fold(0_u64, |sum, count| sum.saturating_add(*count));
-        match (report.whole, refused) {
-            (false, _) => Err(Failure::Found(
-                "stopped: what was posted stands; run it again to go on".to_owned(),
-            )),
-            (true, 0) => Ok(()),
-            (true, refused) => Err(Failure::Found(format!(
-                "{refused} corrections were refused; run it again to try again"
-            ))),
+        match left(report) {
+            None => Ok(()),
+            Some(why) => Err(Failure::Found(why)),
         }
     }
+}
+
+/// What is still to do, where there is something.
+fn left(report: &RepairReportJson) -> Option<String> {
+    if !report.whole {
+        return Some("stopped: what was posted stands; run it again to go on".to_owned());
+    }
+    let refused = report.refused.values();
+    let refused = refused.fold(0_u64, |sum, count| sum.saturating_add(*count));
+    if refused > 0 {
+        return Some(format!(
+            "{refused} corrections were refused; run it again to try again"
+        ));
+    }
+    if report.posted_before > 0 {
+        let moved = report.posted_before;
+        return Some(format!(
+            "{moved} charges were corrected or refunded by somebody else meanwhile; run it again to see \
+             what is still due"
+        ));
+    }
+    let missed = report.missed.iter();
+    let unavailable = missed
+        .filter(|missed| missed.reason == "unavailable")
+        .fold(0_u64, |sum, missed| sum.saturating_add(missed.charges));
+    (unavailable > 0).then(|| format!("{unavailable} charges could not be priced again"))
 }
 
 fn tell(job: &RepairJson, report: &RepairReportJson, out: &mut dyn Write) -> Result<(), Failure> {

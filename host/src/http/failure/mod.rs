@@ -91,6 +91,7 @@ impl From<WriteError> for Problem {
             WriteError::Refused(refusal) => refusal.into(),
             WriteError::Directory(refusal) => refusal.into(),
             WriteError::IdempotencyConflict => Self::new(Kind::IdempotencyConflict, error),
+            WriteError::Moved => Self::new(Kind::Conflict, error),
             WriteError::Busy | WriteError::ShuttingDown => {
                 Self::new(Kind::Busy, error).retry_after(1)
             }

@@ -57,7 +57,8 @@ pub fn run(
         prepare,
     };
     let mut tallies: Vec<Tally> = Vec::new();
-    tallies.resize_with(rerate::cores(), Tally::default);
+    let threads = rerate::threads(tools.engine, task.under);
+    tallies.resize_with(threads, Tally::default);
     let end = rerate::run(tools, &task, control, &mut tallies)?;
     let mut total = Tally::default();
     for tally in tallies {

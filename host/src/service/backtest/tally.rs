@@ -4,7 +4,7 @@
 use super::sums::{Amounts, Sums, Worth};
 use crate::service::ledger::past::PastCharge;
 use crate::service::policy::{PolicyError, Priced, ReleaseId};
-use crate::service::rerate::Sink;
+use crate::service::rerate::{Sink, Unrated};
 use farebox_ledger::ids::OrgId;
 use farebox_pricing::answer::Refusal;
 use farebox_pricing::exact::ArithmeticError;
@@ -70,7 +70,7 @@ pub enum Miss {
     OutOfRange,
     /// It was written off: no release priced it, so there is nothing to compare with.
     WrittenOff,
-    /// The engine has no room, or no such release.
+    /// The engine has no room or no such release, or what was counted is not known.
     Unavailable(&'static str),
     /// More reasons than are kept.
     Others,
@@ -135,7 +135,7 @@ pub struct Tally {
 }
 
 impl Sink for Tally {
-    fn see(&mut self, charge: &PastCharge, again: Result<Priced, PolicyError>) {
+    fn see(&mut self, charge: &PastCharge, again: Result<Priced, Unrated>) {
         let at_ms = charge.posted_at_ms;
         let (first, last) = self.posted_ms.unwrap_or((at_ms, at_ms));
         self.posted_ms = Some((first.min(at_ms), last.max(at_ms)));
@@ -150,7 +150,7 @@ impl Sink for Tally {
 /// it.
 pub fn rated(
     charge: &PastCharge,
-    again: &Result<Priced, PolicyError>,
+    again: &Result<Priced, Unrated>,
 ) -> Result<Amounts, ArithmeticError> {
     let priced = again.as_ref().map_err(|_| ArithmeticError::OutOfRange)?;
     let nanos = |usd| -> Result<Nanos, ArithmeticError> {
@@ -171,18 +171,22 @@ pub const fn worth_of(charge: &PastCharge) -> Worth {
 }
 
 /// Why a charge has no price, and the first words about it; absent: the price does not fit.
-pub fn miss_of(charge: &PastCharge, error: Option<PolicyError>) -> (Miss, Option<String>) {
+pub fn miss_of(error: Option<Unrated>) -> (Miss, Option<String>) {
+    let error = match error {
+        None => return (Miss::OutOfRange, None),
+        Some(Unrated::WrittenOff) => return (Miss::WrittenOff, None),
+        Some(Unrated::Uncounted) => return (Miss::Unavailable("uncounted"), None),
+        Some(Unrated::Policy(error)) => error,
+    };
     match error {
-        _ if charge.pricing.release.is_none() => (Miss::WrittenOff, None),
-        None => (Miss::OutOfRange, None),
-        Some(PolicyError::Refused(refusal)) => {
+        PolicyError::Refused(refusal) => {
             let example = refusal.to_string();
             (Miss::Refused(refusal.into()), Some(example))
         }
-        Some(PolicyError::Fault(fault)) => (Miss::Fault(fault.word()), Some(fault.to_string())),
-        Some(PolicyError::NotLoaded) => (Miss::Unavailable("not_loaded"), None),
-        Some(PolicyError::Paused) => (Miss::Unavailable("paused"), None),
-        Some(PolicyError::Busy) => (Miss::Unavailable("busy"), None),
+        PolicyError::Fault(fault) => (Miss::Fault(fault.word()), Some(fault.to_string())),
+        PolicyError::NotLoaded => (Miss::Unavailable("not_loaded"), None),
+        PolicyError::Paused => (Miss::Unavailable("paused"), None),
+        PolicyError::Busy => (Miss::Unavailable("busy"), None),
     }
 }
 
@@ -222,8 +226,8 @@ impl Tally {
         }
     }
 
-    fn miss(&mut self, charge: &PastCharge, error: Option<PolicyError>) {
-        let (why, example) = miss_of(charge, error);
+    fn miss(&mut self, charge: &PastCharge, error: Option<Unrated>) {
+        let (why, example) = miss_of(error);
         let known = self.missed.contains_key(&why) || self.missed.len() < REASONS_MAX;
         let missed = match known {
             true => self.missed.entry(why).or_default(),

@@ -3,7 +3,7 @@
 //! A release never changes. A binding is the newest entry of its scope's history, which only grows:
 //! there is no second place that could say otherwise. Must not know how a release is loaded.
 
-use super::trials::Trial;
+use super::trials::{Trial, TrialResult};
 use crate::service::policy::{LimitClass, ReleaseId, Trust};
 use crate::service::signature::Signature;
 use farebox_ledger::ids::{OrgId, TransactionId};
@@ -160,6 +160,9 @@ pub struct BindingChange {
     /// What the asker believes is bound now. When it is not, nothing changes: of two operators at
     /// once, one wins and the other is told.
     pub expected: Option<ReleaseId>,
+    /// What the trial showed that runs beside the scope. It ends in the same step: it was a trial of
+    /// its candidate beside what was bound, and nothing else would end its canary.
+    pub beside: Option<(TransactionId, Box<TrialResult>)>,
     /// Why, in the asker's words.
     pub why: Option<Box<str>>,
 }
@@ -233,10 +236,17 @@ struct Standing {
 }
 
 impl Level {
-    /// The candidate, where it prices this org's calls.
-    fn canary(&self, org: OrgId) -> Option<ReleaseId> {
-        let trial = self.trial.as_ref()?;
-        trial.is_canary_for(org).then_some(trial.release)
+    /// The canary, where its candidate prices this org's calls.
+    fn canary(&self, org: OrgId) -> Option<&Arc<Trial>> {
+        self.trial.as_ref().filter(|trial| trial.is_canary_for(org))
+    }
+
+    /// What prices this org's calls, and the canary by which it does.
+    fn pricing(&self, org: OrgId) -> Option<(ReleaseId, Option<&Arc<Trial>>)> {
+        match self.canary(org) {
+            Some(trial) => Some((trial.release, Some(trial))),
+            None => Some((self.standing?.release, None)),
+        }
     }
 }
 
@@ -311,10 +321,18 @@ impl Bindings {
         plan: Option<&str>,
     ) -> Option<ReleaseId> {
         let mut levels = self.of(deployment).levels(org, plan);
-        levels.find_map(|level| {
-            let standing = level.standing.map(|standing| standing.release);
-            level.canary(org).or(standing)
-        })
+        levels.find_map(|level| Some(level.pricing(org)?.0))
+    }
+
+    /// The canary by which the calls of an org on a plan are priced, where they are.
+    pub fn canary_for(
+        &self,
+        deployment: Deployment,
+        org: OrgId,
+        plan: Option<&str>,
+    ) -> Option<&Arc<Trial>> {
+        let mut levels = self.of(deployment).levels(org, plan);
+        levels.find_map(|level| level.pricing(org))?.1
     }
 
     /// What is bound for the calls of an org on a plan, whatever is tried beside it.

@@ -2,6 +2,7 @@
 
 use super::directory::{DirectoryRefusal, DirectoryWrite, OrgRecord};
 use super::failure::StorageError;
+use super::past::Corrected;
 use super::receipt::Pricing;
 use crate::service::policy::ReleaseId;
 use farebox_ledger::budget::BudgetAlert;
@@ -166,6 +167,9 @@ pub struct CorrectionWrite {
     pub way: Way,
     /// How much, above zero.
     pub amount: Nanos,
+    /// What had become of the charge when the correction was worked out. Where something else became
+    /// of it since, nothing is written.
+    pub seen: Corrected,
     /// The id of the refund that may have to be made.
     pub refund: RefundId,
     /// The id of the lot that may have to be made.
@@ -280,6 +284,9 @@ pub enum WriteError {
     /// The idempotency key came with another request before.
     #[error("the idempotency key was used with another request")]
     IdempotencyConflict,
+    /// The charge was refunded, or corrected by another repair, since the correction was worked out.
+    #[error("the charge was refunded or corrected meanwhile")]
+    Moved,
     /// The queue is full: try again in a moment.
     #[error("too many writes are waiting")]
     Busy,

@@ -6,8 +6,8 @@ use crate::service::backtest::tally::{Miss, miss_of, rated, worth_of};
 use crate::service::ledger::failure::ReadError;
 use crate::service::ledger::past::{Corrected, Past, PastCharge};
 use crate::service::ledger::write::Way;
-use crate::service::policy::{PolicyError, Priced};
-use crate::service::rerate::{Control, Sink};
+use crate::service::policy::Priced;
+use crate::service::rerate::{Control, Sink, Unrated};
 use farebox_ledger::ids::{ChargeId, OrgId};
 use farebox_pricing::money::Nanos;
 use std::collections::HashMap;
@@ -20,8 +20,8 @@ pub struct Correction {
     pub org: OrgId,
     /// Of which charge.
     pub charge: ChargeId,
-    /// What the charge comes to before it, refunds by hand apart, in nano-credits.
-    pub base_nanos: i64,
+    /// What had become of the charge before it.
+    pub seen: Corrected,
     /// Which way.
     pub way: Way,
     /// How much, above zero.
@@ -155,14 +155,14 @@ impl<'f> Finder<'f> {
 }
 
 impl Sink for Finder<'_> {
-    fn see(&mut self, charge: &PastCharge, again: Result<Priced, PolicyError>) {
+    fn see(&mut self, charge: &PastCharge, again: Result<Priced, Unrated>) {
         self.due.charges = self.due.charges.saturating_add(1);
         let at_ms = Some(charge.posted_at_ms);
         self.due.last_posted_ms = self.due.last_posted_ms.max(at_ms);
         let should = match rated(charge, &again) {
             Ok(rated) => rated.price,
             Err(_) => {
-                let (why, _) = miss_of(charge, again.err());
+                let (why, _) = miss_of(again.err());
                 let charges = self.due.missed.entry(why).or_default();
                 *charges = charges.saturating_add(1);
                 return;
@@ -175,13 +175,13 @@ impl Sink for Finder<'_> {
                 return self.control.stop();
             }
         };
-        let Some((base_nanos, way, amount)) = due(charge.pricing.price, should, corrected) else {
+        let Some((way, amount)) = due(charge.pricing.price, should, corrected) else {
             return;
         };
         let correction = Correction {
             org: charge.org,
             charge: charge.charge,
-            base_nanos,
+            seen: corrected,
             way,
             amount,
             worth: worth_of(charge),
@@ -198,7 +198,7 @@ impl Sink for Finder<'_> {
 ///
 /// What was refunded by hand counts as given back for this charge, and is never taken again: only
 /// what corrections gave back may be.
-fn due(price: Nanos, should: Nanos, corrected: Corrected) -> Option<(i64, Way, Nanos)> {
+fn due(price: Nanos, should: Nanos, corrected: Corrected) -> Option<(Way, Nanos)> {
     let by_hand = corrected.refunded.checked_sub(corrected.given_back)?;
     let base = price
         .checked_add(corrected.taken)?
@@ -211,7 +211,7 @@ fn due(price: Nanos, should: Nanos, corrected: Corrected) -> Option<(i64, Way, N
         }
         None => (Way::Taken, should.checked_sub(base)?),
     };
-    (!amount.is_zero()).then_some((base.get(), way, amount))
+    (!amount.is_zero()).then_some((way, amount))
 }
 
 #[cfg(test)]
@@ -231,7 +231,7 @@ mod tests {
                 taken: nanos(taken),
             };
             let found = due(nanos(price), nanos(should), corrected);
-            let found = found.map(|(_, way, amount)| (way, amount.get()));
+            let found = found.map(|(way, amount)| (way, amount.get()));
             assert_eq!(found, expect, "{price} {should} {corrected:?}");
         };
         check(10, 10, [0, 0, 0], None);

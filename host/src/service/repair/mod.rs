@@ -5,8 +5,9 @@
 //! little is taken only where the operator says so. What a charge **should come to** is compared with
 //! what it comes to by now, all earlier corrections and refunds considered: so running a repair again
 //! does nothing, one that was stopped goes on where it ended, and one under yet another release
-//! corrects the first. Of two repairs at once each correction takes effect once, because its
-//! idempotency key is made of the charge, the corrected release, and what the charge came to (L6).
+//! corrects the first. Of two repairs at once each charge is corrected by one: a correction is written
+//! only where the charge still is what it was found to be, and of two equal ones the second is known by
+//! its idempotency key, made of the charge, the corrected release and all that became of the charge (L6).
 //!
 //! Counters of the price book stay as they are: they count what was used, not what it cost.
 
@@ -181,7 +182,7 @@ impl Repair {
         };
         let (found, corrections) = sync_channel(WAITING_MAX);
         let mut finders: Vec<Finder<'_>> = Vec::new();
-        finders.resize_with(rerate::cores(), || {
+        finders.resize_with(rerate::threads(tools.engine, task.under), || {
             Finder::new(self.store.as_ref(), question, control, found.clone())
         });
         drop(found);

@@ -28,7 +28,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct Posted {
     /// What took effect now.
     pub orgs: ByOrg,
-    /// What had taken effect before, by a repair at the same time.
+    /// What another repair, or a refund, at the same time came before. Running it again finds what is
+    /// still due.
     pub before: u64,
     /// What the ledger refuses, by its reason: a wallet without the credits that are to be taken.
     pub refused: HashMap<Box<str>, u64>,
@@ -75,6 +76,7 @@ impl Poster<'_> {
             match answer {
                 Ok(done) if done.replayed => posted.before = posted.before.saturating_add(1),
                 Ok(_) => posted.orgs.add(correction),
+                Err(WriteError::Moved) => posted.before = posted.before.saturating_add(1),
                 Err(WriteError::Refused(refusal)) => {
                     let refused = posted.refused.entry(refusal.to_string().into());
                     let count = refused.or_default();
@@ -100,6 +102,7 @@ impl Poster<'_> {
                 release: self.question.corrected,
                 way: correction.way,
                 amount: correction.amount,
+                seen: correction.seen,
                 refund: RefundId::new(self.clock.next_id()),
                 grant: GrantId::new(self.clock.next_id()),
                 why: self.question.why.clone(),
@@ -107,14 +110,18 @@ impl Poster<'_> {
         })
     }
 
-    /// One correction of a charge under a release, from what the charge comes to: whoever posts it
-    /// twice posts it once (L6). No caller can have this key: theirs are hashed alone.
+    /// One correction of a charge under a release, from what had become of the charge: whoever posts it
+    /// twice posts it once (L6). Those amounts only grow, so no later correction has the same key,
+    /// whatever the charge comes to again. No caller can have this key: theirs are hashed alone.
     fn key(&self, correction: &Correction) -> Idempotency {
         let mut hash = Sha256::new();
         hash.update(b"farebox repair\0");
         hash.update(correction.charge.to_bytes());
         hash.update(self.question.corrected.address().0);
-        hash.update(correction.base_nanos.to_be_bytes());
+        let seen = correction.seen;
+        for amount in [seen.refunded, seen.given_back, seen.taken] {
+            hash.update(amount.get().to_be_bytes());
+        }
         let digest = hash.finalize().into();
         Idempotency {
             key_digest: digest,

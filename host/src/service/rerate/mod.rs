@@ -8,9 +8,10 @@
 //! **What a book counts is counted again.** A free quota or a volume step of another release cannot
 //! go by what the recorded release counted: its rules may be others. So where the release counts,
 //! the recorded counts are put aside, and charges are rated in the order they were posted, each with
-//! what the same release has counted of the org until then; it begins at the start of the UTC month
-//! in which the range begins, and only what lies in the range is told. One thread does it, because
-//! each charge depends on those before it. All other facts are those recorded.
+//! what the same release has counted of the org until then; it begins with the UTC month before the
+//! one in which the range begins, because what is posted then may have been used before, and only what
+//! lies in the range is told. One thread does it, because each charge depends on those before it. All
+//! other facts are those recorded.
 //!
 //! Must not know what the answers are for.
 
@@ -26,6 +27,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// What prices the past again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,10 +87,21 @@ impl Control {
     }
 }
 
+/// Why a charge has no price now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Unrated {
+    /// No release priced it: it was written off.
+    WrittenOff,
+    /// The policy, or the engine.
+    Policy(PolicyError),
+    /// The release counts, and the call lies before everything that was counted again.
+    Uncounted,
+}
+
 /// Takes what was priced again. One for each thread.
 pub trait Sink: Send {
     /// The next charge, and its checked price now.
-    fn see(&mut self, charge: &PastCharge, again: Result<Priced, PolicyError>);
+    fn see(&mut self, charge: &PastCharge, again: Result<Priced, Unrated>);
 }
 
 /// What prices again, and how.
@@ -102,10 +115,26 @@ pub struct Tools<'t> {
     pub prepare: fn(),
 }
 
-/// As many threads as the machine has cores.
-pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+/// The part of a class's sandboxes that one run takes at most: calls must find some, whatever runs
+/// beside them ([`super::job::RUNNING_MAX`] of each kind).
+const PART_OF_SANDBOXES: usize = 8;
+
+/// How many threads a run takes: as many as the machine has cores, where there are sandboxes for
+/// them.
+pub fn threads(engine: &dyn PolicyEngine, under: Under) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    match under {
+        Under::Release(release) => match engine.sandboxes(&release) {
+            Some(all) => cores.min(all.div_ceil(PART_OF_SANDBOXES)),
+            None => 1,
+        },
+        // Nobody calls meanwhile: what has no server proves itself.
+        Under::ItsOwn => cores,
+    }
 }
+
+/// How long a call waits that found every sandbox in use.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,9 +161,10 @@ pub fn run<S: Sink>(
     };
     let told = task.posted_ms.clone();
     let read = match &counting {
-        Some(_) => counted::month_of(told.start)..told.end,
+        Some(_) => counted::read_from(told.start)..told.end,
         None => told.clone(),
     };
+    let read_from = read.start;
     let span = tools.past.charges_posted(read)?;
     let parts = span.parts.end.saturating_sub(span.parts.start);
     control.parts.store(parts, Ordering::Relaxed);
@@ -150,7 +180,7 @@ pub fn run<S: Sink>(
         Some(recount) => {
             if let Some(sink) = sinks.first_mut() {
                 std::thread::scope(|scope| {
-                    scope.spawn(|| work.rate_counted(recount, sink));
+                    scope.spawn(|| work.rate_counted(recount, read_from, sink));
                 });
             }
         }
@@ -212,18 +242,32 @@ impl Work<'_> {
         }
     }
 
-    fn rate_counted(&self, mut recount: Recount<'_>, sink: &mut impl Sink) {
+    fn rate_counted(&self, mut recount: Recount<'_>, read_from: i64, sink: &mut impl Sink) {
         (self.tools.prepare)();
         while let Some(charges) = self.next_part() {
             let seen = charges.len();
             for mut charge in charges {
-                let again = recount.rate(&mut charge);
+                let again = self.when_there_is_room(
+                    || recount.rate(&mut charge, read_from),
+                    |again| *again == Err(Unrated::Policy(PolicyError::Busy)),
+                );
                 if self.is_asked_for(&charge) && charge.posted_at_ms >= self.task.posted_ms.start {
                     sink.see(&charge, again);
                 }
             }
             self.part_done(seen);
         }
+    }
+
+    /// What `ask` answers once it is not for want of room: nobody waits for this, and what is told
+    /// must not depend on who else calls. Stopped, it is the last answer.
+    fn when_there_is_room<T>(&self, mut ask: impl FnMut() -> T, is_busy: impl Fn(&T) -> bool) -> T {
+        let mut answer = ask();
+        while is_busy(&answer) && !self.control.is_stopped() {
+            std::thread::park_timeout(PAUSE);
+            answer = ask();
+        }
+        answer
     }
 
     fn part_done(&self, seen: usize) {

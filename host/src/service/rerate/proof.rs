@@ -2,7 +2,7 @@
 //! that priced it, gives the same lines and amounts, to the last digit. What cannot be proved is
 //! counted with what is missing for it.
 
-use super::{Control, End, Sink, Task, Tools, Under, cores, run};
+use super::{Control, End, Sink, Task, Tools, Under, Unrated, run, threads};
 use crate::service::ledger::failure::ReadError;
 use crate::service::ledger::past::{Lines, PastCharge};
 use crate::service::policy::{PolicyError, Priced};
@@ -77,19 +77,24 @@ impl Proof {
 }
 
 impl Sink for Proof {
-    fn see(&mut self, charge: &PastCharge, again: Result<Priced, PolicyError>) {
+    fn see(&mut self, charge: &PastCharge, again: Result<Priced, Unrated>) {
         let what = match (charge.pricing.release, again) {
             (None, _) => {
                 self.written_off = self.written_off.saturating_add(1);
                 let nothing = charge.pricing.price.is_zero() && charge.pricing.lines.is_empty();
                 (!nothing).then(|| "no release priced it, and it is not nothing".to_owned())
             }
-            (Some(release), Err(PolicyError::NotLoaded)) => {
+            (Some(release), Err(Unrated::Policy(PolicyError::NotLoaded))) => {
                 let charges = self.missing.entry(release.to_string()).or_default();
                 *charges = charges.saturating_add(1);
                 return;
             }
-            (Some(_), Err(error)) => Some(format!("priced again, there is no price: {error}")),
+            (Some(_), Err(Unrated::Policy(error))) => {
+                Some(format!("priced again, there is no price: {error}"))
+            }
+            (Some(_), Err(Unrated::WrittenOff | Unrated::Uncounted)) => {
+                Some("it was not priced again".to_owned())
+            }
             (Some(_), Ok(priced)) => difference(charge, &priced),
         };
         match what {
@@ -137,7 +142,7 @@ pub fn prove(tools: Tools<'_>, control: &Control) -> Result<(Proof, End), ReadEr
         lines: Lines::Read,
     };
     let mut proofs: Vec<Proof> = Vec::new();
-    proofs.resize_with(cores(), Proof::default);
+    proofs.resize_with(threads(tools.engine, task.under), Proof::default);
     let end = run(tools, &task, control, &mut proofs)?;
     let mut all = Proof::default();
     for proof in proofs {

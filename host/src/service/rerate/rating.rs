@@ -1,7 +1,7 @@
 //! The charges of a part in batches: as many in one call of the policy as it takes, those of one
 //! release together.
 
-use super::{Sink, Under, Work};
+use super::{Sink, Under, Unrated, Work};
 use crate::service::ledger::past::PastCharge;
 use crate::service::policy::{BATCH_MAX, PolicyError, ReleaseId};
 use farebox_pricing::event::{Deployment, Facts, KeySource, UsageEvent};
@@ -28,7 +28,7 @@ impl Work<'_> {
                     // Written off: no release priced it, so none prices it again.
                     None => batch
                         .iter()
-                        .for_each(|charge| sink.see(charge, Err(PolicyError::NotLoaded))),
+                        .for_each(|charge| sink.see(charge, Err(Unrated::WrittenOff))),
                 }
             }
         }
@@ -55,17 +55,17 @@ impl Work<'_> {
                 (event, facts)
             })
             .collect();
-        let mut answers = self
-            .tools
-            .engine
-            .rate_batch(&release, &questions)
-            .into_iter();
+        let answers = self.when_there_is_room(
+            || self.tools.engine.rate_batch(&release, &questions),
+            |answers| answers.contains(&Err(PolicyError::Busy)),
+        );
+        let mut answers = answers.into_iter();
         for (charge, (event, facts)) in batch.iter_mut().zip(questions) {
             charge.event = event;
             charge.pricing.facts = facts;
             // An engine that answers too few has failed for the rest.
             let answer = answers.next().unwrap_or(Err(PolicyError::NotLoaded));
-            sink.see(charge, answer);
+            sink.see(charge, answer.map_err(Unrated::Policy));
         }
     }
 }

@@ -111,8 +111,9 @@ impl Service {
         }
         let follows = bindings
             .trial(&asked.scope)
-            .filter(|running| running.release == release)
-            .map(|running| (running.id, Box::new(self.watches.result(running.id))));
+            .is_some_and(|running| running.release == release)
+            .then(|| self.shown_beside(&asked.scope))
+            .flatten();
         let trial = Trial {
             // The writer says these three.
             id: TransactionId::new(0),
@@ -155,7 +156,8 @@ impl Service {
         trial: TransactionId,
         why: Option<Box<str>>,
     ) -> Result<ChangeRecord, TrialError> {
-        let scope = self.trial(trial)?.trial.scope;
+        let Trial { scope, release, .. } = self.trial(trial)?.trial;
+        self.loaded(Address(release.address()))?;
         let done = self
             .end_trial(operator, trial, TrialEnding::Promoted, why)
             .await?;
@@ -211,6 +213,16 @@ impl Service {
         Ok(done)
     }
 
+    /// The trial that runs beside what is bound to a scope, and what it showed so far.
+    pub(super) fn shown_beside(
+        &self,
+        scope: &BindingScope,
+    ) -> Option<(TransactionId, Box<TrialResult>)> {
+        let bindings = self.store.bindings();
+        let trial = bindings.trial(scope)?.id;
+        Some((trial, Box::new(self.watches.result(trial))))
+    }
+
     /// A trial, with what it showed so far.
     ///
     /// # Errors
@@ -236,17 +248,26 @@ impl Service {
     }
 
     /// The canary by which a release prices an org's calls, where it does.
-    fn canary_of(&self, release: ReleaseId, org: OrgId) -> Option<Arc<Trial>> {
+    fn canary_of(&self, release: ReleaseId, org: OrgId, plan: Option<&str>) -> Option<Arc<Trial>> {
         let bindings = self.store.bindings();
-        let mut trials = bindings.trials().iter();
-        trials
-            .find(|trial| trial.release == release && trial.is_canary_for(org))
+        bindings
+            .canary_for(self.settings.deployment, org, plan)
+            .filter(|trial| trial.release == release)
             .cloned()
     }
 
     /// Notes a candidate's failure that no charge shows.
     pub(super) fn note_failure(&self, release: ReleaseId, org: OrgId) {
-        if let Some(trial) = self.canary_of(release, org) {
+        if self.store.bindings().trials().is_empty() {
+            return;
+        }
+        // Whose org cannot be read has worse to tell than a trial's count.
+        let plan = self
+            .org(org)
+            .ok()
+            .flatten()
+            .and_then(|org| org.plan.clone());
+        if let Some(trial) = self.canary_of(release, org, plan.as_deref()) {
             self.watches.note(trial.id, |result| {
                 result.faults = result.faults.saturating_add(1);
             });
@@ -261,7 +282,7 @@ impl Service {
         plan: Option<&str>,
         ask: impl FnOnce(&ReleaseId) -> Result<(), PolicyError>,
     ) {
-        let Some(trial) = self.canary_of(release, org) else {
+        let Some(trial) = self.canary_of(release, org, plan) else {
             return;
         };
         let bindings = self.store.bindings();

@@ -77,6 +77,7 @@ impl House {
             scope,
             to,
             expected,
+            beside: None,
             why: Some("because".into()),
         }))
     }

@@ -66,6 +66,7 @@ fn bind(house: &House, deployment: Deployment) -> Result<(), &'static str> {
         to: BindTo::Release(release()),
         expected: house.store.bindings().bound(&scope),
         scope: scope.clone(),
+        beside: None,
         why: None,
     };
     match house.write(Action::Directory(DirectoryWrite::Bind(change))) {

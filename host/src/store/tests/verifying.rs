@@ -2,7 +2,7 @@
 
 use super::damage::{DAMAGES, rewrite_transactions, tamper};
 use super::*;
-use crate::service::ledger::past::Past;
+use crate::service::ledger::past::{Corrected, Past};
 use crate::service::ledger::releases::{ReleaseParts, ReleaseRecord};
 use crate::service::ledger::view::SignedHead;
 use crate::service::ledger::write::{CorrectionWrite, Counted, Made, SettleWrite, Way};
@@ -292,6 +292,7 @@ fn b5_a_correction_that_was_not_posted_is_found() {
         },
         way: Way::Back,
         amount: nanos(4_000),
+        seen: Corrected::default(),
         refund: RefundId::new(house.id()),
         grant: GrantId::new(house.id()),
         why: None,

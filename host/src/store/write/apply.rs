@@ -1,6 +1,7 @@
 //! One write's turn: retry or not, allowed or not, then its rows.
 
 use super::super::connection::failure;
+use super::super::read::corrections::corrected;
 use super::super::rows::records::{NewReceipt, NewUsage};
 use super::super::rows::usage::{FirstEffect, detail_digest};
 use super::derived::Statements;
@@ -212,6 +213,10 @@ impl Turn<'_, '_> {
         note: &str,
         correction: &CorrectionWrite,
     ) -> Ended<Option<Effect>> {
+        // What waits in the queue is from before the writes ahead of it.
+        if corrected(self.connection, correction.charge)? != correction.seen {
+            return Ok(Err(WriteError::Moved));
+        }
         let effect = match self.ledger(write, command, Some(note))? {
             Ok(effect) => effect,
             Err(error) => return Ok(Err(error)),

@@ -4,7 +4,7 @@ use super::super::connection::failure;
 use super::super::read::releases::{below, is_revoked, newest};
 use super::signatures;
 use super::statement::{exists, run};
-use super::trials::tried;
+use super::trials::{end_beside, tried};
 use crate::service::ledger::directory::DirectoryRefusal;
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::releases::{
@@ -186,7 +186,8 @@ pub fn bind(connection: &Connection, asked: &BindingChange, by: By<'_>) -> Done 
         base,
         why: asked.why.clone(),
     };
-    write(connection, &record).map(Ok)
+    write(connection, &record)?;
+    end_beside(connection, asked, release, by).map(Ok)
 }
 
 /// The change that a rollback of what is bound next would restore.

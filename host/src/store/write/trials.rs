@@ -11,6 +11,7 @@ use crate::service::ledger::releases::{BindTo, BindingChange};
 use crate::service::ledger::trials::{
     Trial, TrialEnding, TrialKind, TrialResult, TrialWrite, Whom,
 };
+use crate::service::policy::ReleaseId;
 use farebox_ledger::ids::{OrgId, TransactionId};
 use rusqlite::{Connection, params};
 
@@ -36,13 +37,13 @@ pub fn apply(connection: &Connection, write: &TrialWrite, by: By<'_>) -> Done {
                 let scope = running.trial.scope;
                 let change = BindingChange {
                     to: BindTo::Release(running.trial.release),
+                    // Had anybody bound another since it began, it would be over.
                     expected: newest(connection, &scope)?.and_then(|top| top.release),
                     scope,
+                    beside: Some((*trial, result.clone())),
                     why: why.clone(),
                 };
-                if let Err(refusal) = bind(connection, &change, by)? {
-                    return Ok(Err(refusal));
-                }
+                return bind(connection, &change, by);
             }
             end(connection, *trial, *ending, why.as_deref(), result, by).map(Ok)
         }
@@ -162,11 +163,38 @@ fn end(
     Ok(())
 }
 
-/// A scope beside whose binding this release is tried now.
-pub fn tried(
+/// Ends the trial beside a scope that is bound anew: promoted where it is bound to the candidate,
+/// else stopped.
+pub fn end_beside(
     connection: &Connection,
-    release: &crate::service::policy::ReleaseId,
-) -> Result<Option<Trial>, StorageError> {
+    change: &BindingChange,
+    release: Option<ReleaseId>,
+    by: By<'_>,
+) -> Result<(), StorageError> {
+    let mut running = trials::running(connection)?.into_iter();
+    let Some(trial) = running.find(|trial| trial.scope == change.scope) else {
+        return Ok(());
+    };
+    let ending = if release == Some(trial.release) {
+        TrialEnding::Promoted
+    } else {
+        TrialEnding::Stopped
+    };
+    let shown = change.beside.as_ref().filter(|(id, _)| *id == trial.id);
+    let nothing = TrialResult::default();
+    let result = shown.map_or(&nothing, |(_, result)| result);
+    end(
+        connection,
+        trial.id,
+        ending,
+        change.why.as_deref(),
+        result,
+        by,
+    )
+}
+
+/// A scope beside whose binding this release is tried now.
+pub fn tried(connection: &Connection, release: &ReleaseId) -> Result<Option<Trial>, StorageError> {
     let mut running = trials::running(connection)?.into_iter();
     Ok(running.find(|trial| trial.release == *release))
 }
