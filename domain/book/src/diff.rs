@@ -21,7 +21,8 @@ pub struct Diff {
     pub removed: Vec<(Box<str>, Box<str>)>,
     /// Models whose prices differ, in order.
     pub changed: Vec<ModelChange>,
-    /// Names of the first that mean another model in the second, in order.
+    /// Names that mean another model in the second than they meant in the first: those of the first in
+    /// order, then those of the second whose prices differ.
     pub moved: Vec<NameMove>,
 }
 

@@ -273,6 +273,40 @@ fn a_name_that_would_mean_a_dearer_model_keeps_its_own() {
 }
 
 #[test]
+fn a_new_name_that_hides_another_models_keeps_what_it_meant() {
+    let priced = |name: &str, names: &str, usd: &str| {
+        model(
+            name,
+            &format!("{names}\nper_million = {{ input = \"{usd}\" }}"),
+        )
+    };
+    let old = priced("m", "prefixes = [\"m-2\"]", "1");
+    // A dated model, a longer prefix of a dear one, and a model that costs nearly the same.
+    let new = old.clone()
+        + &priced("m-20260801", "", "10")
+        + &priced("dear", "prefixes = [\"m-2027\"]", "10")
+        + &priced("m-20260802", "", "1.4");
+    let hold = |accepted: &str| {
+        let accepted = BTreeSet::from([accepted.to_owned()]);
+        let bound = Decimal::from(50);
+        let (book, held) = quarantine(text(&new), &text(&old), bound, &accepted, NOW_MS).unwrap();
+        let held: Vec<String> = held.into_iter().map(|held| held.name).collect();
+        let book = compile(&to_toml(&book, &[]), Format::Toml).unwrap().book;
+        let meant = ["m-20260801", "m-20270101", "m-20260802"].map(|name| {
+            let found = farebox_book::describe::describe_model(&book, "openai", name).unwrap();
+            found.model.name.to_string()
+        });
+        (held, meant)
+    };
+    let (held, meant) = hold("");
+    assert_eq!(held, ["openai/m-2027", "openai/m-20260801"]);
+    assert_eq!(meant, ["m", "m", "m-20260802"]);
+    let (held, meant) = hold("openai/m-20260801");
+    assert_eq!(held, ["openai/m-2027"]);
+    assert_eq!(meant, ["m-20260801", "m", "m-20260802"]);
+}
+
+#[test]
 fn a_jump_beyond_the_bound_is_held_back_until_it_is_accepted() {
     let old = model("up", "per_million = { input = \"1\" }")
         + &model("down", "per_million = { input = \"1\" }")

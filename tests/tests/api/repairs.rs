@@ -16,16 +16,7 @@ async fn begin(server: &Server, question: &Value) -> Value {
 }
 
 async fn follow(server: &Server, begun: &Value) -> Value {
-    let path = format!("{PATH}/{}", begun["id"].as_str().unwrap());
-    loop {
-        let job = server.client.admin(Method::GET, &path, Value::Null).await;
-        let job = job.expect(200);
-        if job["status"] != "running" {
-            assert_ne!(job["status"], "failed", "{job}");
-            return job;
-        }
-        tokio::task::yield_now().await;
-    }
+    server.ended(PATH, begun).await
 }
 
 /// The report of a repair that was followed to its end.

@@ -11,6 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// The bootstrap admin key of every test server.
 pub const ADMIN: &str = "test-admin-key-0123456789";
@@ -184,6 +185,29 @@ impl Server {
     }
 
     /// What is bound to everyone, or to the orgs on a plan; `none` where nothing is.
+    /// A job that was begun, once it has ended.
+    pub async fn ended(&self, path: &str, begun: &Value) -> Value {
+        let path = format!("{path}/{}", begun["id"].as_str().unwrap());
+        let mut last = Value::Null;
+        let over = async {
+            loop {
+                last = self
+                    .client
+                    .admin(Method::GET, &path, Value::Null)
+                    .await
+                    .expect(200);
+                if last["status"] != "running" {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(120), over).await;
+        assert!(in_time.is_ok(), "{last}");
+        assert_ne!(last["status"], "failed", "{last}");
+        last
+    }
+
     pub async fn bound(&self, plan: Option<&str>) -> String {
         let path = "/v1/admin/bindings";
         let all = self.client.admin(Method::GET, path, Value::Null).await;

@@ -3,9 +3,12 @@
 
 use super::releases::{activate, post, priced, pushed};
 use super::server::{Answer, Customer, Server, call, release_file, usage};
+use farebox::clock::{ManualClock, SystemClock};
 use farebox::engine::package::Package;
+use farebox::service::time::{Clock as _, SharedClock};
 use hyper::Method;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 async fn start(server: &Server, body: Value) -> Answer {
@@ -41,7 +44,11 @@ fn compared(count: u64) -> impl Fn(&Value) -> bool {
 
 /// A server that is bound to `cheap`, the candidate `dear`, and a customer.
 async fn two_releases() -> (Server, String, String, Customer) {
-    let server = Server::start().await;
+    releases_at(Arc::new(SystemClock::new())).await
+}
+
+async fn releases_at(clock: SharedClock) -> (Server, String, String, Customer) {
+    let server = Server::start_at(clock).await;
     let customer = server.customer("acme", "100").await;
     let first = server.bound(None).await;
     let cheap = pushed(&server, "cheap", "10").await;
@@ -57,8 +64,11 @@ async fn charge(customer: &Customer) -> (String, String) {
 
 #[tokio::test]
 async fn a_shadow_compares_what_was_charged_and_charges_nobody() {
-    let (server, cheap, dear, customer) = two_releases().await;
+    let clock = Arc::new(ManualClock::at(SystemClock::new().now_ms()));
+    let (server, cheap, dear, customer) = releases_at(Arc::clone(&clock) as _).await;
+    // What was charged before it began does not count.
     charge(&customer).await;
+    clock.set(clock.now_ms() + 1_000);
     let body = json!({"kind": "shadow", "release_id": dear, "why": "the new list"});
     let trial = start(&server, body).await.expect(201);
     assert_eq!(
@@ -68,27 +78,15 @@ async fn a_shadow_compares_what_was_charged_and_charges_nobody() {
     for _ in 0..3 {
         assert_eq!(charge(&customer).await, ("0.011".into(), cheap.clone()));
     }
-    // What was charged before it began may share its millisecond, and nothing else does.
-    let seen = until(&server, &trial, |trial| {
-        trial["result"]["compared"].as_u64() >= Some(3)
-    })
-    .await;
+    let seen = until(&server, &trial, compared(3)).await;
     let result = &seen["result"];
-    let calls = result["compared"].as_u64().unwrap();
-    assert!(calls <= 4, "{seen}");
     assert_eq!(
         (&result["dearer"], &result["same"], &result["faults"]),
-        (&json!(calls), &json!(0), &json!(0))
+        (&json!(3), &json!(0), &json!(0))
     );
     // 1,100 tokens at 10 and at 12 per million.
-    let sum = |thousandths: u64| {
-        let sum = rust_decimal::Decimal::from(thousandths * calls);
-        (sum / rust_decimal::Decimal::from(10_000))
-            .normalize()
-            .to_string()
-    };
-    assert_eq!(result["bound_usd"], json!(sum(110)));
-    assert_eq!(result["candidate_usd"], json!(sum(132)));
+    assert_eq!(result["bound_usd"], "0.033");
+    assert_eq!(result["candidate_usd"], "0.0396");
     let sample = &seen["samples"][0];
     assert_eq!(
         (
@@ -100,7 +98,7 @@ async fn a_shadow_compares_what_was_charged_and_charges_nobody() {
     );
     // It goes on after a restart, and finds the same.
     let server = server.restart().await;
-    let again = until(&server, &trial, compared(calls)).await;
+    let again = until(&server, &trial, compared(3)).await;
     assert_eq!(again["result"], *result);
     let path = format!("/v1/admin/trials/{}/stop", trial["id"].as_str().unwrap());
     let stopped = post(&server, &path, json!({"why": "seen enough"}))

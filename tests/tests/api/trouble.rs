@@ -101,8 +101,7 @@ fn report(tokens: u64) -> Value {
 }
 
 /// A replay of the report `first`, on a connection that nobody reads.
-async fn replay(server: &Server, customer: &Customer) -> TcpStream {
-    let mut connection = TcpStream::connect(server.app.address()).await.unwrap();
+async fn replay(connection: &mut TcpStream, customer: &Customer) {
     let body = report(100).to_string();
     let request = format!(
         "POST /v1/usage HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\n\
@@ -112,7 +111,6 @@ async fn replay(server: &Server, customer: &Customer) -> TcpStream {
         body.len()
     );
     connection.write_all(request.as_bytes()).await.unwrap();
-    connection
 }
 
 async fn waiting_writes(server: &Server) -> u64 {
@@ -139,17 +137,24 @@ async fn callers_who_go_away_do_not_move_what_is_counted() {
     let customer = server.customer("acme", "10").await;
     let first = customer.post_once("/v1/usage", "first", report(100)).await;
     assert_eq!(first.expect(200)["price_usd"], "0");
-    // The writer waits for somebody else's lock, so every replay below is rated and not yet known
-    // for one.
+    let mut connections = Vec::new();
+    for _ in 0..20 {
+        let connection = TcpStream::connect(server.app.address()).await;
+        connections.push(connection.unwrap());
+    }
+    // The writer waits for somebody else's lock, a few seconds, so every replay below is rated and
+    // not yet known for one.
     let database = server.folder().join("data/ledger.db");
     let mut other = rusqlite::Connection::open(database).unwrap();
     let lock = other
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
         .unwrap();
-    let mut connections = Vec::new();
+    for connection in &mut connections {
+        replay(connection, &customer).await;
+    }
     let rated = async {
         while waiting_writes(&server).await < 20 {
-            connections.push(replay(&server, &customer).await);
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(60), rated)

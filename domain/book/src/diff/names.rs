@@ -1,7 +1,8 @@
 //! Names that come to mean another model.
 //!
 //! A model's own name stays its own, so it moves only with a model that is gone. A prefix or a
-//! pattern stands for names without end: it is asked for itself, among the prefixes and patterns.
+//! pattern stands for names without end: it is asked for itself, among the prefixes and patterns. A
+//! name that is new may have meant another model all along, through one of its prefixes or patterns.
 
 use super::prices::changes;
 use super::{NameKind, NameMove};
@@ -9,7 +10,7 @@ use crate::describe::{by_pattern, by_prefix, find};
 use farebox_pricing::book::{Book, Model};
 use std::collections::BTreeMap;
 
-/// Every name of `before` that means another model in `after`, with the prices that differ for
+/// Every name that means another model in `after` than it meant in `before`, with the prices that differ for
 /// calls from `from_ms` on.
 pub(super) fn moved(before: &Book, after: &Book, from_ms: i64) -> Vec<NameMove> {
     let (old, new) = (Exact::of(before), Exact::of(after));
@@ -34,6 +35,37 @@ pub(super) fn moved(before: &Book, after: &Book, from_ms: i64) -> Vec<NameMove> 
                 from: (*model.name).into(),
                 to: is.map(|is| (*is.name).into()),
                 prices: is.map(|is| changes(model, is, from_ms)).unwrap_or_default(),
+            });
+        }
+    }
+    for model in &after.models {
+        for (kind, name) in names(model) {
+            let Some(was) = old.meaning(model, kind, name) else {
+                continue;
+            };
+            // What was written in the old book was asked above, and what is hidden in the new one
+            // means nothing there.
+            let is_known = was.name == model.name || names(was).any(|known| known.1 == name);
+            let is = new.meaning(model, kind, name);
+            if is_known || is.is_none_or(|is| is.name != model.name) {
+                continue;
+            }
+            let prices = changes(was, model, from_ms);
+            if prices.is_empty() {
+                continue;
+            }
+            moved.push(NameMove {
+                provider: model.provider.clone(),
+                name: name.into(),
+                // To the old book a new model's own name is one of the names of another.
+                kind: if kind == NameKind::Name {
+                    NameKind::Alias
+                } else {
+                    kind
+                },
+                from: (*was.name).into(),
+                to: Some((*model.name).into()),
+                prices,
             });
         }
     }
