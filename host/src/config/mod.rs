@@ -16,7 +16,7 @@ pub use options::{DeploymentOption, FallbackOption, LogFormat, Options};
 pub use rates::{RatesError, credit_rates};
 pub use reference::reference;
 
-use crate::service::releases::Fallback;
+use crate::service::bindings::Fallback;
 use crate::service::signature::PinnedKeys;
 use farebox_pricing::currency::Pegs;
 use farebox_pricing::event::Deployment;

@@ -1,7 +1,7 @@
 //! Every key, as the file, the environment and the flags spell it. The first paragraph of each
 //! field's comment is its text in `--help` and in docs/configuration.md.
 
-use crate::service::releases::Fallback;
+use crate::service::bindings::Fallback;
 use farebox_pricing::event::Deployment;
 use serde::Deserialize;
 use std::net::SocketAddr;

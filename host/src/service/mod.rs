@@ -7,6 +7,7 @@
 pub mod access;
 pub mod backtest;
 pub mod batch;
+pub mod bindings;
 pub mod breaker;
 pub mod budgets;
 pub mod calls;
@@ -40,6 +41,7 @@ pub mod usage;
 pub mod waiting;
 
 use access::Directory;
+use bindings::Fallback;
 use breaker::{BreakerRule, Breakers};
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::idempotency::Idempotency;
@@ -50,7 +52,6 @@ use ledger::write::{Action, Actor, Once, Write};
 use ledger::{SharedStore, WriteFuture};
 use placed::PlacedHolds;
 use policy::{ReleaseId, SharedEngine};
-use releases::Fallback;
 use std::sync::atomic::AtomicU64;
 use time::SharedClock;
 use waiting::Tally;
