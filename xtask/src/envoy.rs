@@ -33,19 +33,48 @@ pub fn install(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Installs Envoy for the tests, and returns their word where it cannot be had, which is said.
-pub fn for_tests(root: &Path) -> Option<&'static str> {
-    let installed = step("Envoy", || {
-        if let Err(error) = install(root) {
-            note(&format!(
-                "left out: its tests, for there is no Envoy: {error}"
-            ));
-            return Ok(false);
+/// Installs Envoy and the clients.
+///
+/// # Errors
+/// One of them cannot be had.
+pub fn all(root: &Path) -> Result<()> {
+    install(root)?;
+    install_clients(root)
+}
+
+/// The word in the names of the tests that need the clients of Python as well.
+const CLIENTS_WORD: &str = "official_clients";
+
+/// Installs the clients that callers of a gateway use, once.
+fn install_clients(root: &Path) -> Result<()> {
+    let requirements = root.join("tests/peers/clients.txt");
+    python::install(
+        &root.join("target/clients"),
+        &requirements,
+        "a minute, once",
+    )
+}
+
+/// Installs Envoy and the clients for the tests, and returns the words of those tests for which one
+/// cannot be had, which is said.
+pub fn for_tests(root: &Path) -> Vec<&'static str> {
+    let mut left_out = Vec::new();
+    for (name, word, installed) in [
+        ("Envoy", WORD, install as fn(&Path) -> Result<()>),
+        ("official clients", CLIENTS_WORD, install_clients),
+    ] {
+        let outcome = step(name, || match installed(root) {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                note(&format!(
+                    "left out: its tests, for it cannot be had: {error}"
+                ));
+                Ok(false)
+            }
+        });
+        if !outcome.unwrap_or(false) {
+            left_out.push(word);
         }
-        Ok(true)
-    });
-    match installed {
-        Ok(true) => None,
-        Ok(false) | Err(_) => Some(WORD),
     }
+    left_out
 }

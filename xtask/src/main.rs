@@ -47,7 +47,7 @@ enum Task {
         #[arg(long)]
         all: bool,
     },
-    /// Install Envoy below target, for the tests of the filter.
+    /// Install Envoy and the clients of a gateway below target, for the tests of the filter.
     Envoy,
     /// Check format, lints, licences and sources, then run every test.
     Test,
@@ -109,7 +109,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             }
             Ok(())
         }
-        Task::Envoy => envoy::install(&root),
+        Task::Envoy => envoy::all(&root),
         Task::Test => test::run(&root, arguments.guest_toolchain),
         Task::Peers { prices_only } => peers::run(&root, arguments.guest_toolchain, prices_only),
         Task::Fuzz {

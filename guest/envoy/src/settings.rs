@@ -136,6 +136,12 @@ pub enum SettingsError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// One of the two would not be used.
+    #[error("upstream `{upstream}`: a `key` takes the place of the customer's own")]
+    OwnKey {
+        /// The cluster.
+        upstream: Box<str>,
+    },
     /// No known family of answers.
     #[error("upstream `{upstream}`: `{value}` is not a known api")]
     Api {
@@ -317,6 +323,10 @@ fn groups(
 }
 
 fn upstream(name: &str, text: UpstreamText) -> Result<Upstream, SettingsError> {
+    if matches!(text.key_source, KeySourceText::Own) && text.key.is_some() {
+        let upstream = name.into();
+        return Err(SettingsError::OwnKey { upstream });
+    }
     let provider = match provider::normalise(&text.provider) {
         Some(id) => id.as_ref().into(),
         None => {
@@ -392,6 +402,10 @@ mod tests {
             (
                 r#"{"deployment": "hosted", "upstreams": {"a": {"provider": "x", "api": "soap"}}}"#,
                 "upstream `a`: `soap` is not a known api",
+            ),
+            (
+                r#"{"deployment": "hosted", "upstreams": {"a": {"provider": "x", "key_source": "own", "key": {"header": "h", "value": "v"}}}}"#,
+                "upstream `a`: a `key` takes the place of the customer's own",
             ),
             (
                 r#"{"deployment": "hosted", "upstreams": {}, "hold": true}"#,

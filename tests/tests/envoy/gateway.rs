@@ -15,10 +15,13 @@ use farebox_tests::provider::{KeyPlace, Provider, Served};
 use hyper::Method;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::runtime::Runtime;
 
+/// What a customer has from each provider.
+pub const CUSTOMERS_KEY: &str = "sk-customers-own";
 const OPENAI_KEY: &str = "sk-openai";
 const ANTHROPIC_KEY: &str = "sk-ant";
 const OPENROUTER_KEY: &str = "sk-or";
@@ -35,18 +38,26 @@ pub struct Gateway {
 
 impl Gateway {
     pub fn start() -> Self {
-        Self::changed(|example| example)
+        Self::with(|_, host| host, |example| example)
     }
 
     /// With a configuration that is not quite the example.
     pub fn changed(changed: impl FnOnce(String) -> String) -> Self {
+        Self::with(|_, host| host, changed)
+    }
+
+    /// `between` may stand between Envoy and the host.
+    pub fn with(
+        between: impl FnOnce(&Runtime, SocketAddr) -> SocketAddr,
+        changed: impl FnOnce(String) -> String,
+    ) -> Self {
         let runtime = Runtime::new().unwrap();
         // The edge prices a call at its own time, and the host's clock stands still.
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let now_ms = i64::try_from(now.unwrap().as_millis()).unwrap();
         let host = HttpServer::start(None, Deployment::Hosted, now_ms);
         let provider = |name, place, key| {
-            let provider = Arc::new(Provider::new(name, place, &[key]));
+            let provider = Arc::new(Provider::new(name, place, &[key, CUSTOMERS_KEY]));
             let address = runtime.block_on(Arc::clone(&provider).serve());
             (provider, address.port().to_string())
         };
@@ -55,7 +66,7 @@ impl Gateway {
         let (openrouter, openrouter_port) =
             provider("openrouter", KeyPlace::Bearer, OPENROUTER_KEY);
         let book = STANDARD.encode(shipped::default_book().unwrap().canonical);
-        let host_port = host.address().port().to_string();
+        let host_port = between(&runtime, host.address()).port().to_string();
         let local = "127.0.0.1";
         let values = [
             ("FAREBOX_HOST", local),

@@ -12,10 +12,12 @@
 )]
 
 mod client;
+mod clients;
 mod ended;
 mod fallback;
 mod gateway;
 mod held;
+mod own_keys;
 mod proxy;
 mod recorded;
 mod trouble;

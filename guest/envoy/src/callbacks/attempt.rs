@@ -1,13 +1,16 @@
-//! One attempt at an upstream of a group, as the router's own chain of filters sees it.
+//! One attempt at an upstream, as the router's own chain of filters sees it.
+//!
+//! It goes where the call was held for, or nowhere: a header that the call's filters took out may
+//! have been one by which the route was chosen.
 //!
 //! A router that tries another upstream sends it the same headers as the one before, with whatever
 //! was put into them, and the body as the caller's request left the filters of the call. So here,
-//! before each attempt, whatever is anybody's key is taken out, and what the chosen upstream alone
+//! before each attempt at a member of a group, whatever is anybody's key is taken out, and what the chosen upstream alone
 //! may have is put in: its key, its name of the model, its path. Who was chosen its endpoint says;
 //! where it does not, or is no member of the group, nothing is sent.
 
 use super::hold::KEYS;
-use super::http::{KEPT_MODEL, cluster, hold_while, renamed, served};
+use super::http::{KEPT_CLUSTER, KEPT_MODEL, cluster, forget, hold_while, renamed, served};
 use super::proxy;
 use crate::host::problem;
 use crate::settings::{Settings, Upstream};
@@ -72,14 +75,20 @@ impl Context for Attempt {}
 
 impl HttpContext for Attempt {
     fn on_http_request_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
-        if !self.settings.groups.contains_key(cluster().as_str()) {
+        let map = MapType::HttpRequestHeaders;
+        forget(map);
+        let cluster = cluster();
+        if proxy::kept(KEPT_CLUSTER).is_some_and(|held_for| held_for != cluster) {
+            self.forget_keys();
+            return self.refuse();
+        }
+        if !self.settings.groups.contains_key(cluster.as_str()) {
             return Action::Continue;
         }
         self.forget_keys();
         let Some(upstream) = self.settings.upstreams.get(served(&self.settings).as_str()) else {
             return self.refuse();
         };
-        let map = MapType::HttpRequestHeaders;
         if let Some(key) = &upstream.key {
             proxy::set(map, &key.header, &key.value);
         }

@@ -5,10 +5,22 @@ use super::proxy;
 use crate::exchange::Over;
 use crate::host::{self, Held, Report, Said, problem};
 use crate::settings::WhenAway;
+use farebox_sdk::pricing::event::KeySource;
 use proxy_wasm::types::MapType;
 
 /// Where callers put their keys. The host takes all of them as a bearer's.
 pub(super) const KEYS: [&str; 3] = ["authorization", "x-api-key", "x-goog-api-key"];
+
+/// Where callers put their key whose own provider's key stands in one of [`KEYS`].
+pub(super) const KEY: &str = "farebox-key";
+
+/// A key as the host takes it, from wherever it stood.
+fn bearer(value: String) -> String {
+    match value.get(..7) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("bearer ") => value,
+        _ => format!("Bearer {value}"),
+    }
+}
 
 /// What the host was asked and said.
 #[derive(Default)]
@@ -46,24 +58,29 @@ impl Standing {
 
 impl Call {
     /// Takes the caller's key out of the request, and puts the upstream's in; where several may
-    /// serve, each gets its own when it is asked (see `attempt`).
-    pub(super) fn change_keys(&mut self) {
+    /// serve, each gets its own when it is asked (see `attempt`). A provider's key that is the
+    /// caller's own stays where it is, and nobody here looks at it. `ours`: the key that stood in
+    /// [`KEY`].
+    pub(super) fn change_keys(&mut self, ours: Option<String>) {
         if self.settings.host.is_none() {
             return;
         }
         let map = MapType::HttpRequestHeaders;
+        self.standing.key = ours.map(bearer);
+        let cluster = cluster();
+        let upstream = self.settings.upstreams.get(cluster.as_str());
+        if upstream.is_some_and(|upstream| upstream.key_source == KeySource::Own) {
+            // The proxy looks for the route again where a header is gone by which it was chosen.
+            proxy::set(map, KEY, "taken");
+            return;
+        }
         for name in KEYS {
             let Some(value) = proxy::header(map, name) else {
                 continue;
             };
-            let bearer = match name {
-                "authorization" => value,
-                _ => format!("Bearer {value}"),
-            };
-            self.standing.key.get_or_insert(bearer);
+            self.standing.key.get_or_insert_with(|| bearer(value));
             proxy::remove(map, name);
         }
-        let upstream = self.settings.upstreams.get(cluster().as_str());
         if let Some(key) = upstream.and_then(|upstream| upstream.key.as_ref()) {
             proxy::set(map, &key.header, &key.value);
         }
@@ -91,7 +108,12 @@ impl Call {
             return self.refuse(413, "body-too-large", "Body too large", detail);
         }
         let Some(key) = self.standing.key.as_deref() else {
-            let detail = "the request has no key";
+            let detail = match exchange.serving() {
+                Some((upstream, _)) if upstream.key_source == KeySource::Own => {
+                    "the request has no key in `farebox-key`, beside that of its provider"
+                }
+                _ => "the request has no key",
+            };
             return self.refuse(401, "unauthenticated", "Unauthenticated", detail);
         };
         let is_full = self.reports.borrow().len() >= host.reports_max;

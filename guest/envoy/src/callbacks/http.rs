@@ -4,7 +4,7 @@
 //! as it comes, but for a small JSON body, which waits for its price. A stream gets its price at
 //! its end; a call that breaks off has it in the proxy's record alone.
 
-use super::hold::Standing;
+use super::hold::{KEY, Standing};
 use super::proxy;
 use super::root::Counters;
 use crate::boundary::Boundary;
@@ -26,6 +26,8 @@ const KEPT: &str = "farebox";
 /// The same for the most that the call could cost, in USD.
 const KEPT_QUOTE: &str = "farebox_quote_usd";
 
+/// The cluster that the call is held for.
+pub(super) const KEPT_CLUSTER: &str = "farebox_cluster";
 /// The model that the caller asks for, for the attempts at a group.
 pub(super) const KEPT_MODEL: &str = "farebox_model";
 
@@ -147,6 +149,7 @@ impl Context for Call {
 impl HttpContext for Call {
     fn on_http_request_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
         let map = MapType::HttpRequestHeaders;
+        let ours = proxy::header(map, KEY);
         forget(map);
         let is_post = proxy::header(map, ":method").is_some_and(|method| method == "POST");
         if self.settings.serving(&cluster()).is_empty() {
@@ -165,7 +168,8 @@ impl HttpContext for Call {
             &path,
             proxy::now_ms(),
         ));
-        self.change_keys();
+        proxy::keep(KEPT_CLUSTER, &cluster());
+        self.change_keys(ours);
         let is_small = length(map).is_none_or(|bytes| bytes <= self.settings.request_bytes_max);
         self.request_is_held = !end_of_stream && is_small;
         if !self.request_is_held {
@@ -331,7 +335,7 @@ fn has_trailers() -> bool {
 }
 
 /// Removes what only the filter says: nobody else's word passes for it.
-fn forget(map: MapType) {
+pub(super) fn forget(map: MapType) {
     for (name, _) in proxy::headers(map) {
         if name.starts_with(telling::PREFIX) {
             proxy::remove(map, &name);
