@@ -12,8 +12,9 @@ use farebox::app::shipped;
 use farebox::engine::admission::AdmissionError;
 use farebox::engine::compiler::{Compiler, Exceeded};
 use farebox::engine::limits::{CompileLimits, LimitClass, Trust};
+use farebox::engine::package::Package;
 use farebox::engine::{Engine, LoadError};
-use farebox::service::policy::AdmitError;
+use farebox::service::policy::{AdmitError, PolicyEngine as _};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -99,6 +100,26 @@ fn what_another_process_compiled_is_kept_and_prices() {
         matches!(&damaged, LoadError::Component(AdmissionError::Invalid(reason)) if !reason.is_empty()),
         "{damaged:?}"
     );
+}
+
+/// Trials compare what two settings of the compiler answer; pricing needs one.
+#[test]
+fn what_is_pushed_is_tried_under_two_settings_of_the_compiler() {
+    let host = Host::new(FAREBOX, AMPLE);
+    let kept = || std::fs::read_dir(host.cache.path()).unwrap().count();
+    let package = || Package {
+        component: shipped::STANDARD_COMPONENT.to_vec(),
+        book: Some(shipped::default_book().unwrap().canonical),
+        ..Package::default()
+    };
+    // What the host is configured with, nobody pushed.
+    host.engine.admit_package(package(), None).unwrap();
+    assert_eq!(kept(), 1);
+    let mut other = package();
+    other.declare(LimitClass::Native);
+    host.engine.admit(&other.to_file(), None).unwrap();
+    // Another component by its digest, in both.
+    assert_eq!(kept(), 3);
 }
 
 #[test]

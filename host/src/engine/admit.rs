@@ -6,6 +6,7 @@ use super::admission::AdmissionError;
 use super::compiler::Exceeded;
 use super::limits::{BOOK_BYTES_MAX, BOOK_TEXT_BYTES_MAX, LimitClass, Trust};
 use super::package::{Package, PackageError};
+use super::probe;
 use super::release::Release;
 use super::{Engine, LoadError, digest};
 use crate::service::ledger::releases::{ReleaseParts, ReleaseRecord};
@@ -25,7 +26,7 @@ impl Engine {
         package: Package,
         trust: Option<Trust>,
     ) -> Result<Admitted, AdmitError> {
-        self.take(package, trust, |_| Ok(()))
+        self.take(package, trust, |_, _| Ok(()))
     }
 
     /// Admits a release that passes `check`. One that prices already is not checked again.
@@ -33,7 +34,7 @@ impl Engine {
         &self,
         package: Package,
         trust: Option<Trust>,
-        check: impl FnOnce(&Release) -> Result<(), AdmitError>,
+        check: impl FnOnce(&Release, &[u8]) -> Result<(), AdmitError>,
     ) -> Result<Admitted, AdmitError> {
         package.check_signatures(&PinnedKeys::default())?;
         let book = package.book.ok_or(AdmitError::NoBook)?;
@@ -57,7 +58,7 @@ impl Engine {
             |known: Arc<Release>| known.trust == Trust::Untrusted || known.trust == trust;
         if !self.release(&id).is_ok_and(is_as_trusted) {
             let release = self.make(id, &package.component, book.clone(), class, trust)?;
-            check(&release)?;
+            check(&release, &package.component)?;
             self.keep(release);
         }
         let contract = self.contracts.of(&package.component)?;
@@ -75,6 +76,31 @@ impl Engine {
                 signatures: package.signatures.into(),
             },
         })
+    }
+
+    /// Tries a release with calls of its own book, in both sandboxes of its class.
+    pub(super) fn try_out(&self, release: &Release, component: &[u8]) -> Result<(), AdmitError> {
+        let asked = probe::probe(release)?;
+        probe::again(&self.in_second_sandbox(release, component)?, &asked)
+    }
+
+    /// The same release as other machine code. It is kept on disk, and not in memory.
+    pub(super) fn in_second_sandbox(
+        &self,
+        release: &Release,
+        component: &[u8],
+    ) -> Result<Release, LoadError> {
+        let sandbox = self.sandboxes.second(LimitClass::of(component));
+        let compiled = self
+            .cache
+            .component(sandbox, &release.id.component, component)?;
+        let contract = self.contracts.of(component)?;
+        let contract = contract.ok_or_else(|| self.no_contract())?;
+        let book = BookView::open(release.book.bytes().to_vec())?;
+        let sandbox = sandbox.clone();
+        let trust = release.trust;
+        let second = Release::new(release.id, sandbox, &compiled, contract, book, trust)?;
+        Ok(second)
     }
 
     /// Loads a release with the trust that was kept of it.

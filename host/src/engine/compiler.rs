@@ -12,7 +12,7 @@
 
 use super::admission::{self, AdmissionError};
 use super::limits::{CompileLimits, LimitClass};
-use super::sandbox::Settings;
+use super::sandbox::{Code, Settings};
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -121,10 +121,11 @@ impl Compiler {
     }
 }
 
-fn words(settings: Settings, limits: CompileLimits) -> [String; 5] {
+fn words(settings: Settings, limits: CompileLimits) -> [String; 6] {
     [
         COMMAND.to_owned(),
         settings.class.name().to_owned(),
+        settings.code.name().to_owned(),
         settings.addresses.to_string(),
         limits.memory_bytes.to_string(),
         limits.cpu_seconds.to_string(),
@@ -141,7 +142,7 @@ pub struct Order {
 impl Order {
     /// Reads what follows the command; nothing where it is no order.
     pub fn read(words: &[String]) -> Option<Self> {
-        let [class, addresses, memory_bytes, cpu_seconds] = words else {
+        let [class, code, addresses, memory_bytes, cpu_seconds] = words else {
             return None;
         };
         let class = LimitClass::ALL
@@ -150,6 +151,7 @@ impl Order {
         Some(Self {
             settings: Settings {
                 class,
+                code: Code::ALL.into_iter().find(|known| known.name() == code)?,
                 addresses: addresses.parse().ok()?,
             },
             limits: CompileLimits {
@@ -294,6 +296,7 @@ mod tests {
         for class in LimitClass::ALL {
             let settings = Settings {
                 class,
+                code: Code::Plain,
                 addresses: 4 << 30,
             };
             let limits = class.limits().compile;
@@ -301,7 +304,12 @@ mod tests {
             assert_eq!(words[0], COMMAND);
             assert_eq!(Order::read(&words[1..]), Some(Order { settings, limits }));
         }
-        for wrong in [&[][..], &["native", "1", "2"], &["odd", "1", "2", "3"]] {
+        for wrong in [
+            &[][..],
+            &["native", "fast", "1", "2"],
+            &["odd", "fast", "1", "2", "3"],
+            &["native", "odd", "1", "2", "3"],
+        ] {
             let words: Vec<String> = wrong.iter().map(ToString::to_string).collect();
             assert_eq!(Order::read(&words), None);
         }
@@ -316,9 +324,13 @@ mod tests {
         };
         let sandboxes = Sandboxes::new().unwrap();
         for class in LimitClass::ALL {
-            let sandbox = sandboxes.of(class);
-            let compiler = Engine::new(&sandbox.settings.config()).unwrap();
-            assert_eq!(hash(&compiler), hash(&sandbox.engine));
+            let both = [sandboxes.of(class), sandboxes.second(class)];
+            for sandbox in both {
+                let compiler = Engine::new(&sandbox.settings.config()).unwrap();
+                assert_eq!(hash(&compiler), hash(&sandbox.engine));
+            }
+            let [served, second] = both.map(|sandbox| hash(&sandbox.engine));
+            assert_ne!(served, second);
         }
     }
 }

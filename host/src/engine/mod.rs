@@ -356,7 +356,9 @@ impl Engine {
 impl PolicyEngine for Engine {
     fn admit(&self, file: &[u8], trust: Option<Trust>) -> Result<Admitted, AdmitError> {
         let package = Package::open(file).map_err(AdmitError::from)?;
-        self.take(package, trust, probe::probe)
+        self.take(package, trust, |release, component| {
+            self.try_out(release, component)
+        })
     }
 
     fn check_signatures(&self, file: &[u8], pinned: &PinnedKeys) -> Result<(), AdmitError> {

@@ -1,6 +1,6 @@
 //! What a pushed policy is asked before it is admitted: calls of its own book, priced by a fresh
-//! instance, by the same one again in another order, and by another one in a batch. Answers must be
-//! equal to the last digit and pass every check, or the policy is not a function of what it is
+//! instance, by the same one again in another order, by another one in a batch, and by one whose
+//! machine code was made with other settings. Answers must be equal to the last digit and pass every check, or the policy is not a function of what it is
 //! asked, and no receipt of it could ever be priced again.
 
 use super::instance::{CallError, Instance};
@@ -25,11 +25,17 @@ const UNITS: u32 = 1_009;
 type Question = (UsageEvent, Facts);
 type Answer = Result<Rating, Refusal>;
 
+/// What was asked, and answered.
+pub struct Asked {
+    questions: Vec<Question>,
+    answers: Vec<Answer>,
+}
+
 /// Asks a release, and finds it in order.
 ///
 /// # Errors
 /// `Fault`, `NotDeterministic` or `Busy`.
-pub fn probe(release: &Release) -> Result<(), AdmitError> {
+pub fn probe(release: &Release) -> Result<Asked, AdmitError> {
     let questions = questions(&release.book);
     let mut first = warm::instance(release)?;
     let mut answers = Vec::with_capacity(questions.len());
@@ -50,6 +56,19 @@ pub fn probe(release: &Release) -> Result<(), AdmitError> {
     let in_batch = warm::instance(release)?.rate_batch(&turned)?;
     for (((event, _), answer), again) in turned.iter().zip(answers.iter().rev()).zip(&in_batch) {
         equal(event, answer, again, "asked in a batch of another instance")?;
+    }
+    Ok(Asked { questions, answers })
+}
+
+/// Asks the same component and book in the second sandbox.
+///
+/// # Errors
+/// `Fault` or `NotDeterministic`.
+pub fn again(second: &Release, asked: &Asked) -> Result<(), AdmitError> {
+    let mut instance = Instance::new(second)?;
+    for ((event, facts), answer) in asked.questions.iter().zip(&asked.answers) {
+        let again = instance.rate(event, facts)?;
+        equal(event, answer, &again, "compiled with other settings")?;
     }
     Ok(())
 }
@@ -151,4 +170,39 @@ fn question(book: &BookView, number: u32) -> Option<Question> {
         event,
         Facts::new(Deployment::Hosted, KeySource::Managed, at_ms),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Engine;
+    use super::super::limits::{LimitClass, Trust};
+    use super::*;
+    use crate::app::shipped;
+    use rust_decimal::Decimal;
+
+    /// No policy can tell the two sandboxes apart, so the difference is put into the first answers.
+    #[test]
+    fn an_answer_that_differs_in_its_last_digit_under_other_settings_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::new(folder.path().to_owned()).unwrap();
+        let component = shipped::STANDARD_COMPONENT;
+        let book = shipped::default_book().unwrap().canonical;
+        let id = engine
+            .load_release(component, book, LimitClass::Native, Trust::Trusted)
+            .unwrap();
+        let release = engine.release(&id).unwrap();
+        let second = engine.in_second_sandbox(&release, component).unwrap();
+        let mut asked = probe(&release).unwrap();
+        assert!(asked.answers.len() >= 8);
+        again(&second, &asked).unwrap();
+        let last = asked.answers.iter_mut().flatten().next_back().unwrap();
+        last.total_usd = last.total_usd.checked_add(Decimal::new(1, 20)).unwrap();
+        let error = again(&second, &asked).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("differently when it is compiled with other settings"),
+            "{error}"
+        );
+    }
 }

@@ -1,4 +1,9 @@
-//! One wasmtime engine per limit class, and the clock that stops what runs too long.
+//! One wasmtime engine per limit class, a second one for trials, and the clock that stops what runs
+//! too long.
+//!
+//! The second one makes other machine code of the same component: nothing is optimised. What a policy
+//! answers there must be what it answers in the first, to the bit. (Checks in place of signals would
+//! be another difference, but took the compiler twice the time for three times the code.)
 //!
 //! Fuel is the limit that counts: it is the same on every machine. The clock (epochs) is the
 //! backstop for what fuel does not see.
@@ -26,11 +31,30 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
+    /// The second one of a class: for trials, so without a pool.
+    fn second(served: &Self) -> Result<Self, StartError> {
+        let settings = Settings {
+            code: Code::Plain,
+            ..served.settings
+        };
+        let engine = Engine::new(&settings.config())
+            .map_err(|error| StartError::Sandbox(format!("{error:#}")))?;
+        Ok(Self {
+            engine,
+            settings,
+            limits: served.limits,
+        })
+    }
+
     fn new(class: LimitClass) -> Result<Self, StartError> {
         let limits = class.limits();
         // Where a process may not have so many addresses, every access checks its bounds instead.
         let made = |addresses| {
-            let settings = Settings { class, addresses };
+            let settings = Settings {
+                class,
+                code: Code::Fast,
+                addresses,
+            };
             let mut config = settings.config();
             config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
             Engine::new(&config).map(|engine| Self {
@@ -64,8 +88,32 @@ const ADDRESSES: u64 = 4 << 30;
 pub struct Settings {
     /// Whose stack.
     pub class: LimitClass,
+    /// How it is made.
+    pub code: Code,
     /// Addresses for a guest's memory.
     pub addresses: u64,
+}
+
+/// How machine code is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// What prices calls.
+    Fast,
+    /// What trials compare it with.
+    Plain,
+}
+
+impl Code {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Fast, Self::Plain];
+
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Plain => "plain",
+        }
+    }
 }
 
 impl Settings {
@@ -78,8 +126,15 @@ impl Settings {
             .epoch_interruption(true)
             .max_wasm_stack(self.class.limits().stack_bytes_max)
             .memory_reservation(self.addresses)
-            .cranelift_opt_level(OptLevel::Speed)
-            .cranelift_nan_canonicalization(true);
+            .cranelift_nan_canonicalization(true)
+            .relaxed_simd_deterministic(true);
+        match self.code {
+            Code::Fast => config.cranelift_opt_level(OptLevel::Speed),
+            Code::Plain => config
+                .cranelift_opt_level(OptLevel::None)
+                // Plain code keeps more on the stack.
+                .max_wasm_stack(self.class.limits().stack_bytes_max.saturating_mul(2)),
+        };
         config
     }
 }
@@ -100,8 +155,8 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
 
 /// The sandboxes of every class, and their clock.
 pub struct Sandboxes {
-    native: Sandbox,
-    scripted: Sandbox,
+    native: [Sandbox; 2],
+    scripted: [Sandbox; 2],
     stop: Arc<AtomicBool>,
     clock: Option<JoinHandle<()>>,
 }
@@ -109,10 +164,15 @@ pub struct Sandboxes {
 impl Sandboxes {
     /// Makes the sandboxes and starts the clock.
     pub fn new() -> Result<Self, StartError> {
-        let native = Sandbox::new(LimitClass::Native)?;
-        let scripted = Sandbox::new(LimitClass::Scripted)?;
+        let both = |class| {
+            let served = Sandbox::new(class)?;
+            let second = Sandbox::second(&served)?;
+            Ok([served, second])
+        };
+        let (native, scripted) = (both(LimitClass::Native)?, both(LimitClass::Scripted)?);
         let stop = Arc::new(AtomicBool::new(false));
-        let engines = [native.engine.clone(), scripted.engine.clone()];
+        let all = native.iter().chain(&scripted);
+        let engines: Vec<Engine> = all.map(|sandbox| sandbox.engine.clone()).collect();
         let stopped = Arc::clone(&stop);
         let clock = std::thread::Builder::new()
             .name("policy-clock".to_owned())
@@ -133,6 +193,17 @@ impl Sandboxes {
 
     /// The sandbox of a class.
     pub const fn of(&self, class: LimitClass) -> &Sandbox {
+        let [served, _] = self.both(class);
+        served
+    }
+
+    /// The second sandbox of a class.
+    pub const fn second(&self, class: LimitClass) -> &Sandbox {
+        let [_, second] = self.both(class);
+        second
+    }
+
+    const fn both(&self, class: LimitClass) -> &[Sandbox; 2] {
         match class {
             LimitClass::Native => &self.native,
             LimitClass::Scripted => &self.scripted,
