@@ -27,7 +27,7 @@ const CORES: &str = "the cores, shared with the client";
 const DISK: &str = "the disk: two commits, each made durable";
 
 /// Every figure that the parts of a run print.
-pub const KNOWN: [Known; 61] = [
+pub const KNOWN: [Known; 64] = [
     Known(
         "rate_single_ns",
         "rate one event, sandboxed, all checks",
@@ -351,6 +351,24 @@ pub const KNOWN: [Known; 61] = [
         "p99 of a rollback during the load",
         Aim::AtMost(100_000),
         "waiting its turn at the writer",
+    ),
+    Known(
+        "hold_p99_beside_endless_percent",
+        "p99 of a hold beside a policy that loops without end, of that beside an honest one",
+        Aim::AtMost(110),
+        "fuel: each loop takes a core until it is used up",
+    ),
+    Known(
+        "usage_p99_beside_endless_percent",
+        "the same of a usage report",
+        Aim::AtMost(110),
+        "fuel: each loop takes a core until it is used up",
+    ),
+    Known(
+        "endless_loops_stopped",
+        "endless loops that were stopped meanwhile",
+        Aim::None,
+        "",
     ),
     Known(
         "postgres_one_wallet_per_s",

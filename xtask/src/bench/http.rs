@@ -116,6 +116,19 @@ impl Load<'_> {
     pub fn run(&self) -> Result<Figures> {
         Ok(serde_json::from_str(&step::output(&mut self.command())?)?)
     }
+
+    /// Runs it beside another one, whose figures nobody asks for.
+    ///
+    /// # Errors
+    /// A call of either fails.
+    pub fn run_beside(&self, other: &Self) -> Result<Figures> {
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| other.run());
+            let figures = self.run();
+            other.join().ok().context("a load ended in a panic")??;
+            figures
+        })
+    }
 }
 
 /// The value below which so many percent of them lie.

@@ -67,7 +67,7 @@ pub fn run(root: &Path, wanted: Wanted, quick: bool) -> Result<()> {
     run.part("server: start, memory, HTTP", |table| {
         http::measure(root, &binary, quick, table)
     });
-    run.part("server: swaps of releases", |table| {
+    run.part("server: swaps of releases, hostile policies", |table| {
         swaps::measure(root, &binary, quick, table)
     });
     run.part("Postgres", |table| {

@@ -1,13 +1,14 @@
-//! What a change of prices costs the calls beside it: the real binary under the load of the HTTP
-//! part, with and without.
+//! What a change of prices, and a hostile policy, cost the calls beside them: the real binary under
+//! the load of the HTTP part, with and without.
 
 use super::http::{self, Load};
 use super::table::Table;
 use crate::api::{Admin, text};
 use crate::client::Client;
+use crate::guests;
 use crate::server::{self, Build, Server, Setup};
 use crate::step;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +18,8 @@ use std::time::Instant;
 const ADMIN_KEY: &str = "bench-admin-key-0123456789";
 const ORGS: usize = 16;
 const CONNECTIONS: usize = 64;
+/// Connections of the org whose policy never ends by itself.
+const BESIDE: usize = 4;
 const SWAPS: usize = 1_000;
 
 /// Measures and adds the figures.
@@ -42,7 +45,8 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
         listen: server::address(0)?,
         admin_key: ADMIN_KEY,
         deployment: "hosted",
-        more: &[],
+        // A breaker would spare the server most of what is measured here.
+        more: &[("FAREBOX_BREAKER_FAULTS", "0")],
     })?;
     let api = server.client().with_key(ADMIN_KEY);
     let admin = Admin::new(api.clone());
@@ -82,6 +86,32 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
     rollbacks.sort_unstable();
     table.add("rollback_p50_us", http::percentile(&rollbacks, 50));
     table.add("rollback_p99_us", http::percentile(&rollbacks, 99));
+
+    // One more org: first its calls are like all others, then its policy never ends by itself.
+    let org = admin.create_org("beside", None)?;
+    admin.grant(&org, "1000000")?;
+    let beside_keys = [admin.create_key(&org)?];
+    let beside = Load {
+        connections: BESIDE,
+        keys: &beside_keys,
+        ..load
+    };
+    let honest = load.run_beside(&beside)?;
+    let endless = push(&api, &files.endless(root)?)?;
+    let own = json!({ "release_id": endless, "expected": "none", "org_id": org });
+    api.post("/v1/admin/bindings/activate", None, &own)?.ok()?;
+    let hostile = load.run_beside(&beside)?;
+    for (name, figure) in [("hold", "http_hold_p99_us"), ("usage", "http_usage_p99_us")] {
+        let (before, now) = (figure_of(&honest, figure)?, figure_of(&hostile, figure)?);
+        let percent = now.saturating_mul(100).checked_div(before).unwrap_or(0);
+        table.add(&format!("{name}_p99_beside_endless_percent"), percent);
+    }
+    let faults = api.get("/v1/admin/policy-faults")?.ok()?;
+    let faults = faults.pointer("/0/total").and_then(Value::as_u64);
+    table.add(
+        "endless_loops_stopped",
+        faults.context("no loop was stopped")?,
+    );
     server.stop()
 }
 
@@ -142,24 +172,38 @@ struct Files<'a> {
 impl Files<'_> {
     /// The standard policy with a book of its own.
     fn standard(&self, name: &str) -> Result<PathBuf> {
-        self.build(name, &book(name))
+        self.build(None, name, &book(name, &[]))
     }
 
-    fn build(&self, name: &str, book: &str) -> Result<PathBuf> {
+    /// A policy that loops without end on a call of `gpt-4o-mini`. Its trial asks for other models of
+    /// its book, so it is admitted.
+    fn endless(&self, root: &Path) -> Result<PathBuf> {
+        let others: Vec<String> = (0..40).map(|number| format!("m{number:02}")).collect();
+        let policy = guests::path(root, "farebox_hostile");
+        ensure!(policy.is_file(), "there is no `{}`", policy.display());
+        self.build(
+            Some(&policy),
+            "spin_on_mini",
+            &book("spin_on_mini", &others),
+        )
+    }
+
+    fn build(&self, policy: Option<&Path>, name: &str, book: &str) -> Result<PathBuf> {
         let text = self.folder.join(name).with_extension("toml");
         std::fs::write(&text, book)?;
         let file = text.with_extension("wasm");
         let mut command = Command::new(self.binary);
-        command.args(["policy", "build", "--book"]);
-        command.arg(&text).arg("-o").arg(&file);
+        command.args(["policy", "build"]).args(policy);
+        command.arg("--book").arg(&text).arg("-o").arg(&file);
         step::output(&mut command)?;
         Ok(file)
     }
 }
 
-fn book(name: &str) -> String {
+fn book(name: &str, others: &[String]) -> String {
     let mut text = format!("name = \"{name}\"\nas_of = \"2026-11-21\"\n");
-    for model in ["gpt-4o-mini", "gpt-4o-mini-2024-07-18"] {
+    let all = ["a", "gpt-4o-mini"].into_iter();
+    for model in all.chain(others.iter().map(String::as_str)) {
         text.push_str(&format!(
             "[[models]]\nprovider = \"openai\"\nmodel = \"{model}\"\n\
              per_million = {{ input = \"0.15\", cache_read = \"0.075\", output = \"0.6\" }}\n"
