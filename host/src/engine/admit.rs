@@ -13,7 +13,6 @@ use crate::service::ledger::releases::{ReleaseParts, ReleaseRecord};
 use crate::service::policy::{AdmitError, Admitted, ReleaseId};
 use crate::service::signature::PinnedKeys;
 use farebox_pricing::canonical::BookView;
-use std::sync::Arc;
 
 impl Engine {
     /// Admits a release of the host's own configuration: nobody pushed it, so it is not asked
@@ -53,13 +52,15 @@ impl Engine {
             component: digest(&package.component),
             book: digest(&book),
         };
-        // Until it is kept durably, a push can take trust from what is loaded, and never give it.
-        let is_as_trusted =
-            |known: Arc<Release>| known.trust == Trust::Untrusted || known.trust == trust;
-        if !self.release(&id).is_ok_and(is_as_trusted) {
+        // Until it is kept durably, a push neither takes trust from what is loaded nor gives it.
+        let is_loaded = self.is_loaded_as(&id, |known| {
+            known.begin_draft();
+            true
+        });
+        if !is_loaded {
             let release = self.make(id, &package.component, book.clone(), class, trust)?;
             check(&release, &package.component)?;
-            self.keep(release);
+            self.keep_draft(release);
         }
         let contract = self.contracts.of(&package.component)?;
         let contract = contract.ok_or_else(|| self.no_contract())?;

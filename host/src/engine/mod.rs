@@ -170,9 +170,21 @@ impl Engine {
             component: digest(component),
             book: digest(&canonical_book),
         };
-        let is_loaded = |known: Arc<Release>| known.trust == trust;
-        if !self.release(&id).is_ok_and(is_loaded) {
-            self.keep(self.make(id, component, canonical_book, class, trust)?);
+        let is_its = |known: &Release| {
+            let is_its = known.trust == trust;
+            if is_its {
+                known.keep();
+            }
+            is_its
+        };
+        if !self.is_loaded_as(&id, is_its) {
+            let release = self.make(id, component, canonical_book, class, trust)?;
+            release.keep();
+            let mut releases = self
+                .releases
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            releases.insert(id, Arc::new(release));
         }
         Ok(id)
     }
@@ -205,11 +217,40 @@ impl Engine {
         }
     }
 
-    fn keep(&self, release: Release) {
-        self.releases
+    /// Whether a release is loaded, and is as asked. Nothing is unloaded while it is asked.
+    fn is_loaded_as(&self, id: &ReleaseId, is: impl FnOnce(&Release) -> bool) -> bool {
+        let releases = self.releases.read().unwrap_or_else(PoisonError::into_inner);
+        releases.get(id).is_some_and(|release| is(release))
+    }
+
+    /// Keeps a release loaded until its last draft has ended. What was loaded meanwhile stands.
+    fn keep_draft(&self, release: Release) {
+        let mut releases = self
+            .releases
             .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(release.id, Arc::new(release));
+            .unwrap_or_else(PoisonError::into_inner);
+        let id = release.id;
+        releases
+            .entry(id)
+            .or_insert_with(|| Arc::new(release))
+            .begin_draft();
+    }
+
+    /// Ends a draft. What nobody needs any more is unloaded, with its machine code.
+    fn end_draft(&self, id: &ReleaseId) {
+        let mut releases = self
+            .releases
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !releases.get(id).is_some_and(|release| release.end_draft()) {
+            return;
+        }
+        releases.remove(id);
+        if !releases.keys().any(|other| other.component == id.component) {
+            let components = self.components.lock();
+            let mut components = components.unwrap_or_else(PoisonError::into_inner);
+            components.retain(|(_, component), _| *component != id.component);
+        }
     }
 
     fn component(
@@ -363,6 +404,10 @@ impl PolicyEngine for Engine {
 
     fn check_signatures(&self, file: &[u8], pinned: &PinnedKeys) -> Result<(), AdmitError> {
         Package::open(file)?.check_signatures(pinned)
+    }
+
+    fn forget(&self, release: &ReleaseId) {
+        self.end_draft(release);
     }
 
     fn load(&self, release: &ReleaseRecord, parts: &ReleaseParts) -> Result<(), AdmitError> {

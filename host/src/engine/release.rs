@@ -9,7 +9,7 @@ use super::sandbox::Sandbox;
 use crate::service::policy::{Counters, Fault, PolicyError, ReleaseId};
 use farebox_pricing::book::Sale;
 use farebox_pricing::canonical::BookView;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use wasmtime::component::{Component, Linker};
 
 /// A loaded release.
@@ -27,6 +27,8 @@ pub struct Release {
     /// What the book counts.
     pub counters: Counters,
     faults: AtomicU64,
+    is_kept: AtomicBool,
+    drafts: AtomicU64,
 }
 
 impl Release {
@@ -54,7 +56,24 @@ impl Release {
             book,
             trust,
             faults: AtomicU64::new(0),
+            is_kept: AtomicBool::new(false),
+            drafts: AtomicU64::new(0),
         })
+    }
+
+    /// It is kept with the ledger, or the host's own: it stays loaded.
+    pub fn keep(&self) {
+        self.is_kept.store(true, Ordering::Relaxed);
+    }
+
+    /// Somebody tries it, whether it is kept or not.
+    pub fn begin_draft(&self) {
+        self.drafts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Somebody has tried it; whether nobody else needs it.
+    pub fn end_draft(&self) -> bool {
+        !self.is_kept.load(Ordering::Relaxed) && self.drafts.fetch_sub(1, Ordering::Relaxed) <= 1
     }
 
     /// Counts a fault against the release.

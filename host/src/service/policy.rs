@@ -294,6 +294,10 @@ pub trait PolicyEngine: Send + Sync {
     /// See [`AdmitError`].
     fn admit(&self, file: &[u8], trust: Option<Trust>) -> Result<Admitted, AdmitError>;
 
+    /// Ends what [`PolicyEngine::admit`] began, once for each that succeeded and whose release was not
+    /// kept with the ledger: the last one unloads it. Free of effect on what is kept.
+    fn forget(&self, release: &ReleaseId);
+
     /// Whether each signature on a file is of this very file, and where keys are pinned, one of
     /// them signed it. Nothing is compiled for it.
     ///

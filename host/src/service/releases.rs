@@ -125,10 +125,15 @@ impl Service {
     /// See [`AdmitError`].
     pub fn admit_release(&self, file: &[u8], trust: Option<Trust>) -> Result<Admitted, AdmitError> {
         let admitted = self.engine.admit(file, trust)?;
-        if let Some(text) = &admitted.parts.book_source {
-            check_text(text, &admitted.parts.book)?;
+        let text = admitted.parts.book_source.as_ref();
+        let checked = text.map_or(Ok(()), |text| check_text(text, &admitted.parts.book));
+        match checked {
+            Ok(()) => Ok(admitted),
+            Err(error) => {
+                self.engine.forget(&admitted.id);
+                Err(error)
+            }
         }
-        Ok(admitted)
     }
 
     /// Keeps an admitted release with the ledger. The same bytes twice are one release.
@@ -140,10 +145,14 @@ impl Service {
         operator: &Operator,
         admitted: Admitted,
     ) -> Result<ReleaseRecord, ReleaseError> {
-        let address = Address(admitted.id.address());
+        let id = admitted.id;
+        let address = Address(id.address());
         let parts = admitted.parts.clone();
         let write = admission(admitted, self.clock.now_ms());
-        self.write_as(operator, write).await?;
+        if let Err(error) = self.write_as(operator, write).await {
+            self.engine.forget(&id);
+            return Err(error.into());
+        }
         let release = self.find_release(address)?;
         // Of the same release twice it is the first trust that stands, whatever was loaded for now.
         self.engine.load(&release, &parts)?;

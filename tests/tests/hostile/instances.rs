@@ -27,7 +27,7 @@ fn nothing_survives_in_an_untrusted_policy() {
 }
 
 #[test]
-fn less_trust_takes_effect_at_once_and_more_only_when_it_is_kept() {
+fn what_is_loaded_changes_its_trust_only_when_that_is_kept() {
     let arena = Arena::new();
     let engine = &arena.engine;
     let package = || Package {
@@ -42,11 +42,10 @@ fn less_trust_takes_effect_at_once_and_more_only_when_it_is_kept() {
         rate().unwrap().price_usd != rate().unwrap().price_usd
     };
     assert!(remembers());
+    // A push that may yet be refused changes nothing of what prices: what is kept with the ledger
+    // decides.
     configured(Trust::Untrusted);
-    assert!(!remembers());
-    // Nobody gets it back by asking: what is kept with the ledger decides.
-    configured(Trust::Trusted);
-    assert!(!remembers());
+    assert!(remembers());
     let kept = |trust| ReleaseRecord {
         id: admitted.id,
         name: admitted.name.clone(),
@@ -64,6 +63,32 @@ fn less_trust_takes_effect_at_once_and_more_only_when_it_is_kept() {
         engine.load(&kept(trust), &admitted.parts).unwrap();
         assert_eq!(remembers(), trust == Trust::Trusted);
     }
+}
+
+/// What is only tried is unloaded with its last trial, unless somebody kept it meanwhile.
+#[test]
+fn a_draft_does_not_stay_loaded() {
+    let arena = Arena::new();
+    let engine = &arena.engine;
+    let package = Package {
+        component: guests::component(guests::HOSTILE),
+        book: Some(two_models(modes::LOW_QUOTE).canonical),
+        ..Package::default()
+    };
+    let draft = || engine.admit_package(package.clone(), None).unwrap().id;
+    let id = draft();
+    assert_eq!(draft(), id);
+    engine.forget(&id);
+    assert!(engine.is_loaded(&id));
+    engine.forget(&id);
+    assert!(!engine.is_loaded(&id));
+    // The honest release has the same component.
+    arena.assert_unharmed();
+    draft();
+    let kept = arena.hostile(modes::LOW_QUOTE);
+    assert_eq!(kept, id);
+    engine.forget(&id);
+    assert!(engine.is_loaded(&id));
 }
 
 #[test]

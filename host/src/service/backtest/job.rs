@@ -2,6 +2,7 @@
 
 use super::report::{Report, is_in_range};
 use super::{Question, run};
+use crate::service::policy::{PolicyEngine, ReleaseId};
 use crate::service::releases::{Address, ReleaseError};
 use crate::service::{Service, job};
 use std::ops::Range;
@@ -24,6 +25,18 @@ pub enum BacktestError {
     Job(#[from] job::JobError),
 }
 
+/// A release that is loaded for one job.
+struct Draft {
+    engine: Arc<dyn PolicyEngine>,
+    release: ReleaseId,
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        self.engine.forget(&self.release);
+    }
+}
+
 impl Service {
     /// Begins a backtest under a stored release.
     ///
@@ -40,15 +53,16 @@ impl Service {
             Some(address) => Some(self.find_release(address)?.id),
             None => None,
         };
-        self.begin_backtest(Question {
+        let question = Question {
             release,
             posted_ms,
             priced_by,
-        })
+        };
+        self.begin_backtest(question, None)
     }
 
     /// Begins a backtest under a release that was not pushed. It is compiled and tried as a push does
-    /// it, so this takes as long; it stays loaded, and is not kept with the ledger.
+    /// it, so this takes as long; it is unloaded when the job ends, and is not kept with the ledger.
     ///
     /// # Errors
     /// See [`BacktestError`].
@@ -63,21 +77,32 @@ impl Service {
             None => None,
         };
         let admitted = self.admit_release(file, None).map_err(ReleaseError::from)?;
-        self.begin_backtest(Question {
+        let draft = Draft {
+            engine: Arc::clone(&self.engine),
+            release: admitted.id,
+        };
+        let question = Question {
             release: admitted.id,
             posted_ms,
             priced_by,
-        })
+        };
+        self.begin_backtest(question, Some(draft))
     }
 
-    fn begin_backtest(&self, question: Question) -> Result<Arc<Job>, BacktestError> {
+    fn begin_backtest(
+        &self,
+        question: Question,
+        draft: Option<Draft>,
+    ) -> Result<Arc<Job>, BacktestError> {
         if !is_in_range(&question, self.clock.now_ms()) {
             return Err(BacktestError::EmptyRange);
         }
         let (store, engine) = (Arc::clone(&self.store), Arc::clone(&self.engine));
         let prepare = self.settings.background;
         let started = self.backtests.start(&self.clock, question, move |job| {
-            run(&store, &engine, prepare, &job.question, &job.control)
+            let report = run(&store, &engine, prepare, &job.question, &job.control);
+            drop(draft);
+            report
         });
         Ok(started?)
     }
