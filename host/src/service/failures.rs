@@ -108,6 +108,11 @@ pub fn understand(
     let fate = match outcome {
         None => Fate::Rate,
         Some(outcome) => match settle(outcome, &intake.event) {
+            // An error page states nothing, so nothing was seen of it: without a price it would keep
+            // its caller's money until a person looks at it.
+            Ok(Settlement::Seen) if outcome == Outcome::UpstreamError && states_nothing => {
+                Fate::Nothing
+            }
             Ok(Settlement::Seen) => Fate::Rate,
             Ok(Settlement::Nothing) => Fate::Nothing,
             Ok(Settlement::Hold) => Fate::Unpriced(outcome.name()),

@@ -40,7 +40,7 @@ pub struct Reported<'a> {
     pub hold: Option<HoldId>,
     /// Whether nothing more comes under the hold.
     pub last: bool,
-    /// When it was used, milliseconds since the Unix epoch; absent: now.
+    /// When it was used, milliseconds since the Unix epoch; absent: when it was held, else now.
     pub occurred_at_ms: Option<i64>,
     /// Whose provider key served it; absent: the hold's, else the operator's.
     pub key_source: Option<KeySource>,
@@ -202,12 +202,13 @@ impl Service {
         reported: Reported<'_>,
     ) -> Result<Prepared, UsageError> {
         let now_ms = self.clock.now_ms();
-        let occurred_at_ms = self.time_of(reported.occurred_at_ms, now_ms)?;
         let org = self.known_org(context.org)?;
         let held = reported
             .hold
             .map(|hold| self.held_context(&org, hold))
             .transpose()?;
+        let placed_at_ms = held.as_ref().map(|held| held.placed_at_ms);
+        let occurred_at_ms = self.time_of(reported.occurred_at_ms, placed_at_ms, now_ms)?;
         let release = match &held {
             Some(held) => self.release_of_call(held.context.release, &org),
             None => self.release_for(&org),
@@ -243,9 +244,7 @@ impl Service {
         let mut audit = reported.audit;
         audit.response_id = intake.response_id.clone();
         Ok(Prepared {
-            peg_at_ms: held
-                .as_ref()
-                .map_or(occurred_at_ms, |held| held.placed_at_ms),
+            peg_at_ms: placed_at_ms.unwrap_or(occurred_at_ms),
             facts,
             release,
             dimensions: self.usage_dimensions(context, &org, &labels, held.as_ref()),
@@ -383,19 +382,28 @@ impl Service {
         Pricing::of(release, facts, priced, self.settings.commodity.id, peg)
     }
 
-    /// The event's time: the host's, unless the caller's lies within the declared skew.
-    fn time_of(&self, said_ms: Option<i64>, now_ms: i64) -> Result<i64, UsageError> {
+    /// The event's time. Under a hold it is when the hold was placed, whose price bounds it, however
+    /// long the call and its report take; a part of a longer job may say when in between it ran.
+    /// Without one it is the host's, unless the caller's lies within the declared skew.
+    fn time_of(
+        &self,
+        said_ms: Option<i64>,
+        placed_at_ms: Option<i64>,
+        now_ms: i64,
+    ) -> Result<i64, UsageError> {
         let max_ms = self.settings.skew_max_ms;
-        match said_ms {
-            None => Ok(now_ms),
-            Some(said_ms) => {
-                let off_ms = said_ms.abs_diff(now_ms);
-                if off_ms <= max_ms.unsigned_abs() {
-                    Ok(said_ms)
-                } else {
-                    Err(UsageError::Time { off_ms, max_ms })
-                }
+        let Some(said_ms) = said_ms else {
+            return Ok(placed_at_ms.unwrap_or(now_ms));
+        };
+        let off_ms = said_ms.abs_diff(now_ms);
+        let is_near = off_ms <= max_ms.unsigned_abs();
+        match placed_at_ms {
+            // A clock that is a little off says no time that the hold does not cover.
+            Some(placed_at_ms) if is_near || (placed_at_ms..=now_ms).contains(&said_ms) => {
+                Ok(said_ms.min(now_ms).max(placed_at_ms))
             }
+            None if is_near => Ok(said_ms),
+            _ => Err(UsageError::Time { off_ms, max_ms }),
         }
     }
 

@@ -131,3 +131,23 @@ async fn an_abort_of_which_nothing_was_seen_is_not_charged_as_seen() {
     let seen = customer.post("/v1/usage", seen).await.expect(200);
     assert_eq!(seen["price_usd"], "0.00014", "{seen}");
 }
+
+/// Of an error page nothing was seen: charged as seen, it costs nothing and keeps no hold.
+#[tokio::test]
+async fn a_providers_error_that_states_nothing_gives_its_hold_back() {
+    let book = BOOK.replace("upstream_error = \"nothing\"", "upstream_error = \"seen\"");
+    let server = Server::start_as(|options| with(&book, options)).await;
+    let customer = server.customer("acme", "10").await;
+    let hold = held(&customer).await;
+    let page = json!({"hold_id": hold["id"], "provider": "openai", "model": "gpt",
+        "status": 502, "request": request(), "sse": ""});
+    let page = customer.post("/v1/usage", page).await.expect(200);
+    assert_eq!(page["price_usd"], "0", "{page}");
+    assert_eq!(state_of(&customer, &hold).await, "captured");
+    assert_eq!(customer.available().await, "10");
+    // What it did state is charged.
+    let cut = json!({"provider": "openai", "model": "gpt", "status": 502,
+        "usage": {"output": 7}});
+    let cut = customer.post("/v1/usage", cut).await.expect(200);
+    assert_eq!(cut["price_usd"], "0.00014", "{cut}");
+}

@@ -3,9 +3,13 @@
 use super::releases::{activate, post, priced, pushed};
 use super::server::{ADMIN, Server, call, release_file, usage};
 use farebox::app::server::StartError;
+use farebox::clock::ManualClock;
+use farebox::config::Options;
 use farebox::engine::package::Package;
+use farebox_tests::books::NOW_MS;
 use hyper::Method;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 #[tokio::test]
 async fn a_quote_holds_under_the_release_that_made_it() {
@@ -177,4 +181,82 @@ async fn nothing_is_served_where_a_bound_release_does_not_load() {
         told.contains("farebox policy activate --data-dir"),
         "{told}"
     );
+}
+
+/// A price rises ten times an hour from now.
+const DATED: &str = r#"
+name = "dated"
+as_of = "2026-11-21"
+[[models]]
+provider = "openai"
+model = "gpt-4o-mini"
+per_million = { input = "10", output = "10" }
+  [[models.periods]]
+  valid_from = "2026-11-21T01:00:00Z"
+  per_million = { input = "100", output = "100" }
+"#;
+
+#[tokio::test]
+async fn a_held_call_is_charged_at_the_time_it_was_held() {
+    const HOUR_MS: i64 = 3_600_000;
+    let clock = Arc::new(ManualClock::at(NOW_MS));
+    let with_the_book = |options: &mut Options| {
+        let path = options.data_dir.clone().unwrap();
+        let path = path.parent().unwrap().join("dated.toml");
+        std::fs::write(&path, DATED).unwrap();
+        options.price_book = Some(path);
+        options.hold_ttl_ms = Some(86_400_000);
+        options.skew_max_ms = Some(1000);
+    };
+    let server = Server::start_as_at(with_the_book, Arc::clone(&clock) as _).await;
+    let customer = server.customer("acme", "100").await;
+    let hold = async || {
+        let held = customer.post("/v1/holds", json!({"call": call()})).await;
+        held.expect(201)["id"].clone()
+    };
+    let report = |hold: &Value, at: Option<&str>| {
+        let mut report = usage();
+        report["hold_id"] = hold.clone();
+        if let Some(at) = at {
+            report["occurred_at"] = json!(at);
+        }
+        report
+    };
+    let (long, late, job) = (hold().await, hold().await, hold().await);
+    // A clock that is a little ahead changes nothing.
+    clock.set(NOW_MS + HOUR_MS - 100);
+    let young = hold().await;
+    let ahead = report(&young, Some("2026-11-21T01:00:00.500Z"));
+    let ahead = customer.post("/v1/usage", ahead).await.expect(200);
+    assert_eq!(ahead["price_usd"], "0.011", "{ahead}");
+    // The stream ran over the hour, and its report waited for another.
+    clock.set(NOW_MS + 2 * HOUR_MS);
+    let charged = customer
+        .post("/v1/usage", report(&long, None))
+        .await
+        .expect(200);
+    assert_eq!(charged["price_usd"], "0.011", "{charged}");
+    let id = charged["charge_id"].as_str().unwrap();
+    let receipt = customer
+        .get(&format!("/v1/charges/{id}/receipt"))
+        .await
+        .expect(200);
+    assert!(
+        receipt.to_string().contains("\"2026-11-21T00:00:00.000Z\""),
+        "{receipt}"
+    );
+    let path = format!("/v1/charges/{id}/replay");
+    let replay = customer.post(&path, json!({})).await.expect(200);
+    assert_eq!(replay["same"], true, "{replay}");
+    // A part of a job says when it ran, while its hold stood; no other time is taken.
+    let part = report(&job, Some("2026-11-21T01:30:00Z"));
+    let part = customer.post("/v1/usage", part).await.expect(200);
+    assert_eq!(part["price_usd"], "0.11", "{part}");
+    for at in ["2026-11-20T23:00:00Z", "2026-11-21T03:00:00Z"] {
+        let refused = customer.post("/v1/usage", report(&late, Some(at))).await;
+        refused.problem(400, "time-out-of-range");
+    }
+    // Without a hold, the time is now.
+    let free = customer.post("/v1/usage", usage()).await.expect(200);
+    assert_eq!(free["price_usd"], "0.11", "{free}");
 }
