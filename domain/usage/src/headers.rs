@@ -24,6 +24,15 @@ const COUNTS: [(&str, Meter); 4] = [
     ),
 ];
 
+/// Whether a header of this name, in any case, can say something about usage.
+pub fn is_about_usage(name: &str) -> bool {
+    let counts = COUNTS.iter().map(|(known, _)| *known);
+    let words = ["x-amzn-requestid", "x-amzn-bedrock-service-tier"];
+    counts
+        .chain(words)
+        .any(|known| name.eq_ignore_ascii_case(known))
+}
+
 /// What the headers have said so far.
 #[derive(Debug, Default)]
 pub(crate) struct Headers {

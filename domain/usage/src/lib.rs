@@ -39,6 +39,7 @@ pub use api::Api;
 pub use batch::{BatchItem, normalise_batch};
 pub use error::{QuantityFault, UsageError};
 pub use framing::{SseError, SseEvent, SseReader};
+pub use headers::is_about_usage;
 pub use normalised::{Finish, Normalised, Served, Stated, Unrecognised};
 pub use number::{NumberError, parse_exact};
 pub use request::{RequestError, RequestFacts};

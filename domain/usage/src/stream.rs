@@ -143,8 +143,24 @@ impl Normaliser {
     /// # Errors
     /// See [`UsageError`]. After an error, every further call gives an error.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), UsageError> {
+        self.feed_seen(chunk, |_| {})
+    }
+
+    /// As [`Normaliser::feed`]; whoever looks on sees the JSON text of each event that the bytes
+    /// complete, whatever the framing.
+    ///
+    /// # Errors
+    /// As [`Normaliser::feed`].
+    pub fn feed_seen(
+        &mut self,
+        chunk: &[u8],
+        mut seen: impl FnMut(&str),
+    ) -> Result<(), UsageError> {
         let events = &mut self.events;
-        let framed = self.framing.feed(chunk, &mut |event| events.take(event));
+        let framed = self.framing.feed(chunk, &mut |event| {
+            seen(event);
+            events.take(event);
+        });
         // An event that was read before the bytes that cannot be framed comes first.
         match &self.events.failed {
             Some(error) => Err(error.clone()),
@@ -156,9 +172,20 @@ impl Normaliser {
     ///
     /// # Errors
     /// See [`UsageError`].
-    pub fn finish(mut self) -> Result<Normalised, UsageError> {
+    pub fn finish(self) -> Result<Normalised, UsageError> {
+        self.finish_seen(|_| {})
+    }
+
+    /// As [`Normaliser::finish`], with an event that was cut off shown to whoever looks on.
+    ///
+    /// # Errors
+    /// As [`Normaliser::finish`].
+    pub fn finish_seen(mut self, mut seen: impl FnMut(&str)) -> Result<Normalised, UsageError> {
         let events = &mut self.events;
-        let framed = self.framing.finish(&mut |event| events.take(event));
+        let framed = self.framing.finish(&mut |event| {
+            seen(event);
+            events.take(event);
+        });
         match self.events.failed {
             Some(error) => Err(error),
             None => {

@@ -1,64 +1,95 @@
-//! What is kept of an event stream so that the host can read its usage again: the events that say
-//! something of usage, ids or the end, and none of the text between them.
+//! What is kept of an answer so that the host can read its usage again: of a stream the events that
+//! say something of usage, ids or the end; of each of them, as of a whole JSON body, the fields that
+//! do, without the text, pictures and arguments beside them.
 //!
-//! Which events those are is a guess of shape. So whoever uses the digest reads it and compares
-//! ([`Digest::faithful`]): one that does not say the same as the stream is not used. Must not know
-//! what the fields mean.
+//! Which those are is a guess of shape. So whoever uses a digest reads it and compares
+//! ([`Digest::faithful`], [`body`]): one that does not say the same as the answer is not used. Must
+//! not know what the fields mean.
 
-use farebox_usage::{Normalised, SseReader, UsageError, normalise_sse};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use farebox_usage::{Normalised, Normaliser, UsageError, normalise_answer};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::fmt;
+
+/// Headers of an answer, by name.
+pub type Headers = Vec<(String, String)>;
 
 /// The most that is kept of one stream, in bytes.
 const KEPT_BYTES_MAX: usize = 256 << 10;
-/// An event this short is kept as it is: ends and signs of life.
+/// An event this short is kept: ends and signs of life.
 const SHORT_BYTES: usize = 64;
+/// Nobody's ids, models and tiers are longer.
+const WORD_BYTES_MAX: usize = 258;
 
-/// What was kept so far.
-#[derive(Debug)]
+/// What was kept so far: the first event, and as many of the last as there is room for.
+#[derive(Debug, Default)]
 pub struct Digest {
-    reader: Option<SseReader>,
-    kept: String,
-    events: u64,
+    kept: VecDeque<String>,
+    kept_bytes: usize,
 }
 
 impl Digest {
-    /// Nothing yet; of an event at most `event_bytes_max` are buffered.
-    pub fn new(event_bytes_max: usize) -> Self {
-        Self {
-            reader: Some(SseReader::new(event_bytes_max)),
-            kept: String::new(),
-            events: 0,
-        }
-    }
-
-    /// Takes the next bytes of the stream.
-    pub fn feed(&mut self, chunk: &[u8]) {
-        let Some(reader) = &mut self.reader else {
+    /// Takes the next event of the stream.
+    pub fn take(&mut self, event: &str) {
+        let event = unwrapped(event);
+        if !self.kept.is_empty() && !says_something(&event) {
             return;
-        };
-        let (kept, events) = (&mut self.kept, &mut self.events);
-        let fed = reader.feed(chunk, |event| {
-            let is_first = *events == 0;
-            *events = events.saturating_add(1);
-            if is_first || says_something(event.data) {
-                keep(kept, event.data);
-            }
-        });
-        if fed.is_err() || self.kept.len() > KEPT_BYTES_MAX {
-            self.reader = None;
+        }
+        let kept = without_content(&event).unwrap_or_default();
+        self.kept_bytes = self.kept_bytes.saturating_add(kept.len());
+        self.kept.push_back(kept);
+        // Usage comes last; what the stream is comes first.
+        while self.kept_bytes > KEPT_BYTES_MAX
+            && let Some(dropped) = self.kept.remove(1)
+        {
+            self.kept_bytes = self.kept_bytes.saturating_sub(dropped.len());
         }
     }
 
-    /// The kept events as a stream, if reading it says what reading the whole stream said.
+    /// The kept events as a stream, if reading it with these headers says what reading the whole
+    /// stream said.
     pub fn faithful(
         self,
         provider: &str,
         api: Option<&str>,
+        headers: &Headers,
         whole: &Result<Normalised, UsageError>,
     ) -> Option<String> {
-        self.reader?;
-        let again = normalise_sse(provider, api, self.kept.as_bytes());
-        (again == *whole).then_some(self.kept)
+        let mut stream = String::with_capacity(self.kept_bytes);
+        for event in self.kept {
+            stream.push_str("data: ");
+            stream.push_str(&event);
+            stream.push_str("\n\n");
+        }
+        let again = Normaliser::new(provider, api).and_then(|mut events| {
+            for (name, value) in headers {
+                events.header(name, value)?;
+            }
+            events.feed(stream.as_bytes())?;
+            events.finish()
+        });
+        (again == *whole).then_some(stream)
     }
+}
+
+/// A JSON body without its content, if reading it with these headers says what reading it whole
+/// said.
+pub fn body(
+    provider: &str,
+    api: Option<&str>,
+    headers: &Headers,
+    body: &str,
+    whole: &Result<Normalised, UsageError>,
+) -> Option<String> {
+    let kept = without_content(body)?;
+    let by_name = headers.iter();
+    let by_name = by_name.map(|(name, value)| (name.as_str(), value.as_str()));
+    let again = normalise_answer(provider, api, by_name, kept.as_bytes());
+    (again == *whole).then_some(kept)
 }
 
 fn says_something(data: &str) -> bool {
@@ -69,8 +100,12 @@ fn says_something(data: &str) -> bool {
         "\"usage",
         "Usage\"",
         "\"billed_units\"",
-        "\"metrics\"",
+        "etrics\"",
         "\"error\"",
+        "okenCount\"",
+        "_token_count\"",
+        "_eval_count\"",
+        "groundingMetadata\"",
     ]
     .iter()
     .any(|word| data.match_indices(word).any(|(at, _)| !is_null(data, at)))
@@ -83,13 +118,210 @@ fn is_null(data: &str, at: usize) -> bool {
     value.is_some_and(|value| value.starts_with("null"))
 }
 
-fn keep(kept: &mut String, data: &str) {
-    for line in data.lines() {
-        kept.push_str("data: ");
-        kept.push_str(line);
-        kept.push('\n');
+/// The event in a chunk of bytes, as Bedrock wraps those of its models' makers; else itself.
+fn unwrapped(event: &str) -> Cow<'_, str> {
+    let inner = || {
+        let fields = fields(event)?;
+        let bytes = match fields.get("chunk") {
+            Some(chunk) => self::fields(chunk.get())?.get("bytes")?,
+            None => fields.get("bytes")?,
+        };
+        let text: Cow<'_, str> = serde_json::from_str(bytes.get()).ok()?;
+        String::from_utf8(STANDARD.decode(text.as_bytes()).ok()?).ok()
+    };
+    inner().map_or(Cow::Borrowed(event), Cow::Owned)
+}
+
+/// Where usage stands: it is kept to the letter.
+const USAGE: [&str; 5] = [
+    "billed_units",
+    "metrics",
+    "statistics",
+    "tokens",
+    "amazon-bedrock-invocationMetrics",
+];
+
+/// What has usage, ids or counted things somewhere in it.
+const WITHIN: [&str; 27] = [
+    "action",
+    "candidates",
+    "choices",
+    "chunk",
+    "data",
+    "delta",
+    "embeddings",
+    "error",
+    "groundingChunks",
+    "groundingMetadata",
+    "images",
+    "item",
+    "message",
+    "meta",
+    "metadata",
+    "output",
+    "performanceConfig",
+    "predictions",
+    "promptFeedback",
+    "response",
+    "results",
+    "serviceTier",
+    "webSearchQueries",
+    "x_groq",
+    "messageStop",
+    "tool_usage",
+    "last",
+];
+
+/// Names of things that are few and nobody's text.
+const WORDS: [&str; 28] = [
+    "blockReason",
+    "code",
+    "completionReason",
+    "created_at",
+    "errorCode",
+    "event_type",
+    "finishReason",
+    "finish_reason",
+    "generation_id",
+    "id",
+    "inference_geo",
+    "latency",
+    "model",
+    "modelVersion",
+    "model_version",
+    "object",
+    "provider",
+    "quality",
+    "region",
+    "responseId",
+    "response_id",
+    "service_tier",
+    "size",
+    "status",
+    "stopReason",
+    "stop_reason",
+    "traffic_type",
+    "type",
+];
+
+/// What is counted by being there, wherever it stands.
+const THERE: [&str; 2] = ["bytesBase64Encoded", "maps"];
+
+/// The JSON object, the list or the word of an end, without what is content; `None` where it is
+/// neither.
+fn without_content(json: &str) -> Option<String> {
+    if json.trim() == "[DONE]" {
+        return Some("[DONE]".to_owned());
     }
-    kept.push('\n');
+    let mut kept = String::new();
+    value(&mut kept, json.trim(), true)?;
+    Some(kept)
+}
+
+/// An object or a list in which something is looked for.
+fn value(kept: &mut String, json: &str, is_top: bool) -> Option<()> {
+    if !json.starts_with('[') {
+        return object(kept, json, is_top);
+    }
+    let elements: Vec<&RawValue> = serde_json::from_str(json).ok()?;
+    kept.push('[');
+    for (index, element) in elements.into_iter().enumerate() {
+        if index > 0 {
+            kept.push(',');
+        }
+        match element.get().as_bytes().first() {
+            Some(b'{') => object(kept, element.get(), is_top)?,
+            _ => kept.push_str("\"\""),
+        }
+    }
+    kept.push(']');
+    Some(())
+}
+
+fn object(kept: &mut String, json: &str, is_top: bool) -> Option<()> {
+    kept.push('{');
+    let mut is_first = true;
+    for (name, raw) in fields(json)?.0 {
+        let Some(field) = field(&name, raw.get(), is_top) else {
+            continue;
+        };
+        if !std::mem::take(&mut is_first) {
+            kept.push(',');
+        }
+        kept.push_str(&serde_json::to_string(&name).ok()?);
+        kept.push(':');
+        match field {
+            Field::As(text) => kept.push_str(text),
+            Field::Within => value(kept, raw.get(), false)?,
+        }
+    }
+    kept.push('}');
+    Some(())
+}
+
+enum Field<'a> {
+    /// This stands in its place.
+    As(&'a str),
+    /// What in turn is kept of it.
+    Within,
+}
+
+/// What is kept of a field. At the top the names tell what an answer is, so they all stay.
+fn field<'a>(name: &str, json: &'a str, is_top: bool) -> Option<Field<'a>> {
+    let is_usage = USAGE.contains(&name) || name.contains("usage") || name.contains("Usage");
+    if is_usage && !WITHIN.contains(&name) {
+        return Some(Field::As(json));
+    }
+    let empty = match json.as_bytes().first()? {
+        b'"' if WORDS.contains(&name) && json.len() <= WORD_BYTES_MAX => {
+            return Some(Field::As(json));
+        }
+        b'{' | b'[' if WITHIN.contains(&name) => return Some(Field::Within),
+        b'"' => "\"\"",
+        b'{' => "{}",
+        b'[' => "[]",
+        // Numbers beside usage are times and counts: those of a text stand within it.
+        _ => return Some(Field::As(json)),
+    };
+    (is_top || THERE.contains(&name)).then_some(Field::As(empty))
+}
+
+/// The fields of an object, in their order and their own text.
+struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+fn fields(json: &str) -> Option<Fields<'_>> {
+    serde_json::from_str(json).ok()
+}
+
+impl<'a> Fields<'a> {
+    fn get(&self, name: &str) -> Option<&'a RawValue> {
+        let mut fields = self.0.iter();
+        fields.find_map(|(is, value)| (is == name).then_some(*value))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    fields.push((Cow::Owned(name), map.next_value()?));
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +333,23 @@ mod tests {
     const TEXT: &str = r#"{"id":"c","object":"chat.completion.chunk","model":"gpt-4o","choices":[{"delta":{"content":"a long word"}}],"usage":null}"#;
     const LAST: &str = r#"{"id":"c","object":"chat.completion.chunk","model":"gpt-4o","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}"#;
 
+    fn read(
+        provider: &str,
+        api: Option<&str>,
+        stream: &[u8],
+    ) -> (Digest, Result<Normalised, UsageError>) {
+        let mut digest = Digest::default();
+        let mut events = Normaliser::new(provider, api).unwrap();
+        for chunk in stream.chunks(100) {
+            let fed = events.feed_seen(chunk, |event| digest.take(event));
+            if let Err(error) = fed {
+                return (digest, Err(error));
+            }
+        }
+        let whole = events.finish_seen(|event| digest.take(event));
+        (digest, whole)
+    }
+
     #[test]
     fn text_is_dropped_and_what_was_used_stays() {
         let mut stream = format!("data: {FIRST}\n\n");
@@ -108,26 +357,88 @@ mod tests {
             stream.push_str(&format!("data: {TEXT}\n\n"));
         }
         stream.push_str(&format!("data: {LAST}\n\ndata: [DONE]\n\n"));
-        let mut digest = Digest::new(4096);
-        for chunk in stream.as_bytes().chunks(100) {
-            digest.feed(chunk);
-        }
-        let whole = normalise_sse("openai", None, stream.as_bytes());
-        let kept = digest.faithful("openai", None, &whole).unwrap();
+        let (digest, whole) = read("openai", None, stream.as_bytes());
+        let kept = digest.faithful("openai", None, &Vec::new(), &whole);
         assert_eq!(
             kept,
-            format!("data: {FIRST}\n\ndata: {LAST}\n\ndata: [DONE]\n\n")
+            Some(format!("data: {FIRST}\n\ndata: {LAST}\n\ndata: [DONE]\n\n"))
         );
     }
 
     #[test]
     fn a_digest_that_says_something_else_is_not_used() {
         let stream = format!("data: {LAST}\n\ndata: [DONE]\n\n");
-        let mut digest = Digest::new(4096);
-        digest.feed(stream.as_bytes());
+        let (digest, _) = read("openai", None, stream.as_bytes());
         let other = stream.replace("\"prompt_tokens\":7", "\"prompt_tokens\":8");
         let other = other.replace(":9", ":10");
-        let whole = normalise_sse("openai", None, other.as_bytes());
-        assert_eq!(digest.faithful("openai", None, &whole), None);
+        let (_, whole) = read("openai", None, other.as_bytes());
+        assert_eq!(digest.faithful("openai", None, &Vec::new(), &whole), None);
+    }
+
+    /// Providers whose every event says usage, or whose last repeats the whole answer.
+    #[test]
+    fn an_event_that_says_usage_is_kept_without_its_text() {
+        const SECRET: &str = "a secret \\\"word\\\" and more of it";
+        for (provider, api, event) in [
+            (
+                "google",
+                "generate_content",
+                r#"{"candidates":[{"content":{"parts":[{"text":"SECRET"},{"functionCall":{"args":{"SECRET":7}}}],"role":"model"},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":2,"totalTokenCount":9},"modelVersion":"gemini-2.5-pro","responseId":"r"}"#,
+            ),
+            (
+                "openai",
+                "responses",
+                r#"{"type":"response.completed","response":{"id":"r","object":"response","status":"completed","model":"gpt-4o","instructions":"SECRET","metadata":{"SECRET":"SECRET"},"output":[{"type":"message","content":[{"type":"output_text","text":"SECRET"}]},{"type":"web_search_call","action":{"type":"search","query":"SECRET"}}],"usage":{"input_tokens":7,"output_tokens":2,"total_tokens":9}}}"#,
+            ),
+        ] {
+            // More of them than there is room for.
+            let event = event.replace("SECRET", SECRET);
+            let one = format!("data: {event}\n\n");
+            let stream = match provider {
+                "google" => one.repeat(2000),
+                _ => one,
+            };
+            let (digest, whole) = read(provider, Some(api), stream.as_bytes());
+            assert!(whole.is_ok(), "{whole:?}");
+            let kept = digest.faithful(provider, Some(api), &Vec::new(), &whole);
+            let kept = kept.unwrap();
+            assert!(!kept.contains("secret"), "{kept}");
+            assert!(kept.len() <= KEPT_BYTES_MAX + (64 << 10), "{}", kept.len());
+        }
+    }
+
+    /// What Bedrock wraps, and the whole of a body.
+    #[test]
+    fn usage_is_found_in_chunks_of_bytes_and_in_bodies() {
+        let first = r#"{"type":"message_start","message":{"id":"m","type":"message","model":"claude","content":[],"usage":{"input_tokens":7,"output_tokens":1}}}"#;
+        let text = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a secret and more of it than is short"}}"#;
+        let last = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":9}}"#;
+        let stop = r#"{"type":"message_stop"}"#;
+        let wrapped = [first, text, last, stop].map(|event| {
+            let bytes = STANDARD.encode(event);
+            format!("{{\"chunk\":{{\"bytes\":\"{bytes}\"}}}}")
+        });
+        let stream = wrapped.join("\n");
+        let (digest, whole) = read("bedrock", Some("invoke"), stream.as_bytes());
+        assert!(whole.is_ok(), "{whole:?}");
+        let kept = digest.faithful("bedrock", Some("invoke"), &Vec::new(), &whole);
+        assert!(!kept.unwrap().contains("secret"));
+
+        let headers = vec![
+            ("x-amzn-requestid".to_owned(), "r".to_owned()),
+            (
+                "x-amzn-bedrock-input-token-count".to_owned(),
+                "7".to_owned(),
+            ),
+        ];
+        let answer = r#"{"generations":[{"text":"a secret"}]}"#;
+        let by_name = headers.iter();
+        let by_name = by_name.map(|(name, value)| (name.as_str(), value.as_str()));
+        let whole = normalise_answer("bedrock", Some("invoke"), by_name, answer.as_bytes());
+        assert!(whole.is_ok(), "{whole:?}");
+        let kept = body("bedrock", Some("invoke"), &headers, answer, &whole);
+        assert_eq!(kept.as_deref(), Some(r#"{"generations":[]}"#));
+        let alone = body("bedrock", Some("invoke"), &Vec::new(), answer, &whole);
+        assert_eq!(alone, None, "without its headers it says something else");
     }
 }

@@ -4,7 +4,7 @@
 //! names a proxy, so all of it runs in ordinary tests. Memory is bounded: of a stream one event is
 //! kept, of a body at most what the settings declare. Must not know how a price is written.
 
-use crate::digest::Digest;
+use crate::digest::{self, Digest, Headers};
 use crate::host::{Asked, Said};
 use crate::path::Named;
 use crate::release::{Price, Prices, Unpriced};
@@ -12,7 +12,8 @@ use crate::settings::{Settings, Upstream};
 use farebox_sdk::pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_sdk::pricing::failure::{Ending, Outcome};
 use farebox_usage::{
-    ANY_TIER, Api, Normalised, Normaliser, RequestFacts, UsageError, normalise_answer,
+    ANY_TIER, Api, Normalised, Normaliser, RequestFacts, UsageError, is_about_usage,
+    normalise_answer,
 };
 use rust_decimal::Decimal;
 use std::rc::Rc;
@@ -42,8 +43,8 @@ pub struct Head {
     pub encoded: bool,
     /// The length of the body in bytes, where it is stated.
     pub content_length: Option<usize>,
-    /// The headers by name in which some providers count.
-    pub headers: Vec<(String, String)>,
+    /// The headers by name, among them those in which some providers count.
+    pub headers: Headers,
 }
 
 /// What is told of a call that is over.
@@ -91,9 +92,14 @@ struct Answer {
 /// What is read of an answer's body.
 enum Body {
     /// Event by event.
-    Events(Box<Normaliser>, Result<(), UsageError>, Option<Digest>),
+    Events(
+        Box<Normaliser>,
+        Result<(), UsageError>,
+        Option<Digest>,
+        Headers,
+    ),
     /// As one JSON text, with the headers in which some providers count.
-    Whole(Vec<u8>, Vec<(String, String)>),
+    Whole(Vec<u8>, Headers),
     /// Not at all.
     Unread(Unpriced),
 }
@@ -218,6 +224,9 @@ impl Exchange {
         let is = |kinds: &[&str]| kinds.iter().any(|kind| head.content_type.starts_with(kind));
         let comment = is(&["text/event-stream"]);
         let flow = Way::Flow { comment };
+        let headers = head.headers.iter();
+        let headers = headers.filter(|(name, _)| is_about_usage(name));
+        let headers: Headers = headers.cloned().collect();
         if head.encoded {
             return (Body::Unread(Unpriced::Encoded), flow);
         }
@@ -226,12 +235,11 @@ impl Exchange {
             let max = self.settings.read_bytes_max;
             return match Normaliser::with_limit(&upstream.provider, api, max) {
                 Ok(mut events) => {
-                    let headers = head.headers.iter();
-                    let mut headers = headers.map(|(name, value)| events.header(name, value));
-                    let read = headers.find(Result::is_err).unwrap_or(Ok(()));
-                    let report = self.settings.host.is_some() && comment;
-                    let digest = report.then(|| Digest::new(max));
-                    (Body::Events(Box::new(events), read, digest), flow)
+                    let mut read = headers.iter();
+                    let read = read.try_for_each(|(name, value)| events.header(name, value));
+                    let digest = self.settings.host.is_some().then(Digest::default);
+                    let events = Box::new(events);
+                    (Body::Events(events, read, digest, headers), flow)
                 }
                 Err(_) => (Body::Unread(Unpriced::Unreadable), flow),
             };
@@ -245,7 +253,7 @@ impl Exchange {
             None => !self.stream,
         };
         let way = if small { Way::Hold } else { flow };
-        (Body::Whole(Vec::new(), head.headers.clone()), way)
+        (Body::Whole(Vec::new(), headers), way)
     }
 
     /// Takes the next bytes of the answer.
@@ -254,12 +262,13 @@ impl Exchange {
             return;
         };
         match &mut answer.body {
-            Body::Events(events, read, digest) => {
-                if let Some(digest) = digest {
-                    digest.feed(bytes);
-                }
+            Body::Events(events, read, digest, _) => {
                 if read.is_ok() {
-                    *read = events.feed(bytes);
+                    *read = events.feed_seen(bytes, |event| {
+                        if let Some(digest) = digest {
+                            digest.take(event);
+                        }
+                    });
                 }
             }
             Body::Whole(body, _) => {
@@ -382,23 +391,30 @@ impl From<Unread> for Unpriced {
 /// What the body states, and how that is said again.
 fn read(upstream: &Upstream, body: Body) -> (Result<Normalised, Unread>, Said) {
     let api = upstream.api.map(farebox_usage::Api::name);
-    let nothing = || Said::Stream(String::new());
+    let nothing = Said::nothing;
     match body {
-        Body::Events(events, fed, digest) => {
-            let whole = fed.and_then(|()| events.finish());
-            let kept = digest.and_then(|digest| digest.faithful(&upstream.provider, api, &whole));
+        Body::Events(events, fed, digest, headers) => {
+            let mut digest = digest.unwrap_or_default();
+            let whole = fed.and_then(|()| events.finish_seen(|event| digest.take(event)));
+            let kept = digest.faithful(&upstream.provider, api, &headers, &whole);
             let said = match (kept, &whole) {
-                (Some(kept), _) => Said::Stream(kept),
-                (None, Ok(whole)) => Said::Pools(whole.pools.clone()),
+                (Some(kept), _) => Said::Stream(kept, headers),
+                (None, Ok(whole)) => Said::of(whole).unwrap_or_else(nothing),
                 (None, Err(_)) => nothing(),
             };
             (whole.map_err(Unread::Answer), said)
         }
         Body::Whole(bytes, headers) => {
-            let headers = headers.iter();
-            let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
-            let whole = normalise_answer(&upstream.provider, api, headers, &bytes);
-            let said = String::from_utf8(bytes).map_or_else(|_| nothing(), Said::Response);
+            let by_name = headers.iter();
+            let by_name = by_name.map(|(name, value)| (name.as_str(), value.as_str()));
+            let whole = normalise_answer(&upstream.provider, api, by_name, &bytes);
+            let said = match String::from_utf8(bytes) {
+                Ok(body) => {
+                    let kept = digest::body(&upstream.provider, api, &headers, &body, &whole);
+                    Said::Response(kept.unwrap_or(body), headers)
+                }
+                Err(_) => nothing(),
+            };
             (whole.map_err(Unread::Answer), said)
         }
         Body::Unread(why) => (Err(Unread::Body(why)), nothing()),

@@ -4,19 +4,16 @@
 //! The host's answer is the authority on money; the price of the edge goes along only to be
 //! compared. Must not know proxies.
 
+use crate::digest::Headers;
 use crate::settings::Upstream;
 use crate::telling;
 use farebox_sdk::pricing::event::KeySource;
 use farebox_sdk::pricing::meter::Pool;
-use farebox_usage::RequestFacts;
+use farebox_usage::{Finish, Normalised, RequestFacts};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-
-/// How long a hold lives if nobody reports, in milliseconds: as where a caller went away before it
-/// was answered. A call that takes longer is charged all the same.
-const HOLD_TTL_MS: u32 = 900_000;
 
 /// What a request asks for, as the host is told.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +59,8 @@ pub fn hold(upstream: &Upstream, asked: &Asked) -> String {
         "key_source": word(upstream.key_source),
     });
     let call = without_nulls(call);
-    json!({"call": call, "ttl_ms": HOLD_TTL_MS}).to_string()
+    // How long it lives is the host's to say, which has a bound for it.
+    json!({"call": call}).to_string()
 }
 
 /// What the host says to a hold.
@@ -95,6 +93,8 @@ impl Held {
                 Err(_) => Self::Away,
             },
             Some(status @ 400..=499) => Self::Refused { status },
+            // It says so itself, so it is there: nothing runs that it did not let run.
+            Some(status @ 500..=599) if is_problem(body) => Self::Refused { status },
             _ => Self::Away,
         }
     }
@@ -103,12 +103,35 @@ impl Held {
 /// What an answer said of its usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// The body of the answer.
-    Response(String),
+    /// The body of the answer, or what of it says all of that; and the headers that count.
+    Response(String, Headers),
     /// The stream, or those of its events that say all of it. Empty: nothing was said.
-    Stream(String),
+    Stream(String, Headers),
     /// What was read, where no text says the same.
-    Pools(Vec<Pool>),
+    Read(Box<Normalised>),
+}
+
+impl Said {
+    /// Nothing.
+    pub const fn nothing() -> Self {
+        Self::Stream(String::new(), Vec::new())
+    }
+
+    /// What was read, where it can be told by the names of its pools; `None` where that would say
+    /// something else: of things with attributes, of two costs, or of an answer that is not whole.
+    pub fn of(whole: &Normalised) -> Option<Self> {
+        let plain = whole.pools.iter().all(|pool| pool.attributes.is_empty());
+        let once = whole
+            .pools
+            .windows(2)
+            .all(|two| !matches!(two, [a, b] if a.meter == b.meter));
+        let can_be_told = plain
+            && once
+            && !whole.pools.is_empty()
+            && whole.finish == Finish::Complete
+            && whole.upstream_cost_usd.is_none();
+        can_be_told.then(|| Self::Read(Box::new(whole.clone())))
+    }
 }
 
 /// A call that is over, as the host is told.
@@ -144,15 +167,24 @@ pub fn usage(over: &Over<'_>) -> String {
         if over.aborted {
             report.insert("aborted".to_owned(), Value::Bool(true));
         }
-        let (name, said) = said(over.said);
-        report.insert(name.to_owned(), said);
+        report.extend(said(over.said));
     }
     without_nulls(report).to_string()
 }
 
-fn said(said: &Said) -> (&'static str, Value) {
-    match said {
-        Said::Response(body) => match serde_json::from_str::<&RawValue>(body) {
+fn said(said: &Said) -> Map<String, Value> {
+    let mut fields = Map::new();
+    let headers = match said {
+        Said::Response(_, headers) | Said::Stream(_, headers) => headers.as_slice(),
+        Said::Read(_) => &[],
+    };
+    if !headers.is_empty() {
+        let header = |(name, value): &(String, String)| (name.clone(), value.clone().into());
+        let headers = headers.iter().map(header).collect();
+        fields.insert("headers".to_owned(), Value::Object(headers));
+    }
+    let (name, value) = match said {
+        Said::Response(body, _) => match serde_json::from_str::<&RawValue>(body) {
             // Numbers keep their source text.
             Ok(raw) if raw.get().starts_with('{') => match serde_json::from_str(raw.get()) {
                 Ok(value) => ("response", value),
@@ -162,15 +194,29 @@ fn said(said: &Said) -> (&'static str, Value) {
             Ok(raw) => ("sse", Value::String(raw.get().to_owned())),
             Err(_) => ("sse", Value::String(String::new())),
         },
-        Said::Stream(stream) => ("sse", Value::String(stream.clone())),
-        Said::Pools(pools) => {
+        Said::Stream(stream, _) => ("sse", Value::String(stream.clone())),
+        Said::Read(whole) => {
             let pool = |pool: &Pool| {
                 let quantity = telling::plain(pool.quantity.get());
                 (pool.meter.name().to_owned(), Value::String(quantity))
             };
-            ("usage", Value::Object(pools.iter().map(pool).collect()))
+            let text = |text: &str| Value::String(text.to_owned());
+            let cost = whole.provider_cost_usd.map(telling::plain);
+            let beside = [
+                ("model", whole.model_served.as_deref().map(text)),
+                ("service_tier", whole.service_tier.as_deref().map(text)),
+                ("region", whole.region.as_deref().map(text)),
+                ("provider_cost_usd", cost.map(Value::String)),
+            ];
+            for (name, value) in beside {
+                fields.extend(value.map(|value| (name.to_owned(), value)));
+            }
+            let pools = whole.pools.iter().map(pool).collect();
+            ("usage", Value::Object(pools))
         }
-    }
+    };
+    fields.insert(name.to_owned(), value);
+    fields
 }
 
 const fn word(key_source: KeySource) -> &'static str {
@@ -266,6 +312,16 @@ impl Heard {
     }
 }
 
+/// Whether this is the host's own word, and not that of a proxy in its place.
+fn is_problem(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Problem {
+        r#type: Box<str>,
+    }
+    let problem = serde_json::from_slice::<Problem>(body);
+    problem.is_ok_and(|problem| problem.r#type.starts_with("/problems/"))
+}
+
 /// The reason in a problem of the host.
 fn reason(problem: &[u8]) -> Option<Box<str>> {
     #[derive(Deserialize)]
@@ -289,6 +345,7 @@ pub fn problem(kind: &str, title: &str, status: u16, detail: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use farebox_sdk::pricing::meter::{Attribute, Meter};
 
     fn report(price_usd: Option<Decimal>) -> Report {
         Report {
@@ -333,9 +390,52 @@ mod tests {
             (Some(201), "{}", Held::Away),
             (Some(402), "{}", Held::Refused { status: 402 }),
             (Some(500), "{}", Held::Away),
+            (Some(503), "no healthy upstream", Held::Away),
+            (
+                Some(507),
+                r#"{"type":"/problems/storage-full"}"#,
+                Held::Refused { status: 507 },
+            ),
             (None, "", Held::Away),
         ] {
             assert_eq!(Held::read(status, body.as_bytes()), expect);
+        }
+    }
+
+    fn read(pools: Vec<Pool>) -> Normalised {
+        let stream =
+            br#"{"type":"message","model":"m","usage":{"input_tokens":7,"output_tokens":2}}"#;
+        let whole = farebox_usage::normalise_response("anthropic", None, stream).unwrap();
+        Normalised {
+            pools,
+            service_tier: Some("priority".into()),
+            provider_cost_usd: Some(Decimal::new(5, 3)),
+            ..whole
+        }
+    }
+
+    /// By names alone, two pools of one meter would be one, and a part would be the whole.
+    #[test]
+    fn only_what_names_can_tell_is_told_by_them() {
+        let pool = |meter| Pool::new(meter, 7.into());
+        let plain = read(vec![pool(Meter::Input), pool(Meter::Output)]);
+        let fields = said(&Said::of(&plain).unwrap());
+        assert_eq!(fields["usage"], json!({"input": "7", "output": "7"}));
+        assert_eq!(fields["model"], "m");
+        assert_eq!(fields["service_tier"], "priority");
+        assert_eq!(fields["provider_cost_usd"], "0.005");
+        let mut sized = pool(Meter::Image);
+        sized.attributes.push(Attribute {
+            name: "size".into(),
+            value: "1024x1024".into(),
+        });
+        let cut = Normalised {
+            finish: Finish::Partial,
+            ..plain.clone()
+        };
+        let twice = read(vec![pool(Meter::Image), pool(Meter::Image)]);
+        for whole in [cut, twice, read(vec![sized]), read(Vec::new())] {
+            assert_eq!(Said::of(&whole), None, "{whole:?}");
         }
     }
 }

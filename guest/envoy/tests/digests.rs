@@ -1,7 +1,7 @@
-//! Of every recorded stream the digest says what the stream says, and is what the host is sent.
+//! Of every recorded answer the digest says what the answer says, and is what the host is sent.
 
-use farebox_envoy::digest::Digest;
-use farebox_usage::normalise_sse;
+use farebox_envoy::digest::{self, Digest};
+use farebox_usage::{Normaliser, normalise_response};
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use std::fs::File;
@@ -9,30 +9,53 @@ use std::io::Read as _;
 use std::path::Path;
 
 #[test]
-fn every_recorded_stream_has_a_digest_that_says_the_same() {
+fn every_recorded_answer_has_a_digest_that_says_the_same() {
     let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/responses.jsonl.gz");
     let mut lines = String::new();
     let mut unpacked = GzDecoder::new(File::open(packed).unwrap());
     unpacked.read_to_string(&mut lines).unwrap();
-    let (mut streams, mut bytes, mut kept_bytes) = (0_usize, 0_usize, 0_usize);
+    let (mut streams, mut bodies) = (Kept::default(), Kept::default());
     for (line, text) in (1..).zip(lines.lines()) {
         let call: Value = serde_json::from_str(text).unwrap();
+        let (provider, api) = (call["provider"].as_str().unwrap(), call["api"].as_str());
         let Some(stream) = call["sse"].as_str() else {
+            let answer = call["response"].to_string();
+            let whole = normalise_response(provider, api, answer.as_bytes());
+            let kept = digest::body(provider, api, &Vec::new(), &answer, &whole);
+            let kept = kept.unwrap_or_else(|| panic!("line {line} says something else: {whole:?}"));
+            bodies.count(&answer, &kept);
             continue;
         };
-        let (provider, api) = (call["provider"].as_str().unwrap(), call["api"].as_str());
-        let mut digest = Digest::new(4 << 20);
+        let mut digest = Digest::default();
+        let mut events = Normaliser::new(provider, api).unwrap();
         for chunk in stream.as_bytes().chunks(97) {
-            digest.feed(chunk);
+            events
+                .feed_seen(chunk, |event| digest.take(event))
+                .unwrap_or_default();
         }
-        let whole = normalise_sse(provider, api, stream.as_bytes());
-        let kept = digest.faithful(provider, api, &whole);
+        let whole = events.finish_seen(|event| digest.take(event));
+        let kept = digest.faithful(provider, api, &Vec::new(), &whole);
         let kept = kept.unwrap_or_else(|| panic!("line {line} says something else: {whole:?}"));
-        streams = streams.saturating_add(1);
-        bytes = bytes.saturating_add(stream.len());
-        kept_bytes = kept_bytes.saturating_add(kept.len());
+        streams.count(stream, &kept);
     }
-    println!("{streams} streams, {bytes} bytes, {kept_bytes} kept");
-    assert_eq!(streams, 340, "the recording is not whole");
-    assert!(kept_bytes < bytes, "{kept_bytes} of {bytes} bytes are kept");
+    println!("streams: {streams:?}, bodies: {bodies:?}");
+    assert_eq!(streams.answers, 340, "the recording is not whole");
+    for kept in [streams, bodies] {
+        assert!(kept.kept_bytes < kept.bytes, "{kept:?}");
+    }
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    answers: usize,
+    bytes: usize,
+    kept_bytes: usize,
+}
+
+impl Kept {
+    fn count(&mut self, whole: &str, kept: &str) {
+        self.answers = self.answers.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(whole.len());
+        self.kept_bytes = self.kept_bytes.saturating_add(kept.len());
+    }
 }

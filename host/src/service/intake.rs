@@ -27,6 +27,8 @@ pub struct Report<'a> {
     pub response: Option<&'a [u8]>,
     /// The provider's event stream.
     pub sse: Option<&'a [u8]>,
+    /// Headers of that answer, by name: some providers count there.
+    pub headers: Vec<(&'a str, &'a str)>,
     /// Exclusive pools: a meter's name, and the source text of a JSON number.
     pub usage: Option<Vec<(&'a str, &'a str)>>,
     /// What the provider says the call cost, in USD: the source text of a number.
@@ -150,13 +152,15 @@ pub fn read(report: &Report<'_>) -> Result<Intake, IntakeError> {
         .transpose()?;
     let mut intake = match only_source(report)? {
         Source::Response(body) => answered(
-            farebox_usage::normalise_response(&provider, report.api, body)?,
+            farebox_usage::normalise_answer(
+                &provider,
+                report.api,
+                report.headers.iter().copied(),
+                body,
+            )?,
             model_asked,
         )?,
-        Source::Stream(stream) => answered(
-            farebox_usage::normalise_sse(&provider, report.api, stream)?,
-            model_asked,
-        )?,
+        Source::Stream(stream) => answered(streamed(&provider, report, stream)?, model_asked)?,
         // Nothing used, stated without a cost, would be charged nothing: that is never meant.
         Source::Pools([]) if vouched.is_none() => return Err(IntakeError::NoPool),
         Source::Pools(pools) => stated(
@@ -170,6 +174,19 @@ pub fn read(report: &Report<'_>) -> Result<Intake, IntakeError> {
     event.provider_cost_usd = vouched.or(event.provider_cost_usd);
     complete(event, report);
     Ok(intake)
+}
+
+fn streamed(
+    provider: &str,
+    report: &Report<'_>,
+    stream: &[u8],
+) -> Result<farebox_usage::Normalised, UsageError> {
+    let mut events = farebox_usage::Normaliser::new(provider, report.api)?;
+    for (name, value) in &report.headers {
+        events.header(name, value)?;
+    }
+    events.feed(stream)?;
+    events.finish()
 }
 
 /// Takes from the report what the answer does not say: tier, region and feature.
@@ -446,5 +463,30 @@ mod tests {
             with(forty_digits),
             Err(IntakeError::Number { .. })
         ));
+    }
+
+    #[test]
+    fn what_an_answer_counts_in_its_headers_is_read() {
+        let counted = [
+            ("X-Amzn-Bedrock-Input-Token-Count", "25"),
+            ("x-amzn-bedrock-output-token-count", "7"),
+            ("x-amzn-requestid", "r-1"),
+            ("date", "today"),
+        ];
+        for stream in [false, true] {
+            let answer: &[u8] = br#"{"generations": []}"#;
+            let intake = read(&Report {
+                provider: "bedrock",
+                api: Some("invoke"),
+                model: Some("cohere.command-r-v1:0"),
+                response: (!stream).then_some(answer),
+                sse: stream.then_some(answer),
+                headers: counted.to_vec(),
+                ..Report::default()
+            });
+            let intake = intake.unwrap();
+            assert_eq!(intake.event.pools.len(), 2);
+            assert_eq!(intake.response_id.as_deref(), Some("r-1"));
+        }
     }
 }

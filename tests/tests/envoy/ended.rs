@@ -1,13 +1,14 @@
 //! Held calls that end otherwise than with their answer: who went away, and who is charged for it.
 
-use crate::client::Caller;
+use crate::client::{Caller, whole};
 use crate::held::{House, REQUEST};
-use crate::upstream;
+use crate::upstream::{self, Asked};
 use farebox_tests::books;
 use http_body_util::BodyExt as _;
 use hyper::Method;
 use rust_decimal::Decimal;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 const PATH: &str = "/openai/v1/chat/completions?call=1";
@@ -106,4 +107,75 @@ fn a_provider_that_envoy_does_not_wait_for_is_not_free() {
         let event = unpriced(&house, &key);
         assert_eq!(event["reason"], "no_usage", "{event}");
     }
+}
+
+/// A client that tries again after each error would otherwise lock up its wallet.
+#[test]
+fn a_providers_error_through_envoy_holds_no_money() {
+    let house = House::planned(
+        &books::two_models_text("edge"),
+        "closed",
+        |_, host| vec![host],
+        |_, _| {},
+    );
+    let key = house.host.sell_to("1");
+    let bearer = format!("Bearer {key}");
+    for (call, path) in ["error=429", "error=500", "error=502", "error=200&stream=1"]
+        .iter()
+        .enumerate()
+    {
+        let path = format!("call={call}&{path}");
+        house.post(&path, &[("authorization", bearer.as_str())]);
+    }
+    house.until_reported(4);
+    assert_eq!(house.balance(&key), (Decimal::ONE, Decimal::ZERO));
+}
+
+/// Of a body that counts nothing, in a path that names its model as AWS writes it.
+#[test]
+fn what_headers_count_is_charged_through_envoy() {
+    let text = format!(
+        "{}\n[[models]]\nprovider = \"bedrock\"\nmodel = \"cohere.command-r-v1:0\"\n\
+         max_output_tokens = 4096\nper_million = {{ input = \"2.5\", output = \"10\" }}\n",
+        books::two_models_text("edge")
+    );
+    let house = House::planned(
+        &text,
+        "closed",
+        |_, host| vec![host],
+        |runtime, plan| {
+            let bedrock = json!({"provider": "bedrock", "api": "invoke"});
+            plan.clusters.insert("bedrock".to_owned(), bedrock);
+            let answerer = |_: &Asked| {
+                let mut answer = upstream::whole("application/json", br#"{"text": "a secret"}"#);
+                for (name, value) in [
+                    ("x-amzn-bedrock-input-token-count", "1000"),
+                    ("x-amzn-bedrock-output-token-count", "100"),
+                    ("x-amzn-requestid", "r-1"),
+                ] {
+                    let name = hyper::header::HeaderName::from_static(name);
+                    answer.headers_mut().insert(name, value.parse().unwrap());
+                }
+                answer
+            };
+            plan.upstream = runtime.block_on(upstream::start(Arc::new(answerer)));
+        },
+    );
+    let key = house.host.sell_to("1");
+    let caller = Caller::new(house.envoy.address, true);
+    let got = house.runtime.block_on(async {
+        let path = "/bedrock/model/cohere.command-r-v1%3A0/invoke";
+        let headers = [("x-api-key", key.as_str())];
+        whole(
+            caller
+                .send(Method::POST, path, &headers, r#"{"message": "x"}"#)
+                .await,
+        )
+        .await
+    });
+    assert_eq!(got.in_headers()["price_usd"], "0.004375", "{got:?}");
+    house.until_reported(1);
+    assert_eq!(house.envoy.counted("farebox.difference"), 0);
+    let usage = house.host.read(&key, "/v1/usage");
+    assert_eq!(usage["items"][0]["response_id"], "r-1", "{usage}");
 }

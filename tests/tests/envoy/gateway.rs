@@ -112,11 +112,7 @@ impl Gateway {
 
     /// Until the host has this many reports, none of which it refused or priced otherwise.
     pub fn until_reported(&self, reports: usize) {
-        while self.envoy.counted("farebox.reported") < u64::try_from(reports).unwrap() {
-            let unreported = self.envoy.counted("farebox.unreported");
-            assert_eq!(unreported, 0, "{}", self.envoy.log());
-            std::thread::yield_now();
-        }
+        self.envoy.until_reported(u64::try_from(reports).unwrap());
         assert_eq!(self.envoy.counted("farebox.difference"), 0);
     }
 

@@ -57,6 +57,18 @@ fn answer(asked: &Asked, live: &Mutex<Option<mpsc::Sender<Piece>>>) -> Response 
         *live.lock().unwrap() = Some(sender);
         return upstream::live("text/event-stream", pieces);
     }
+    if let Some(status) = asked.query("error") {
+        let mut answer = match asked.query("stream") {
+            Some(_) => upstream::whole(
+                "text/event-stream",
+                b"data: {\"error\":{\"type\":\"overloaded\"}}\n\n",
+            ),
+            None if status == "502" => upstream::whole("text/html", b"<h1>Bad gateway</h1>"),
+            None => upstream::whole("application/json", br#"{"error":{"type":"x"}}"#),
+        };
+        *answer.status_mut() = status.parse().unwrap();
+        return answer;
+    }
     match asked.query("stream") {
         Some(_) => upstream::pieces("text/event-stream", STREAM.replace("ID", id).as_bytes(), 50),
         None => upstream::whole("application/json", ANSWER.replace("ID", id).as_bytes()),
@@ -122,10 +134,7 @@ impl House {
 
     /// Until the host has this many reports.
     pub fn until_reported(&self, reports: u64) {
-        while self.envoy.counted("farebox.reported") < reports {
-            assert_eq!(self.envoy.counted("farebox.unreported"), 0);
-            std::thread::yield_now();
-        }
+        self.envoy.until_reported(reports);
     }
 
     /// What a customer may spend, and what is held, in credits.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// What a test says of its Envoy.
@@ -39,6 +40,21 @@ pub struct Envoy {
 pub const HOST: &str = "farebox";
 /// A cluster of which the filter knows nothing.
 pub const UNKNOWN: &str = "unknown";
+
+/// How long anything is waited for: far longer than it takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Waits until there is an answer. What there is in its place is said when it never comes.
+pub fn until<T>(mut asked: impl FnMut() -> Result<T, String>) -> T {
+    let begun = Instant::now();
+    loop {
+        match asked() {
+            Ok(answer) => return answer,
+            Err(state) => assert!(begun.elapsed() < PATIENCE, "in vain: {state}"),
+        }
+        std::thread::yield_now();
+    }
+}
 
 fn binary() -> PathBuf {
     let binary = repository("target/envoy/envoy");
@@ -104,26 +120,25 @@ impl Envoy {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut command = command(folder.path(), name, configuration);
         let mut process = command.stderr(log).spawn().unwrap();
-        let admin = loop {
+        let log = || std::fs::read_to_string(folder.path().join("log")).unwrap();
+        let admin = until(|| {
             if let Some(status) = process.try_wait().unwrap() {
-                let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
-                panic!("Envoy ended with {status}: {log}");
+                panic!("Envoy ended with {status}: {}", log());
             }
             let written = std::fs::read_to_string(folder.path().join("admin"));
-            match written.ok().and_then(|text| text.parse().ok()) {
-                Some(admin) => break admin,
-                None => std::thread::yield_now(),
-            }
-        };
+            let written = written.ok().and_then(|text| text.parse().ok());
+            written.ok_or_else(|| format!("Envoy has no address: {}", log()))
+        });
         let mut envoy = Self {
             process,
             admin,
             folder,
             address: admin,
         };
-        while envoy.ask("/ready").trim() != "LIVE" {
-            std::thread::yield_now();
-        }
+        until(|| match envoy.ask("/ready").trim() {
+            "LIVE" => Ok(()),
+            state => Err(format!("Envoy is `{state}`: {}", envoy.log())),
+        });
         let listeners: Value = serde_json::from_str(&envoy.ask("/listeners?format=json")).unwrap();
         let socket = &listeners["listener_statuses"][0]["local_address"]["socket_address"];
         let port = u16::try_from(socket["port_value"].as_u64().unwrap()).unwrap();
@@ -142,6 +157,18 @@ impl Envoy {
     pub fn log(&self) -> String {
         let log = std::fs::read(self.folder.path().join("log")).unwrap();
         String::from_utf8_lossy(&log).into_owned()
+    }
+
+    /// Until the host has this many reports. It must want all of them.
+    pub fn until_reported(&self, reports: u64) {
+        until(|| {
+            let unreported = self.counted("farebox.unreported");
+            assert_eq!(unreported, 0, "{}", self.log());
+            match self.counted("farebox.reported") {
+                reported if reported >= reports => Ok(()),
+                reported => Err(format!("{reported} of {reports} reports: {}", self.log())),
+            }
+        });
     }
 
     /// A counter of the filter, over all workers.

@@ -1,7 +1,7 @@
 //! Every recorded call of a real provider through Envoy: the price that is told is the component's.
 
-use crate::client::{Caller, Got, Told, kept};
-use crate::proxy::{Envoy, Plan};
+use crate::client::{Caller, Got, Told, kept, whole};
+use crate::proxy::{Envoy, HOST, Plan};
 use crate::upstream::{self, Asked};
 use axum::response::Response;
 use farebox::app::offline::Offline;
@@ -10,9 +10,11 @@ use farebox::cli::rate::input::Call;
 use farebox::service::policy::PolicyEngine as _;
 use farebox_pricing::event::{Deployment, Facts, KeySource, QuoteRequest};
 use farebox_pricing::failure::{Ending, Outcome};
+use farebox_tests::http::HttpServer;
 use farebox_tests::pricer::{self, compiled_dir};
 use farebox_tests::recorded::Recorded;
 use farebox_usage::{Finish, RequestFacts};
+use hyper::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -207,6 +209,60 @@ fn every_recorded_call_costs_in_envoy_what_the_component_charges() {
         with_price * 100 >= 2 * 801 * 97,
         "only {with_price} are priced"
     );
+}
+
+/// What the host charges by what the filter sends it is what the filter told, of every answer.
+#[test]
+fn every_recorded_call_is_charged_through_envoy_what_it_was_told() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let recorded = Arc::new(Recorded::all());
+    let lines = Arc::clone(&recorded);
+    let replayed = Arc::new(move |asked: &Asked| replay(&lines, asked));
+    let upstream = runtime.block_on(upstream::start(replayed));
+    // Both read one clock, because prices have dates.
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let host = HttpServer::start(None, Deployment::Hosted, now_ms);
+    let key = host.sell_to("1000000");
+    let envoy = Envoy::start(&Plan {
+        book: shipped::default_book().unwrap().canonical,
+        settings: json!({
+            "deployment": "hosted",
+            "host": {"cluster": HOST, "timeout_ms": 60_000},
+        }),
+        clusters: clusters(&recorded),
+        upstream,
+        timeout: "0s",
+        host: vec![host.address()],
+    });
+    let answers = runtime.block_on(call_each(&envoy, &recorded, &key));
+    let ran = answers.iter().filter(|(_, got)| got.status == 200).count();
+    assert!(ran * 100 >= recorded.len() * 97, "only {ran} ran");
+    envoy.until_reported(ran as u64);
+    assert_eq!(envoy.counted("farebox.difference"), 0, "{}", envoy.log());
+}
+
+/// Every line, over HTTP/1.1 and HTTP/2 by turns, paid for with this key.
+async fn call_each(envoy: &Envoy, recorded: &[Recorded], key: &str) -> Vec<(usize, Got)> {
+    let callers = [false, true].map(|http2| Arc::new(Caller::new(envoy.address, http2)));
+    let mut running = JoinSet::new();
+    let mut answers = Vec::new();
+    for recorded in recorded {
+        if running.len() >= AT_ONCE {
+            answers.extend(running.join_next().await.map(Result::unwrap));
+        }
+        let json = recorded.json();
+        let (line, body, key) = (recorded.line, request(&json), key.to_owned());
+        let http2 = line.is_multiple_of(2);
+        let caller = Arc::clone(&callers[usize::from(http2)]);
+        let path = path(&json, line, http2);
+        running.spawn(async move {
+            let headers = [("x-api-key", key.as_str())];
+            let answer = caller.send(Method::POST, &path, &headers, body).await;
+            (line, whole(answer).await)
+        });
+    }
+    answers.extend(running.join_all().await);
+    answers
 }
 
 /// Every line over HTTP/1.1 and over HTTP/2.

@@ -198,7 +198,7 @@ impl Call {
             return;
         };
         let over = self.standing.over.take();
-        let said_nothing = Said::Stream(String::new());
+        let said_nothing = Said::nothing();
         let price_usd = over
             .as_ref()
             .and_then(|(over, _)| Some(over.told.price.as_ref().ok()?.usd));

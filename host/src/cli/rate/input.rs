@@ -26,6 +26,8 @@ struct Recorded<'a> {
     response: Option<&'a RawValue>,
     #[serde(borrow)]
     sse: Option<Cow<'a, str>>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
     usage: Option<PoolsText>,
     provider_cost_usd: Option<AmountText>,
     #[serde(borrow)]
@@ -120,6 +122,11 @@ impl<'a> Line<'a> {
             request: recorded.request.map(|request| request.get().as_bytes()),
             response: recorded.response.map(|response| response.get().as_bytes()),
             sse: recorded.sse.as_deref().map(str::as_bytes),
+            headers: recorded
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect(),
             usage: recorded.usage.as_ref().map(|usage| usage.iter().collect()),
             provider_cost_usd: recorded.provider_cost_usd.as_ref().map(AmountText::as_str),
             service_tier: recorded.service_tier.as_deref(),

@@ -12,6 +12,7 @@ use crate::wire::{AmountText, PoolsText};
 use farebox_pricing::event::KeySource;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use utoipa::ToSchema;
 
@@ -124,6 +125,9 @@ pub struct UsageBody {
     response: Option<Box<RawValue>>,
     /// The provider's event stream, as text.
     sse: Option<String>,
+    /// Headers of that answer in which its provider counts, as Bedrock does; all may be given.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
     /// Exclusive pools: `{"input": 1200, "cache_read": 800, "output": 64}`.
     usage: Option<PoolsText>,
     /// What the provider says the call cost, in USD.
@@ -139,7 +143,8 @@ pub struct UsageBody {
     /// parts says `false` until its last.
     #[serde(rename = "final")]
     is_final: Option<bool>,
-    /// When it was used; not further from the server's clock than is declared. Without it: now.
+    /// When it was used; not further from the server's clock than is declared, or between the placing
+    /// of its hold and now. Without it: when the hold was placed, else now.
     occurred_at: Option<String>,
     /// Whose provider key served it; the hold's when not given, else `managed`.
     key_source: Option<KeySourceJson>,
@@ -201,6 +206,11 @@ impl UsageBody {
                 request: self.request.as_ref().map(|raw| raw.get().as_bytes()),
                 response: self.response.as_ref().map(|raw| raw.get().as_bytes()),
                 sse: self.sse.as_ref().map(String::as_bytes),
+                headers: self
+                    .headers
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str()))
+                    .collect(),
                 usage: self.usage.as_ref().map(|pools| pools.iter().collect()),
                 provider_cost_usd: self.provider_cost_usd.as_ref().map(AmountText::as_str),
                 service_tier: self.service_tier.as_deref(),
