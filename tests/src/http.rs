@@ -20,7 +20,8 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use ureq::http::Request;
 
-const ADMIN_KEY: &str = "test-admin-key-0123456789";
+/// The key of its operator.
+pub const ADMIN_KEY: &str = "test-admin-key-0123456789";
 
 /// A call as a gateway would report it, and what the host would vouch for.
 #[derive(Clone, Debug)]

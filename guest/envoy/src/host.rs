@@ -9,7 +9,7 @@ use crate::settings::Upstream;
 use crate::telling;
 use farebox_sdk::pricing::event::KeySource;
 use farebox_sdk::pricing::meter::Pool;
-use farebox_usage::{Finish, Normalised, RequestFacts};
+use farebox_usage::{Finish, Normalised, RequestFacts, parse_exact};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -254,6 +254,45 @@ pub struct Report {
 }
 
 impl Report {
+    /// The report as text, to be handed on to whoever takes this place.
+    pub fn to_text(&self) -> String {
+        json!({
+            "path": self.path,
+            "key": self.key,
+            "idempotency_key": self.idempotency_key,
+            "body": self.body,
+            "price_usd": self.price_usd.map(telling::plain),
+            "hold": self.hold,
+        })
+        .to_string()
+    }
+
+    /// Reads what [`Report::to_text`] wrote; `None` where it is nothing of the kind.
+    pub fn from_text(text: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Text {
+            path: String,
+            key: String,
+            idempotency_key: String,
+            body: String,
+            price_usd: Option<Box<str>>,
+            hold: Option<Box<str>>,
+        }
+        let text: Text = serde_json::from_slice(text).ok()?;
+        let price_usd = match text.price_usd {
+            Some(price) => Some(parse_exact(&price).ok()?),
+            None => None,
+        };
+        Some(Self {
+            path: text.path,
+            key: text.key,
+            idempotency_key: text.idempotency_key,
+            body: text.body,
+            price_usd,
+            hold: text.hold,
+        })
+    }
+
     /// That nothing was used, in place of this report of what was: the hold is given back.
     pub fn of_nothing(self) -> Option<Self> {
         let hold = self.hold?;
@@ -378,6 +417,20 @@ mod tests {
         }
         let unpriced = Heard::read(Some(200), br#"{"price_usd":"1"}"#, &report(None));
         assert_eq!(unpriced, yes(false));
+    }
+
+    #[test]
+    fn a_report_that_is_handed_on_is_the_same() {
+        for price in [None, Some(Decimal::new(4375, 6))] {
+            let report = Report {
+                body: "{\"a\": 1.50}".to_owned(),
+                hold: Some("hold_1".into()),
+                ..report(price)
+            };
+            let read = Report::from_text(report.to_text().as_bytes());
+            assert_eq!(read, Some(report));
+        }
+        assert_eq!(Report::from_text(b"{}"), None);
     }
 
     #[test]

@@ -33,6 +33,12 @@ impl Queue {
         self.waiting.push_back(report);
     }
 
+    /// All that the host does not have, those on their way among them: it counts each once.
+    pub fn drain(&mut self) -> Vec<Report> {
+        let on_their_way = std::mem::take(&mut self.on_their_way).into_values();
+        on_their_way.chain(self.waiting.drain(..)).collect()
+    }
+
     /// What is to be sent on this tick.
     pub fn due(&mut self) -> Vec<Report> {
         if self.quiet_ticks > 0 {

@@ -20,6 +20,7 @@ mod held;
 mod own_keys;
 mod proxy;
 mod recorded;
+mod swap;
 mod trouble;
 
 use farebox_tests::upstream;

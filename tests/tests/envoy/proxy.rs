@@ -116,6 +116,38 @@ impl Envoy {
         Self::run(folder, "envoy.yaml", &changed(text))
     }
 
+    /// One whose filter is in a file of its own that it watches: see [`Envoy::swap`].
+    pub fn watching(plan: &Plan) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        watched(folder.path(), plan);
+        let mut configuration = configuration(folder.path(), plan);
+        let listener = &mut configuration["static_resources"]["listeners"][0];
+        let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
+        http["http_filters"][0] = json!({
+            "name": "farebox",
+            "config_discovery": {
+                "config_source": {"path_config_source": {"path": folder.path().join(WATCHED)}},
+                "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+            },
+        });
+        Self::run(folder, "envoy.json", &configuration.to_string())
+    }
+
+    /// Puts another file in the place of the one that it watches, and waits until it is taken.
+    pub fn swap(&self, plan: &Plan) {
+        let before = self.reloads();
+        watched(self.folder.path(), plan);
+        while self.reloads() == before {
+            std::thread::yield_now();
+        }
+    }
+
+    fn reloads(&self) -> u64 {
+        let line = self.ask("/stats?filter=extension_config_discovery.*config_reload$");
+        let (_, count) = line.trim().split_once(": ").unwrap_or(("", "0"));
+        count.parse().unwrap()
+    }
+
     fn run(folder: TempDir, name: &str, configuration: &str) -> Self {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut command = command(folder.path(), name, configuration);
@@ -150,7 +182,8 @@ impl Envoy {
         let agent = ureq::Agent::config_builder().http_status_as_error(false);
         let agent: ureq::Agent = agent.build().into();
         let answer = agent.get(format!("http://{}{path}", self.admin)).call();
-        answer.unwrap().body_mut().read_to_string().unwrap()
+        let mut answer = answer.unwrap_or_else(|error| panic!("{error}: {}", self.log()));
+        answer.body_mut().read_to_string().unwrap()
     }
 
     /// What it wrote into its log.
@@ -201,9 +234,27 @@ impl Drop for Envoy {
     }
 }
 
-fn configuration(folder: &Path, plan: &Plan) -> Value {
+/// The file that a watching Envoy takes its filter from.
+const WATCHED: &str = "filter.json";
+
+/// Written beside, then moved into its place: it is never seen half.
+fn watched(folder: &Path, plan: &Plan) {
+    let mut resource = filter(plan, &settings(plan));
+    resource["@type"] = json!("type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig");
+    let beside = folder.join("filter.json.new");
+    let file = json!({"resources": [resource]});
+    std::fs::write(&beside, file.to_string()).unwrap();
+    std::fs::rename(beside, folder.join(WATCHED)).unwrap();
+}
+
+fn settings(plan: &Plan) -> Value {
     let mut settings = plan.settings.clone();
     settings["upstreams"] = json!(plan.clusters);
+    settings
+}
+
+fn configuration(folder: &Path, plan: &Plan) -> Value {
+    let settings = settings(plan);
     let names = plan.clusters.keys().map(String::as_str).chain([UNKNOWN]);
     let names: Vec<&str> = names.collect();
     let routes: Vec<Value> = names
@@ -221,6 +272,7 @@ fn configuration(folder: &Path, plan: &Plan) -> Value {
         .chain([cluster(HOST, &plan.host)])
         .collect();
     json!({
+        "node": {"id": "gateway", "cluster": "gateway"},
         "admin": {"address": socket("127.0.0.1:0".parse().unwrap())},
         "static_resources": {
             "clusters": clusters,

@@ -2,8 +2,8 @@
 
 use super::attempt::Attempt;
 use super::http::Call;
-use super::proxy::{self, Counter};
-use crate::host::Heard;
+use super::proxy::{self, Counter, Line};
+use crate::host::{Heard, Report};
 use crate::queue::Queue;
 use crate::release::{Prices, Release};
 use crate::settings::{Settings, SettingsError};
@@ -58,6 +58,8 @@ impl Counters {
     }
 }
 
+/// The name of the line of reports that were handed on.
+const LINE: &str = "farebox.reports";
 /// How often a worker looks at its reports.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -68,6 +70,8 @@ const UPSTREAM: &str = "upstream";
 pub struct Root<P> {
     /// It stands before each attempt at an upstream, and not before each call.
     is_upstream: bool,
+    /// Where reports go that are left when another configuration takes this one's place.
+    line: Option<Line>,
     configured: Option<(Rc<dyn Prices>, Rc<Settings>)>,
     counters: Option<Counters>,
     reports: Rc<RefCell<Queue>>,
@@ -78,6 +82,7 @@ impl<P: Policy> Root<P> {
     pub fn new() -> Self {
         Self {
             is_upstream: false,
+            line: None,
             configured: None,
             counters: None,
             reports: Rc::default(),
@@ -87,6 +92,19 @@ impl<P: Policy> Root<P> {
 }
 
 impl<P: Policy> Context for Root<P> {
+    /// Another configuration has taken its place, and its last call is over. There are no more ticks
+    /// and no more answers, so what the host does not have yet is the next one's to say.
+    fn on_done(&mut self) -> bool {
+        for report in self.reports.borrow_mut().drain() {
+            let is_handed_on = self.line.is_some_and(|line| line.put(&report.to_text()));
+            if !is_handed_on {
+                let path = &report.path;
+                proxy::log(LogLevel::Error, &format!("farebox: `{path}` is lost"));
+            }
+        }
+        true
+    }
+
     fn on_http_call_response(&mut self, token: u32, _headers: usize, bytes: usize, _: usize) {
         let Some(report) = self.reports.borrow_mut().answered(token) else {
             return;
@@ -144,6 +162,7 @@ impl<P: Policy> RootContext for Root<P> {
                 self.is_upstream = root.is_some_and(|root| root == UPSTREAM);
                 if settings.host.is_some() && !self.is_upstream {
                     proxy::tick_every(TICK);
+                    self.line = Line::open(LINE);
                 }
                 self.configured = Some((release, Rc::new(settings)));
                 self.counters = Some(Counters::new());
@@ -162,6 +181,11 @@ impl<P: Policy> RootContext for Root<P> {
             return;
         };
         let mut reports = self.reports.borrow_mut();
+        while let Some(text) = self.line.and_then(Line::take) {
+            if let Some(report) = Report::from_text(&text) {
+                reports.push(report);
+            }
+        }
         for report in reports.due() {
             let headers = [
                 ("authorization", report.key.as_str()),
