@@ -9,6 +9,8 @@ use super::pricer::compiled_dir;
 use farebox::app::server::{RunningApp, start_with};
 use farebox::clock::ManualClock;
 use farebox::config::{Config, DeploymentOption, Options};
+use farebox::store::directory::DataDirectory;
+use farebox::store::verify::{Evidence, verify};
 use farebox_pricing::event::{Deployment, Facts, KeySource};
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
@@ -42,7 +44,7 @@ pub struct HttpServer {
     base: String,
     /// One for each plan that was asked for.
     customers: RefCell<BTreeMap<Option<Box<str>>, Customer>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 #[derive(Clone)]
@@ -62,6 +64,19 @@ impl HttpServer {
     /// # Panics
     /// It does not start.
     pub fn start(book: Option<&str>, deployment: Deployment, now_ms: i64) -> Self {
+        Self::start_as(book, deployment, now_ms, |_| {})
+    }
+
+    /// The same with other options.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn start_as(
+        book: Option<&str>,
+        deployment: Deployment,
+        now_ms: i64,
+        change: impl FnOnce(&mut Options),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data_dir = folder.path().join("data");
         std::fs::create_dir(&data_dir).unwrap();
@@ -72,7 +87,7 @@ impl HttpServer {
             std::fs::write(&path, text).unwrap();
             path
         });
-        let config = Config::load(Options {
+        let mut options = Options {
             data_dir: Some(data_dir),
             listen: Some("127.0.0.1:0".parse().unwrap()),
             admin_key: Some(ADMIN_KEY.to_owned()),
@@ -82,8 +97,9 @@ impl HttpServer {
             }),
             price_book,
             ..Options::default()
-        })
-        .unwrap();
+        };
+        change(&mut options);
+        let config = Config::load(options).unwrap();
         let clock = Arc::new(ManualClock::at(now_ms));
         let runtime = Runtime::new().unwrap();
         let shared = Arc::clone(&clock);
@@ -98,7 +114,7 @@ impl HttpServer {
             clock,
             agent: agent.build().into(),
             customers: RefCell::default(),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -108,6 +124,51 @@ impl HttpServer {
     /// It has stopped.
     pub fn address(&self) -> SocketAddr {
         self.app.as_ref().unwrap().address()
+    }
+
+    /// Moves the server's clock on.
+    pub fn advance(&self, ms: i64) {
+        self.clock.advance(ms);
+    }
+
+    /// How many requests to this route, as its description spells it, were answered.
+    ///
+    /// # Panics
+    /// The server does not say.
+    pub fn requests(&self, method: &str, route: &str) -> u64 {
+        let page = self.agent.get(format!("{}/metrics", self.base)).call();
+        let page = page.unwrap().body_mut().read_to_string().unwrap();
+        let of_route = |line: &&str| {
+            line.starts_with("farebox_http_requests_total")
+                && line.contains(&format!("method=\"{method}\""))
+                && line.contains(&format!("route=\"{route}\""))
+        };
+        let counts = page.lines().filter(of_route);
+        counts
+            .map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap())
+            .sum()
+    }
+
+    /// What the operator asks. The status and the body.
+    ///
+    /// # Panics
+    /// The server does not answer, or not with JSON.
+    pub fn administer(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let answer = self.call(ADMIN_KEY, method, path, Some(body));
+        (answer.status, answer.body)
+    }
+
+    /// Stops, and proves all that is stored.
+    ///
+    /// # Panics
+    /// Something of it contradicts itself.
+    pub fn verify(mut self) {
+        if let Some(app) = self.app.take() {
+            self.runtime.block_on(app.stop());
+        }
+        let directory = DataDirectory::new(self.folder.path().join("data"));
+        let report = verify(&directory, Evidence::default()).unwrap();
+        assert!(report.is_clean(), "{:?}", report.findings);
     }
 
     /// The key of a new customer with this many credits, an amount that no other has.

@@ -118,6 +118,68 @@ pub struct ReleaseHold {
     pub hold: HoldId,
 }
 
+/// How much a lease may take of what is available.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseTerms {
+    /// What its holder would like to have beyond what it has.
+    pub want: Nanos,
+    /// The most of what is available that it gets, in thousandths; the rest is for others.
+    pub share_permille: u16,
+    /// Until when its holder may spend, by the clock of the [`Stamp`].
+    pub expires_at_ms: i64,
+}
+
+/// Puts credits aside for an edge: a hold that many calls are held and charged with. It gets what
+/// it wants, but no more than its share of what wallet and hard budgets have, and no less than
+/// `least`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantLease {
+    /// Whose.
+    pub org: OrgId,
+    /// The new hold's id.
+    pub lease: HoldId,
+    /// What a call needs that waits for it; refused when that much is not available.
+    pub least: Nanos,
+    /// How much it takes.
+    pub terms: LeaseTerms,
+    /// How long it is in doubt after it expired, in milliseconds.
+    pub doubt_ms: i64,
+    /// What its calls are for.
+    pub dimensions: Arc<Dimensions>,
+    /// What the host needs to rate its calls; opaque here, kept with it.
+    pub context: Arc<[u8]>,
+}
+
+/// Changes how much a lease has, up or down, and how long it lives, in one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenewLease {
+    /// Whose.
+    pub org: OrgId,
+    /// Which.
+    pub lease: HoldId,
+    /// Its turn, as the last answer told its holder.
+    pub turn: TransactionId,
+    /// Of all it was ever given, what its holder keeps: nothing beyond this is or will be spent by
+    /// calls that run. The rest goes back first.
+    pub keep: Nanos,
+    /// How much it takes on top. With less available it gets less, perhaps nothing.
+    pub terms: LeaseTerms,
+}
+
+/// Ends a lease: its holder spends no more, and has reported all it spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReturnLease {
+    /// Whose.
+    pub org: OrgId,
+    /// Which.
+    pub lease: HoldId,
+    /// Its turn, as the last answer told its holder.
+    pub turn: TransactionId,
+    /// What stays put aside while usage under it waits for a price; everything goes back where
+    /// there is none.
+    pub keep: Nanos,
+}
+
 /// Charges what was used. What was really used is never dropped: beyond the hold the wallet pays
 /// what is available, and the rest is the org's shortfall.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,6 +325,9 @@ pub enum Command {
     PlaceHold(PlaceHold),
     RenewHold(RenewHold),
     ReleaseHold(ReleaseHold),
+    GrantLease(GrantLease),
+    RenewLease(RenewLease),
+    ReturnLease(ReturnLease),
     Capture(Capture),
     RecordUnpriced(RecordUnpriced),
     SettleUnpriced(SettleUnpriced),
@@ -285,6 +350,9 @@ impl Command {
             Self::PlaceHold(command) => command.org,
             Self::RenewHold(command) => command.org,
             Self::ReleaseHold(command) => command.org,
+            Self::GrantLease(command) => command.org,
+            Self::RenewLease(command) => command.org,
+            Self::ReturnLease(command) => command.org,
             Self::Capture(command) => command.org,
             Self::RecordUnpriced(command) => command.org,
             Self::SettleUnpriced(command) => command.org,

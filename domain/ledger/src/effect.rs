@@ -89,6 +89,16 @@ pub enum Outcome {
         /// When it is over unless renewed.
         expires_at_ms: i64,
     },
+    /// A lease was granted, renewed, or is kept for usage that has no price yet.
+    Leased {
+        /// Everything it was ever given, less what went back: what was charged to it was paid from
+        /// this, too.
+        granted: Nanos,
+        /// What is put aside now.
+        left: Nanos,
+        /// Until when its holder may spend.
+        expires_at_ms: i64,
+    },
     /// Usage was charged.
     Charged(Charged),
     /// Credits went back: to the customer, or out for cash.

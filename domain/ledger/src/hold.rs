@@ -4,7 +4,7 @@
 //! exactly once (L7), and an ended hold is another type than an active one: there is no way to
 //! capture it again.
 
-use crate::ids::{GrantId, HoldId, KeyId};
+use crate::ids::{GrantId, HoldId, KeyId, TransactionId};
 use farebox_pricing::money::Nanos;
 use std::sync::Arc;
 
@@ -43,12 +43,28 @@ pub struct Reserve {
     pub amount: Nanos,
 }
 
+/// What makes a hold a lease: credits put aside for an edge, which holds and charges calls with
+/// them alone, and reports later.
+///
+/// Its holder may spend until the hold expires. From then on it is *in doubt*: what was spent may
+/// not be reported yet, so everything stays put aside, and is captured from, until its time in
+/// doubt is over as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The command that granted or last renewed it. Who changes it next has to name it, so that a
+    /// request that comes late, or from one who does not hold the lease, changes nothing.
+    pub turn: TransactionId,
+    /// How long it is in doubt after it expired, in milliseconds.
+    pub doubt_ms: i64,
+}
+
 /// An active hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// Which.
     pub id: HoldId,
-    /// Everything that was ever put aside by it: the first amount and later extensions.
+    /// Everything that was ever put aside by it: the first amount and later extensions; of a lease
+    /// less what was given back by renewing it.
     pub amount: Nanos,
     /// What is still put aside, in spend order, credit last. Their sum is [`Hold::left`].
     pub reserves: Vec<Reserve>,
@@ -66,6 +82,8 @@ pub struct Hold {
     pub dimensions: Arc<Dimensions>,
     /// What the host needs to rate the call later (release, plan, quote); opaque here.
     pub context: Arc<[u8]>,
+    /// Present when it is a lease.
+    pub lease: Option<Lease>,
 }
 
 impl Hold {
@@ -78,9 +96,30 @@ impl Hold {
             .unwrap_or(Nanos::MAX)
     }
 
+    /// When it ends by itself: a lease not before its time in doubt is over, too.
+    pub const fn over_at_ms(&self) -> i64 {
+        match self.lease {
+            Some(lease) => self.expires_at_ms.saturating_add(lease.doubt_ms),
+            None => self.expires_at_ms,
+        }
+    }
+
     /// Whether its time is over. Usage that waits for a price keeps it.
     pub const fn is_due(&self, now_ms: i64) -> bool {
-        self.unpriced == 0 && self.expires_at_ms <= now_ms
+        self.unpriced == 0 && self.over_at_ms() <= now_ms
+    }
+
+    /// Whether it is a lease whose holder may spend no more, and may not have told all it spent.
+    pub const fn is_in_doubt(&self, now_ms: i64) -> bool {
+        self.lease.is_some() && self.expires_at_ms <= now_ms
+    }
+
+    /// How it ends when its time is over.
+    pub const fn end_by_time(&self) -> HoldEnd {
+        match self.lease {
+            Some(_) => HoldEnd::Lapsed,
+            None => HoldEnd::Expired,
+        }
     }
 }
 
@@ -93,11 +132,14 @@ pub enum HoldEnd {
     Released,
     /// Its time was over; everything left was given back.
     Expired,
+    /// A lease that was in doubt until its time was over: its holder did not return it, and
+    /// everything left was given back.
+    Lapsed,
 }
 
 impl HoldEnd {
     /// Every end.
-    pub const ALL: [Self; 3] = [Self::Captured, Self::Released, Self::Expired];
+    pub const ALL: [Self; 4] = [Self::Captured, Self::Released, Self::Expired, Self::Lapsed];
 
     /// The name used in rows and the API.
     pub const fn name(self) -> &'static str {
@@ -105,6 +147,7 @@ impl HoldEnd {
             Self::Captured => "captured",
             Self::Released => "released",
             Self::Expired => "expired",
+            Self::Lapsed => "lapsed",
         }
     }
 

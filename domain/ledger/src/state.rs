@@ -137,6 +137,8 @@ impl State {
             Command::RecordUnpriced(command) => command.hold,
             Command::RenewHold(command) => Some(command.hold),
             Command::ReleaseHold(command) => Some(command.hold),
+            Command::RenewLease(command) => Some(command.lease),
+            Command::ReturnLease(command) => Some(command.lease),
             Command::RefundCharge(command) => return Some(Recall::Charge(command.charge)),
             _ => None,
         }?;

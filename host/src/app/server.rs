@@ -278,6 +278,7 @@ fn settings(
         pegs: config.pegs.clone(),
         hold_ttl_ms: config.hold_ttl_ms,
         hold_ttl_max_ms: config.hold_ttl_max_ms,
+        leases: config.leases,
         skew_max_ms: config.skew_max_ms,
         fallback: config.policy_fallback,
         breaker: BreakerRule {

@@ -17,6 +17,7 @@ pub use rates::{RatesError, credit_rates};
 pub use reference::reference;
 
 use crate::service::bindings::Fallback;
+use crate::service::leases::LeaseRule;
 use crate::service::signature::PinnedKeys;
 use farebox_pricing::currency::Pegs;
 use farebox_pricing::event::Deployment;
@@ -76,6 +77,8 @@ pub struct Config {
     pub hold_ttl_ms: i64,
     /// How long a caller may make a hold live, in milliseconds.
     pub hold_ttl_max_ms: i64,
+    /// What leases get.
+    pub leases: LeaseRule,
     /// How far a caller's `occurred_at` may be from the host's clock, in milliseconds.
     pub skew_max_ms: i64,
     /// How often usage that waits for a price is tried again, in milliseconds; 0: never.
@@ -195,6 +198,7 @@ impl Config {
                 rule: "must not be above `hold_ttl_max_ms`",
             });
         }
+        let leases = leases(&options)?;
         Ok(Self {
             data_dir: options.data_dir.unwrap_or_else(|| "farebox-data".into()),
             listen: options
@@ -212,6 +216,7 @@ impl Config {
             pegs: pegs(options.credit_usd, options.credit_rates.as_deref())?,
             hold_ttl_ms,
             hold_ttl_max_ms,
+            leases,
             skew_max_ms: in_range(
                 "skew_max_ms",
                 options.skew_max_ms,
@@ -288,6 +293,35 @@ fn in_range<T: TryFrom<u64>>(
         return Err(error());
     }
     T::try_from(value).map_err(|_| error())
+}
+
+fn leases(options: &Options) -> Result<LeaseRule, ConfigError> {
+    let rule = LeaseRule {
+        ttl_ms: in_range("lease_ttl_ms", options.lease_ttl_ms, 30_000, 1_000, 600_000)?,
+        renew_ms: in_range("lease_renew_ms", options.lease_renew_ms, 1_000, 100, 60_000)?,
+        doubt_ms: in_range(
+            "lease_doubt_ms",
+            options.lease_doubt_ms,
+            300_000,
+            0,
+            86_400_000,
+        )?,
+        share_percent: in_range(
+            "lease_share_percent",
+            options.lease_share_percent,
+            25,
+            1,
+            100,
+        )?,
+    };
+    if rule.renew_ms.saturating_mul(2) > rule.ttl_ms {
+        return Err(ConfigError::OutOfRange {
+            key: "lease_renew_ms",
+            value: rule.renew_ms.to_string(),
+            rule: "must not be above half of `lease_ttl_ms`",
+        });
+    }
+    Ok(rule)
 }
 
 fn settle_interval(given: Option<u64>) -> Result<u64, ConfigError> {

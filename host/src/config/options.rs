@@ -132,6 +132,27 @@ pub struct Options {
     #[arg(long, env = "FAREBOX_HOLD_TTL_MAX_MS", value_name = "MS")]
     pub hold_ttl_max_ms: Option<u64>,
 
+    /// How long a lease may be spent from without being renewed, in milliseconds: 1000 to 600000. An
+    /// edge that cannot reach this server goes on with what it has leased for this long, and a
+    /// key that was revoked is let in by it no longer than this.
+    #[arg(long, env = "FAREBOX_LEASE_TTL_MS", value_name = "MS")]
+    pub lease_ttl_ms: Option<u64>,
+
+    /// How often an edge is asked to renew its leases, in milliseconds: 100 to 60000, and at most
+    /// half of `lease_ttl_ms`. A call that needs what another edge has leased waits this long.
+    #[arg(long, env = "FAREBOX_LEASE_RENEW_MS", value_name = "MS")]
+    pub lease_renew_ms: Option<u64>,
+
+    /// How long a lease that expired stays put aside for reports that come late, in milliseconds: 0
+    /// to 86400000. Then what is left of it is given back.
+    #[arg(long, env = "FAREBOX_LEASE_DOUBT_MS", value_name = "MS")]
+    pub lease_doubt_ms: Option<u64>,
+
+    /// The most of what is available in a wallet that one lease takes at a time, in percent: 1 to
+    /// 100. A call that waits for its lease gets what it needs beyond that.
+    #[arg(long, env = "FAREBOX_LEASE_SHARE_PERCENT", value_name = "PERCENT")]
+    pub lease_share_percent: Option<u64>,
+
     /// How far a caller's `occurred_at` may lie from this machine's clock, in milliseconds: 0 to
     /// 2592000000. A time further away is refused; without one, the time of arrival counts.
     #[arg(long, env = "FAREBOX_SKEW_MAX_MS", value_name = "MS")]
@@ -203,6 +224,10 @@ impl Options {
             credit_rates: self.credit_rates.or(file.credit_rates),
             hold_ttl_ms: self.hold_ttl_ms.or(file.hold_ttl_ms),
             hold_ttl_max_ms: self.hold_ttl_max_ms.or(file.hold_ttl_max_ms),
+            lease_ttl_ms: self.lease_ttl_ms.or(file.lease_ttl_ms),
+            lease_renew_ms: self.lease_renew_ms.or(file.lease_renew_ms),
+            lease_doubt_ms: self.lease_doubt_ms.or(file.lease_doubt_ms),
+            lease_share_percent: self.lease_share_percent.or(file.lease_share_percent),
             skew_max_ms: self.skew_max_ms.or(file.skew_max_ms),
             settle_interval_ms: self.settle_interval_ms.or(file.settle_interval_ms),
             breaker_faults: self.breaker_faults.or(file.breaker_faults),

@@ -76,6 +76,13 @@ fn shown(config: &Config) -> Vec<(&'static str, String)> {
         ("credit_usd", config.pegs.per_credit().to_string()),
         ("hold_ttl_ms", config.hold_ttl_ms.to_string()),
         ("hold_ttl_max_ms", config.hold_ttl_max_ms.to_string()),
+        ("lease_ttl_ms", config.leases.ttl_ms.to_string()),
+        ("lease_renew_ms", config.leases.renew_ms.to_string()),
+        ("lease_doubt_ms", config.leases.doubt_ms.to_string()),
+        (
+            "lease_share_percent",
+            config.leases.share_percent.to_string(),
+        ),
         ("skew_max_ms", config.skew_max_ms.to_string()),
         ("settle_interval_ms", config.settle_interval_ms.to_string()),
         ("breaker_faults", config.breaker_faults.to_string()),

@@ -6,6 +6,7 @@ use super::problem::{Kind, Problem};
 use crate::service::Context;
 use crate::service::access::{Caller, Scope};
 use crate::service::releases::Operator;
+use crate::service::usage::Doors;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -30,6 +31,12 @@ impl FromRequestParts<Arc<Api>> for Auth {
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         let key = bearer(&parts.headers)?;
         let caller = api.service.caller(key)?;
+        Self::of(parts, caller)
+    }
+}
+
+impl Auth {
+    fn of(parts: &Parts, caller: Caller) -> Result<Self, Problem> {
         let request_id = parts
             .extensions
             .get::<RequestId>()
@@ -40,6 +47,32 @@ impl FromRequestParts<Arc<Api>> for Auth {
             named: named_org(&parts.headers)?,
             request_id,
         })
+    }
+}
+
+/// The same, with a key that may have ended: what it began may be reported.
+pub struct Reporter(pub Auth);
+
+impl FromRequestParts<Arc<Api>> for Reporter {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let caller = api.service.reporter(bearer(&parts.headers)?)?;
+        Auth::of(parts, caller).map(Self)
+    }
+}
+
+impl Reporter {
+    /// To report for the caller's org; with a key that has ended only under the holds that it
+    /// placed.
+    pub fn to_report(&self, idempotency: Option<Idempotency>) -> Result<(Context, Doors), Problem> {
+        let Self(auth) = self;
+        let doors = if auth.caller.is_valid() {
+            Doors::All
+        } else {
+            Doors::OwnHolds
+        };
+        Ok((auth.to_write(idempotency)?, doors))
     }
 }
 

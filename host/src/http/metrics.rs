@@ -38,6 +38,9 @@ pub struct Metrics {
 struct LedgerGauges {
     orgs: Gauge,
     holds_active: Gauge,
+    leases: Gauge,
+    leases_in_doubt: Gauge,
+    leased_nano_credits: Gauge,
     unpriced: Gauge,
     unpriced_age_seconds: Gauge,
     settled: Gauge,
@@ -114,10 +117,25 @@ impl Default for Metrics {
 }
 
 impl LedgerGauges {
-    fn all(&self) -> [(&'static str, &'static str, &Gauge); 16] {
+    fn all(&self) -> [(&'static str, &'static str, &Gauge); 19] {
         [
             ("orgs", "Orgs with a wallet", &self.orgs),
             ("holds_active", "Active holds", &self.holds_active),
+            (
+                "leases_active",
+                "Active leases, those in doubt among them",
+                &self.leases,
+            ),
+            (
+                "leases_in_doubt",
+                "Leases that expired and may not have been reported in full yet",
+                &self.leases_in_doubt,
+            ),
+            (
+                "leased_nano_credits",
+                "What leases put aside, in billionths of a credit",
+                &self.leased_nano_credits,
+            ),
             (
                 "usage_unpriced",
                 "Usage that waits for a price",
@@ -223,6 +241,12 @@ impl Metrics {
         for (gauge, value) in [
             (&ledger.orgs, gauges.orgs),
             (&ledger.holds_active, gauges.holds_active),
+            (&ledger.leases, gauges.leases),
+            (&ledger.leases_in_doubt, gauges.leases_in_doubt),
+            (
+                &ledger.leased_nano_credits,
+                gauges.leased.get().unsigned_abs(),
+            ),
             (&ledger.unpriced, gauges.unpriced),
             (&ledger.policy_faults, faults.total),
             (&ledger.policy_pauses, faults.paused),

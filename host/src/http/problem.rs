@@ -89,6 +89,12 @@ kinds! {
     /// The request took longer than the server's limit. An effect may still have happened: retry
     /// with the same idempotency key to learn it.
     Timeout = 408 "timeout" "The request took too long";
+    /// The lease was renewed since, or whoever asks does not hold it: the request does not name its
+    /// turn. Nothing changed.
+    TurnPassed = 409 "turn-passed" "The lease was renewed by another request";
+    /// The calls of this org are held one by one: its price book counts what they use, so that
+    /// none can be priced without the ones before.
+    NotLeased = 409 "not-leased" "Calls of this org are not leased for";
     /// The hold is captured, released or expired already. `end` says which, where known.
     HoldEnded = 409 "hold-ended" "The hold has ended";
     /// What is asked for contradicts what is there. The detail says how.

@@ -50,6 +50,15 @@ pub struct Caller {
     key: Option<Arc<KeyRecord>>,
     /// Who the audit says the bootstrap admin is.
     bootstrap: &'static str,
+    /// Why the key is no longer valid, where it is let in to report what it began.
+    ended: Option<Ended>,
+}
+
+/// Why a key is no longer valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Revoked,
+    Expired,
 }
 
 /// Why nobody is let in.
@@ -90,6 +99,11 @@ pub enum Denied {
 }
 
 impl Caller {
+    /// Whether the key is valid. One that is not may report what it began, and nothing else.
+    pub const fn is_valid(&self) -> bool {
+        self.ended.is_none()
+    }
+
     /// Whether the key has `scope`; an admin has every scope.
     pub fn has(&self, scope: Scope) -> bool {
         self.key.as_ref().is_none_or(|key| {
@@ -216,28 +230,44 @@ impl Service {
     /// # Errors
     /// See [`AccessError`].
     pub fn caller(&self, key_text: &str) -> Result<Caller, AccessError> {
+        let caller = self.reporter(key_text)?;
+        match caller.ended {
+            None => Ok(caller),
+            Some(Ended::Revoked) => Err(AccessError::Revoked),
+            Some(Ended::Expired) => Err(AccessError::Expired),
+        }
+    }
+
+    /// The same, whether or not the key is still valid: what calls used while it was is to be
+    /// reported all the same.
+    ///
+    /// # Errors
+    /// See [`AccessError`], of which there is none for a key that has ended.
+    pub fn reporter(&self, key_text: &str) -> Result<Caller, AccessError> {
         let digest = secret::digest(key_text);
         if self.settings.admin_key_digest == Some(digest) {
-            return Ok(self.caller_with(None));
+            return Ok(self.caller_with(None, None));
         }
         let record = match self.directory.keys.get(&digest) {
             Ok(record) => record,
             Err(generation) => self.look_up(key_text, digest, generation)?,
         };
-        if record.revoked_at_ms.is_some() {
-            return Err(AccessError::Revoked);
-        }
         let now_ms = self.clock.now_ms();
-        if record.expires_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
-            return Err(AccessError::Expired);
-        }
-        Ok(self.caller_with(Some(record)))
+        let ended = if record.revoked_at_ms.is_some() {
+            Some(Ended::Revoked)
+        } else if record.expires_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
+            Some(Ended::Expired)
+        } else {
+            None
+        };
+        Ok(self.caller_with(Some(record), ended))
     }
 
-    const fn caller_with(&self, key: Option<Arc<KeyRecord>>) -> Caller {
+    const fn caller_with(&self, key: Option<Arc<KeyRecord>>, ended: Option<Ended>) -> Caller {
         Caller {
             key,
             bootstrap: self.settings.admin_name,
+            ended,
         }
     }
 
@@ -293,6 +323,7 @@ mod tests {
                 revoked_at_ms: None,
             })),
             bootstrap: "bootstrap",
+            ended: None,
         }
     }
 
@@ -327,6 +358,7 @@ mod tests {
         let bootstrap = Caller {
             key: None,
             bootstrap: "bootstrap",
+            ended: None,
         };
         assert_eq!(bootstrap.org(Scope::OrgRead, None), Err(Denied::OrgMissing));
         assert!(bootstrap.require_admin().is_ok());

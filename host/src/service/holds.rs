@@ -18,6 +18,7 @@ use farebox_ledger::ids::{HoldId, QuoteId};
 use farebox_ledger::refusal::{PlaceHoldRefusal, Refusal, RenewHoldRefusal};
 use farebox_pricing::event::KeySource;
 use farebox_pricing::money::Nanos;
+use rust_decimal::Decimal;
 use std::sync::Arc;
 
 /// A hold that was placed or renewed.
@@ -110,7 +111,7 @@ impl Service {
         let mut with = PlacedWith {
             context: HoldContext {
                 release: worst.release,
-                key_source: call.key_source,
+                serves: Serves::Call(call.key_source),
             },
             dimensions: Arc::clone(&worst.dimensions),
             placed_at_ms: now_ms,
@@ -127,7 +128,16 @@ impl Service {
             command,
             note: None,
         };
-        match self.write(context, None, action).await {
+        let mut patience = self.patience();
+        let written = loop {
+            let written = self.write(context, None, action.clone()).await;
+            // What others have leased and do not use may be enough.
+            let is_short = written.as_ref().is_err_and(is_short);
+            if !is_short || !self.look_again(context.org, &mut patience).await {
+                break written;
+            }
+        };
+        match written {
             Ok(acknowledged) => {
                 // Of a retry it is the first hold that stands, perhaps under another release.
                 if !acknowledged.replayed {
@@ -258,6 +268,16 @@ impl Service {
     }
 }
 
+/// Whether the ledger has less than is needed, by the wallet or by a budget.
+const fn is_short(error: &WriteError) -> bool {
+    matches!(
+        error,
+        WriteError::Refused(Refusal::PlaceHold(
+            PlaceHoldRefusal::ExceedsCredits(_) | PlaceHoldRefusal::ExceedsBudget(_)
+        ))
+    )
+}
+
 fn held(asked: HoldId, acknowledged: Acknowledged) -> Held {
     let id = match acknowledged.made {
         Made::Hold(id) => id,
@@ -278,25 +298,70 @@ fn held(asked: HoldId, acknowledged: Acknowledged) -> Held {
     }
 }
 
-/// What is kept with a hold: how its call is to be rated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is kept with a hold: how its calls are to be rated.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HoldContext {
-    /// What prices it.
+    /// What prices them.
     pub release: ReleaseId,
-    /// Whose provider key serves it.
-    pub key_source: KeySource,
+    /// What they are.
+    pub serves: Serves,
 }
 
+/// What a hold is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Serves {
+    /// One call, or the parts of one job, served with this provider key.
+    Call(KeySource),
+    /// The calls of an edge; each report says whose provider key served it.
+    Lease {
+        /// What the org had been charged this month when the lease was granted. All calls under it
+        /// are priced by this, on both sides.
+        month_to_date_usd: Decimal,
+        /// The edge's own name, for people.
+        edge: Arc<str>,
+    },
+}
+
+/// The byte that says that a hold is a lease.
+const LEASE: u8 = 2;
+
 impl HoldContext {
-    /// Component digest, book digest, and one byte: 0 for a managed key, 1 for an own one.
-    pub fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(65);
+    /// Whose provider key serves the one call it is for.
+    pub const fn key_source(&self) -> Option<KeySource> {
+        match self.serves {
+            Serves::Call(key_source) => Some(key_source),
+            Serves::Lease { .. } => None,
+        }
+    }
+
+    /// What the calls of a lease are priced by: what the org had been charged in its month before.
+    pub const fn month_to_date_usd(&self) -> Option<Decimal> {
+        match self.serves {
+            Serves::Call(_) => None,
+            Serves::Lease {
+                month_to_date_usd, ..
+            } => Some(month_to_date_usd),
+        }
+    }
+
+    /// Component digest, book digest, and one byte: 0 for a managed key, 1 for an own one, 2 for a
+    /// lease. Of a lease then the month to date (16 bytes) and the edge's name.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(96);
         bytes.extend_from_slice(&self.release.component.0);
         bytes.extend_from_slice(&self.release.book.0);
-        bytes.push(match self.key_source {
-            KeySource::Managed => 0,
-            KeySource::Own => 1,
-        });
+        match &self.serves {
+            Serves::Call(KeySource::Managed) => bytes.push(0),
+            Serves::Call(KeySource::Own) => bytes.push(1),
+            Serves::Lease {
+                month_to_date_usd,
+                edge,
+            } => {
+                bytes.push(LEASE);
+                bytes.extend_from_slice(&month_to_date_usd.serialize());
+                bytes.extend_from_slice(edge.as_bytes());
+            }
+        }
         bytes
     }
 
@@ -304,9 +369,16 @@ impl HoldContext {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (component, rest) = bytes.split_first_chunk::<32>()?;
         let (book, rest) = rest.split_first_chunk::<32>()?;
-        let key_source = match rest {
-            [0] => KeySource::Managed,
-            [1] => KeySource::Own,
+        let serves = match rest {
+            [0] => Serves::Call(KeySource::Managed),
+            [1] => Serves::Call(KeySource::Own),
+            [LEASE, rest @ ..] => {
+                let (month_to_date_usd, edge) = rest.split_first_chunk::<16>()?;
+                Serves::Lease {
+                    month_to_date_usd: Decimal::deserialize(*month_to_date_usd),
+                    edge: std::str::from_utf8(edge).ok()?.into(),
+                }
+            }
             _ => return None,
         };
         Some(Self {
@@ -314,7 +386,7 @@ impl HoldContext {
                 component: Digest(*component),
                 book: Digest(*book),
             },
-            key_source,
+            serves,
         })
     }
 }
@@ -325,13 +397,20 @@ mod tests {
 
     #[test]
     fn a_context_comes_back_as_it_was() {
-        for key_source in [KeySource::Managed, KeySource::Own] {
+        for serves in [
+            Serves::Call(KeySource::Managed),
+            Serves::Call(KeySource::Own),
+            Serves::Lease {
+                month_to_date_usd: Decimal::new(123_456, 4),
+                edge: "edge-1".into(),
+            },
+        ] {
             let context = HoldContext {
                 release: ReleaseId {
                     component: Digest([1; 32]),
                     book: Digest([2; 32]),
                 },
-                key_source,
+                serves,
             };
             let bytes = context.to_bytes();
             assert_eq!(HoldContext::from_bytes(&bytes), Some(context));

@@ -20,6 +20,7 @@ pub mod holds;
 pub mod intake;
 pub mod job;
 pub mod keys;
+pub mod leases;
 pub mod ledger;
 pub mod orgs;
 mod placed;
@@ -48,6 +49,7 @@ use farebox_ledger::idempotency::Idempotency;
 use farebox_ledger::ids::{Digest, KeyId, OrgId};
 use farebox_pricing::currency::Pegs;
 use farebox_pricing::event::Deployment;
+use leases::{LeaseRule, Recalls};
 use ledger::write::{Action, Actor, Once, Write};
 use ledger::{SharedStore, WriteFuture};
 use placed::PlacedHolds;
@@ -71,6 +73,8 @@ pub struct Settings {
     pub hold_ttl_ms: i64,
     /// How long a caller may make a hold live, in milliseconds.
     pub hold_ttl_max_ms: i64,
+    /// What leases get.
+    pub leases: LeaseRule,
     /// How far a caller's time may lie from the host's, in milliseconds.
     pub skew_max_ms: i64,
     /// What prices a call that has not run yet when its release fails.
@@ -96,6 +100,7 @@ pub struct Service {
     breakers: Breakers,
     fallbacks: AtomicU64,
     placed: PlacedHolds,
+    recalls: Recalls,
     counters: counts::Counters,
     watches: trials::Watches,
     backtests: job::Jobs<backtest::Question, backtest::report::Report>,
@@ -135,6 +140,7 @@ impl Service {
             waiting: Tally::default(),
             fallbacks: AtomicU64::new(0),
             placed: PlacedHolds::default(),
+            recalls: Recalls::default(),
             counters: counts::Counters::default(),
             watches: trials::Watches::default(),
             backtests: job::Jobs::default(),

@@ -66,6 +66,7 @@ impl PlacedHolds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::holds::Serves;
     use crate::service::policy::{Digest, ReleaseId};
     use farebox_pricing::event::KeySource;
 
@@ -78,7 +79,7 @@ mod tests {
                     component: Digest([1; 32]),
                     book: Digest([2; 32]),
                 },
-                key_source: KeySource::Own,
+                serves: Serves::Call(KeySource::Own),
             },
             dimensions: Arc::default(),
             placed_at_ms: 0,

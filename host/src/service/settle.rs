@@ -89,7 +89,9 @@ impl Service {
             }),
             None => None,
         };
-        let peg_at_ms = held.map_or(usage.occurred_at_ms, |(_, placed_at_ms)| placed_at_ms);
+        let peg_at_ms = held
+            .as_ref()
+            .map_or(usage.occurred_at_ms, |(_, placed_at_ms)| *placed_at_ms);
         let said = match settlement {
             Settlement::Rate(said) => said,
             Settlement::WriteOff => None,
@@ -97,7 +99,8 @@ impl Service {
         // A hold knows it, and so does the report that had no price.
         let recorded = usage.unpriced.map(|unpriced| unpriced.key_source);
         let key_source = held
-            .map(|(held, _)| held.key_source)
+            .as_ref()
+            .and_then(|(held, _)| held.key_source())
             .or(said)
             .or(recorded)
             .unwrap_or(KeySource::Managed);
@@ -107,7 +110,12 @@ impl Service {
             agent: usage.dimensions.agent.clone(),
             feature: usage.dimensions.feature.clone(),
         };
-        let facts = self.facts(&org, key_source, &labels, usage.occurred_at_ms)?;
+        let mut facts = self.facts(&org, key_source, &labels, usage.occurred_at_ms)?;
+        if let Some(month_to_date_usd) =
+            held.as_ref().and_then(|(held, _)| held.month_to_date_usd())
+        {
+            facts.month_to_date_usd = month_to_date_usd;
+        }
         let nothing = |facts| self.write_off(facts);
         let mut counts = Vec::new();
         let pricing = match settlement {

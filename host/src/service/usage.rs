@@ -8,7 +8,7 @@
 use super::breaker::Question;
 use super::calls::{CallError, Labels, dimensions};
 use super::failures::{Ending, Fate, Understood, understand};
-use super::holds::HoldContext;
+use super::holds::{HoldContext, Serves};
 use super::intake::{Intake, IntakeError, Report};
 use super::ledger::WriteFuture;
 use super::ledger::directory::OrgRecord;
@@ -54,6 +54,15 @@ pub struct Reported<'a> {
     pub aborted: bool,
 }
 
+/// Under which holds a caller may report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doors {
+    /// All of its org, and none.
+    All,
+    /// Those that its key placed: the key itself is no longer valid.
+    OwnHolds,
+}
+
 /// Why usage is refused. Nothing of it is recorded; a hold stays as it is.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum UsageError {
@@ -71,6 +80,9 @@ pub enum UsageError {
     /// No such hold of this org.
     #[error("hold `{0}` does not exist")]
     HoldNotFound(HoldId),
+    /// The key is no longer valid, and did not place the hold.
+    #[error("the key is no longer valid: it may report under holds that it placed")]
+    KeyEnded,
     /// The call was held for another key.
     #[error("hold `{0}` was placed for the other key source")]
     KeySource(HoldId),
@@ -146,6 +158,29 @@ pub struct Submitted {
 }
 
 impl Service {
+    /// Whether a caller may report this.
+    ///
+    /// # Errors
+    /// `KeyEnded`, `HoldNotFound`, or it cannot be read.
+    pub fn may_report(
+        &self,
+        context: &Context,
+        doors: Doors,
+        reported: &Reported<'_>,
+    ) -> Result<(), UsageError> {
+        if doors == Doors::All {
+            return Ok(());
+        }
+        let org = self.known_org(context.org)?;
+        let hold = reported.hold.ok_or(UsageError::KeyEnded)?;
+        let held = self.held_context(&org, hold)?;
+        if held.dimensions.key == context.key {
+            Ok(())
+        } else {
+            Err(UsageError::KeyEnded)
+        }
+    }
+
     /// Rates and charges what was used.
     ///
     /// # Errors
@@ -209,6 +244,9 @@ impl Service {
             .transpose()?;
         let placed_at_ms = held.as_ref().map(|held| held.placed_at_ms);
         let occurred_at_ms = self.time_of(reported.occurred_at_ms, placed_at_ms, now_ms)?;
+        let month_to_date_usd = held
+            .as_ref()
+            .and_then(|held| held.context.month_to_date_usd());
         let release = match &held {
             Some(held) => self.release_of_call(held.context.release, &org),
             None => self.release_for(&org),
@@ -221,10 +259,13 @@ impl Service {
         let failure = understood.fact();
         let Understood { intake, fate, .. } = understood;
         let key_source = match (held.as_ref(), reported.key_source) {
-            (Some(held), Some(said)) if said != held.context.key_source => {
-                return Err(UsageError::KeySource(held.id));
-            }
-            (Some(held), _) => held.context.key_source,
+            (Some(held), said) => match (&held.context.serves, said) {
+                (Serves::Call(own), Some(said)) if said != *own => {
+                    return Err(UsageError::KeySource(held.id));
+                }
+                (Serves::Call(own), _) => *own,
+                (Serves::Lease { .. }, said) => said.unwrap_or(KeySource::Managed),
+            },
             (None, said) => said.unwrap_or(KeySource::Managed),
         };
         let labels = match &held {
@@ -237,6 +278,11 @@ impl Service {
         let mut intake = intake;
         intake.event.feature = labels.feature.clone();
         let mut facts = self.facts(&org, key_source, &labels, occurred_at_ms)?;
+        if let (Some(lease), Some(month_to_date_usd)) = (&held, month_to_date_usd) {
+            // As the edge has priced it.
+            facts.plan = lease.dimensions.plan.clone();
+            facts.month_to_date_usd = month_to_date_usd;
+        }
         if let Some(failure) = failure {
             let at = facts.other.partition_point(|fact| fact.name < failure.name);
             facts.other.insert(at, failure);
@@ -249,7 +295,7 @@ impl Service {
             release,
             dimensions: self.usage_dimensions(context, &org, &labels, held.as_ref()),
             hold: reported.hold,
-            last: reported.last,
+            last: reported.last && month_to_date_usd.is_none(),
             audit,
             personal: reported.personal,
             fate,
@@ -424,7 +470,7 @@ impl Service {
         // A hold that another tool placed has no context: it is rated as a call without a hold.
         let context = HoldContext::from_bytes(&hold.context).unwrap_or(HoldContext {
             release: self.release_for(org),
-            key_source: KeySource::Managed,
+            serves: Serves::Call(KeySource::Managed),
         });
         Ok(HeldContext {
             id,

@@ -22,7 +22,7 @@ use crate::service::ledger::releases::{
 };
 use crate::service::ledger::trials::TrialRecord;
 use crate::service::ledger::view::{
-    AuditView, Gauges, GroupBy, HoldView, Page, PageRequest, QueryView, SignedHead,
+    AuditView, Gauges, GroupBy, HoldView, LeaseView, Page, PageRequest, QueryView, SignedHead,
     TransactionView, UsageFilter, UsageGroup, UsageView, WalletView,
 };
 use crate::service::ledger::write::{Write, WriteError};
@@ -231,6 +231,10 @@ impl LedgerStore for SqliteStore {
             .read(|connection| Ok(counts::sum(connection, org, rule, period)?))
     }
 
+    fn leases(&self, org: OrgId) -> Vec<LeaseView> {
+        self.published.leases(org)
+    }
+
     fn grants(&self, org: OrgId) -> Result<Vec<Grant>, ReadError> {
         self.pool.read(|connection| {
             let mut live: Vec<Grant> = grants::live(connection, Some(org))?
@@ -435,9 +439,13 @@ impl LedgerStore for SqliteStore {
             .map_err(ReadError::from)
         })?;
         let size = std::fs::metadata(self.directory.database());
+        let (leases, leases_in_doubt, leased) = self.published.leased(self.clock.now_ms());
         Ok(Gauges {
             orgs: u64::try_from(self.published.count()).unwrap_or(u64::MAX),
             holds_active,
+            leases,
+            leases_in_doubt,
+            leased,
             unpriced,
             queue: self.counters.queue.load(Ordering::Relaxed),
             commits: self.counters.commits.load(Ordering::Relaxed),

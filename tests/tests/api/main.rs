@@ -8,6 +8,7 @@ mod description;
 mod failures;
 mod gate;
 mod input;
+mod leases;
 mod money;
 mod operations;
 mod promises;

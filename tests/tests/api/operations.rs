@@ -60,6 +60,22 @@ pub fn examples(ids: &Ids) -> BTreeMap<&'static str, (Value, u16)> {
             "POST /v1/holds/{hold_id}/renew",
             (json!({"ttl_ms": 60_000}), 200),
         ),
+        (
+            "POST /v1/leases",
+            (json!({"edge": "edge-1", "needed_credits": "0.1"}), 201),
+        ),
+        (
+            "POST /v1/leases/{lease_id}/renew",
+            (
+                json!({"turn": ids.renewed.1, "keep_credits": "0.1", "free_credits": "0.1",
+                    "recent_credits": "0.1"}),
+                200,
+            ),
+        ),
+        (
+            "POST /v1/leases/{lease_id}/release",
+            (json!({"turn": ids.returned.1}), 200),
+        ),
         ("POST /v1/holds/{hold_id}/release", (json!({}), 200)),
         ("POST /v1/usage", (usage(), 200)),
         ("POST /v1/usage/batch", (json!({"items": [usage()]}), 200)),
@@ -184,6 +200,10 @@ pub struct Ids {
     pub org: String,
     pub key: String,
     pub hold: String,
+    /// A lease to renew, and its turn.
+    pub renewed: (String, String),
+    /// A lease to return, and its turn.
+    pub returned: (String, String),
     pub quote: String,
     pub event: String,
     pub unpriced: String,
@@ -203,6 +223,12 @@ impl Ids {
             .post("/v1/holds", json!({"call": call()}))
             .await
             .expect(201);
+        let mut leases = Vec::new();
+        for edge in ["renews", "returns"] {
+            let body = json!({"edge": edge, "needed_credits": "0.1"});
+            let lease = customer.post("/v1/leases", body).await.expect(201);
+            leases.push((id(&lease, "id"), id(&lease, "turn")));
+        }
         let quote = json!({"call": call(), "keep": true});
         let quote = customer.post("/v1/quotes", quote).await.expect(200);
         let charged = customer.post("/v1/usage", usage()).await.expect(200);
@@ -252,6 +278,8 @@ impl Ids {
             org: customer.org.clone(),
             key: id(&key, "id"),
             hold: id(&hold, "id"),
+            renewed: leases.remove(0),
+            returned: leases.remove(0),
             quote: id(&quote, "id"),
             event: id(&charged, "event_id"),
             unpriced: id(&unpriced, "event_id"),
@@ -275,7 +303,13 @@ impl Ids {
         } else {
             &self.trial
         };
+        let (lease, _) = if path.ends_with("/renew") {
+            &self.renewed
+        } else {
+            &self.returned
+        };
         let filled = path
+            .replace("{lease_id}", lease)
             .replace("{trial_id}", trial)
             .replace("{org_id}", &self.org)
             .replace("{key_id}", &self.key)

@@ -78,6 +78,21 @@ impl Draft<'_> {
         Ok(worst.map_or(Ok(()), Err))
     }
 
+    /// The least that a hard budget over these dimensions has left; `None` without one.
+    pub(super) fn budgets_room(
+        &self,
+        dimensions: &Dimensions,
+    ) -> Result<Option<Nanos>, WalletRefusal> {
+        let mut least: Option<Nanos> = None;
+        for (budget, _) in self.state.budgets_covering(dimensions) {
+            if budget.kind == BudgetKind::Hard {
+                let room = room(budget, &self.current_use(budget)?);
+                least = Some(least.map_or(room, |least| least.min(room)));
+            }
+        }
+        Ok(least)
+    }
+
     /// Counts `amount` as no longer put aside.
     pub(super) fn budgets_unhold(
         &mut self,
@@ -204,12 +219,16 @@ impl Draft<'_> {
     }
 }
 
-fn exceeds(budget: &Budget, used: &BudgetUse, amount: Nanos) -> Option<ExceedsBudget> {
-    let available = budget
+fn room(budget: &Budget, used: &BudgetUse) -> Nanos {
+    budget
         .limit
         .checked_sub(used.spent)
         .and_then(|left| left.checked_sub(used.held))
-        .unwrap_or(Nanos::ZERO);
+        .unwrap_or(Nanos::ZERO)
+}
+
+fn exceeds(budget: &Budget, used: &BudgetUse, amount: Nanos) -> Option<ExceedsBudget> {
+    let available = room(budget, used);
     // A free call fits into any budget, even one that is past its limit.
     let missing = amount
         .checked_sub(available)

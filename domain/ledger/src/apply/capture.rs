@@ -40,12 +40,14 @@ pub(super) fn capture<'a>(
             Found::Active(_) | Found::Ended(HoldEnd::Captured, _) => {
                 return Err(CaptureRefusal::AlreadyCaptured { hold: id });
             }
-            Found::Ended(HoldEnd::Released | HoldEnd::Expired, dimensions) => (None, dimensions),
+            Found::Ended(HoldEnd::Released | HoldEnd::Expired | HoldEnd::Lapsed, dimensions) => {
+                (None, dimensions)
+            }
             Found::Unknown => return Err(CaptureRefusal::HoldNotFound { hold: id }),
         },
     };
     let hold = hold.map(|mut hold| {
-        hold.closing = command.last;
+        hold.closing = ends(&hold, command.last);
         hold
     });
     let usage = Usage {
@@ -58,6 +60,12 @@ pub(super) fn capture<'a>(
     };
     let charged = draft.charge(&usage, hold, &dimensions)?;
     Ok(draft.finish(Outcome::Charged(charged))?)
+}
+
+/// Whether nothing more comes under the hold. A lease is its holder's to return: other calls may
+/// run on it.
+const fn ends(hold: &Hold, last: bool) -> bool {
+    last && hold.lease.is_none()
 }
 
 pub(super) fn record_unpriced<'a>(
@@ -76,14 +84,16 @@ pub(super) fn record_unpriced<'a>(
             Found::Active(mut hold) if !hold.closing => {
                 let unpriced = hold.unpriced.checked_add(1);
                 hold.unpriced = unpriced.ok_or(WalletRefusal::OutOfRange)?;
-                hold.closing = command.last;
+                hold.closing = ends(&hold, command.last);
                 dimensions = Arc::clone(&hold.dimensions);
                 draft.holds.push(HoldChange::Changed(hold));
             }
             Found::Active(_) | Found::Ended(HoldEnd::Captured, _) => {
                 return Err(RecordUnpricedRefusal::AlreadyCaptured { hold: id });
             }
-            Found::Ended(HoldEnd::Released | HoldEnd::Expired, own) => dimensions = own,
+            Found::Ended(HoldEnd::Released | HoldEnd::Expired | HoldEnd::Lapsed, own) => {
+                dimensions = own;
+            }
             Found::Unknown => return Err(RecordUnpricedRefusal::HoldNotFound { hold: id }),
         }
     }
@@ -202,7 +212,7 @@ impl Draft<'_> {
         }
         if hold.is_due(self.now_ms()) {
             // Only the usage whose price came just now had kept it.
-            self.end_hold(&hold, HoldEnd::Expired)?;
+            self.end_hold(&hold, hold.end_by_time())?;
             return Ok((paid, None));
         }
         let left = hold.left();

@@ -7,7 +7,7 @@ use crate::command::{Past, Stamp};
 use crate::effect::{BudgetChange, Effect, HoldChange, Outcome, UnpricedChange};
 use crate::grant::Grant;
 use crate::hold::{Dimensions, EndedHold, Hold, HoldEnd};
-use crate::ids::{Digest, GrantId, HoldId, OrgId};
+use crate::ids::{Digest, GrantId, HoldId, OrgId, TransactionId};
 use crate::refusal::WalletRefusal;
 use crate::state::{OrgState, State, Wallet};
 use crate::transaction::{Movement, Posting, Postings, Transaction, TransactionKind};
@@ -114,6 +114,11 @@ impl<'a> Draft<'a> {
         };
         draft.end_due()?;
         Ok(draft)
+    }
+
+    /// The id of the command, and of its first transaction.
+    pub(super) const fn turn(&self) -> TransactionId {
+        self.stamp.transaction
     }
 
     /// When the command takes effect.
@@ -271,7 +276,7 @@ impl<'a> Draft<'a> {
     /// How many holds expired and lots broke in this draft.
     pub(super) fn expired(&self) -> (u32, u32) {
         let holds = self.holds.iter().filter(
-            |change| matches!(change, HoldChange::Ended(ended) if ended.end == HoldEnd::Expired),
+            |change| matches!(change, HoldChange::Ended(ended) if matches!(ended.end, HoldEnd::Expired | HoldEnd::Lapsed)),
         );
         let grants = self
             .transactions

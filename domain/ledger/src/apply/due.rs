@@ -5,7 +5,7 @@ use super::draft::{Draft, Entries, negative};
 use super::lots::Plan;
 use crate::account::Account;
 use crate::grant::Grant;
-use crate::hold::{HoldEnd, Payer};
+use crate::hold::Payer;
 use crate::ids::{Digest, GrantId};
 use crate::refusal::WalletRefusal;
 use crate::transaction::{Movement, TransactionKind};
@@ -21,7 +21,7 @@ impl Draft<'_> {
         for id in state.due_holds(self.now_ms()) {
             let hold = state.hold(id).ok_or(self.inconsistent())?;
             if hold.is_due(self.now_ms()) {
-                self.end_hold(hold, HoldEnd::Expired)?;
+                self.end_hold(hold, hold.end_by_time())?;
             }
         }
         self.break_expired()?;

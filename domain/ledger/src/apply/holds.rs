@@ -43,6 +43,7 @@ pub(super) fn place<'a>(
         closing: false,
         dimensions: Arc::clone(&command.dimensions),
         context: Arc::clone(&command.context),
+        lease: None,
     }));
     Ok(draft.finish(Outcome::Held {
         left: command.amount,
@@ -61,6 +62,9 @@ pub(super) fn renew<'a>(
         Found::Active(hold) if hold.closing => {
             let end = HoldEnd::Captured;
             return Err(RenewHoldRefusal::HoldEnded { hold: id, end });
+        }
+        Found::Active(hold) if hold.lease.is_some() => {
+            return Err(RenewHoldRefusal::IsLease { hold: id });
         }
         Found::Active(hold) => hold,
         Found::Ended(end, _) => return Err(RenewHoldRefusal::HoldEnded { hold: id, end }),
@@ -99,6 +103,9 @@ pub(super) fn release<'a>(
     let mut draft = draft()?;
     let id = command.hold;
     let hold = match draft.find_hold(id, past) {
+        Found::Active(hold) if hold.lease.is_some() => {
+            return Err(ReleaseHoldRefusal::IsLease { hold: id });
+        }
         Found::Active(hold) => hold,
         Found::Ended(end, _) => return Err(ReleaseHoldRefusal::HoldEnded { hold: id, end }),
         Found::Unknown => return Err(ReleaseHoldRefusal::HoldNotFound { hold: id }),
@@ -111,7 +118,7 @@ pub(super) fn release<'a>(
 }
 
 /// Adds a part to what a hold has put aside; each payer stands there once.
-fn add(hold: &mut Hold, part: Reserve) -> Result<(), WalletRefusal> {
+pub(super) fn add(hold: &mut Hold, part: Reserve) -> Result<(), WalletRefusal> {
     if let Some(own) = hold.reserves.iter_mut().find(|own| own.payer == part.payer) {
         own.amount = sum(own.amount, part.amount)?;
     } else {
@@ -125,7 +132,7 @@ impl Draft<'_> {
     ///
     /// # Errors
     /// The outer one as ever; the inner one when less is available.
-    fn put_aside(
+    pub(super) fn put_aside(
         &mut self,
         amount: Nanos,
         feature: Option<&str>,

@@ -10,6 +10,7 @@ mod draft;
 mod due;
 mod grants;
 mod holds;
+mod leases;
 mod lots;
 mod refund;
 mod shortfall;
@@ -52,6 +53,9 @@ fn decide(state: &State, command: &Command, past: &Past, stamp: Stamp) -> Result
         Command::PlaceHold(command) => holds::place(draft, command)?,
         Command::RenewHold(command) => holds::renew(draft, command, past)?,
         Command::ReleaseHold(command) => holds::release(draft, command, past)?,
+        Command::GrantLease(command) => leases::grant(draft, command)?,
+        Command::RenewLease(command) => leases::renew(draft, command, past)?,
+        Command::ReturnLease(command) => leases::take_back(draft, command, past)?,
         Command::Capture(command) => capture::capture(draft, command, past)?,
         Command::RecordUnpriced(command) => capture::record_unpriced(draft, command, past)?,
         Command::SettleUnpriced(command) => capture::settle_unpriced(draft, command)?,

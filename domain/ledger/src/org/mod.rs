@@ -23,6 +23,8 @@ pub struct OrgState {
     unpriced: HashMap<EventId, Unpriced>,
     budgets: HashMap<BudgetId, (Budget, BudgetUse)>,
     index: BudgetIndex,
+    /// Of the holds those that are leases.
+    leases: BTreeSet<HoldId>,
     due_holds: BTreeSet<(i64, HoldId)>,
     due_grants: BTreeSet<(i64, GrantId)>,
 }
@@ -37,6 +39,7 @@ impl OrgState {
             unpriced: HashMap::new(),
             budgets: HashMap::new(),
             index: BudgetIndex::default(),
+            leases: BTreeSet::new(),
             due_holds: BTreeSet::new(),
             due_grants: BTreeSet::new(),
         }
@@ -65,6 +68,11 @@ impl OrgState {
     /// The active hold with this id.
     pub fn hold(&self, id: HoldId) -> Option<&Hold> {
         self.holds.get(&id)
+    }
+
+    /// Its active leases, oldest first.
+    pub fn leases(&self) -> impl Iterator<Item = &Hold> {
+        self.leases.iter().filter_map(|id| self.holds.get(id))
     }
 
     /// Its usage that waits for a price, in no order.
@@ -144,14 +152,18 @@ impl OrgState {
 
     fn end_hold(&mut self, id: HoldId) {
         if let Some(old) = self.holds.remove(&id) {
-            self.due_holds.remove(&(old.expires_at_ms, id));
+            self.due_holds.remove(&(old.over_at_ms(), id));
+            self.leases.remove(&id);
         }
     }
 
     fn put_hold(&mut self, hold: &Hold) {
         self.end_hold(hold.id);
         if hold.unpriced == 0 {
-            self.due_holds.insert((hold.expires_at_ms, hold.id));
+            self.due_holds.insert((hold.over_at_ms(), hold.id));
+        }
+        if hold.lease.is_some() {
+            self.leases.insert(hold.id);
         }
         self.holds.insert(hold.id, hold.clone());
     }

@@ -15,6 +15,7 @@ use crate::service::holds::{HoldError, NotEnough};
 use crate::service::intake::IntakeError;
 use crate::service::job::JobError;
 use crate::service::keys::KeyError;
+use crate::service::leases::LeaseError;
 use crate::service::ledger::directory::DirectoryRefusal;
 use crate::service::ledger::failure::{ReadError, StorageError};
 use crate::service::ledger::write::WriteError;
@@ -213,6 +214,19 @@ impl From<HoldError> for Problem {
     }
 }
 
+impl From<LeaseError> for Problem {
+    fn from(error: LeaseError) -> Self {
+        let detail = error.to_string();
+        match error {
+            LeaseError::Call(error) => error.into(),
+            LeaseError::Counts => Self::new(Kind::NotLeased, detail),
+            LeaseError::NotFound(_) => Self::new(Kind::NotFound, detail),
+            LeaseError::Read(error) => error.into(),
+            LeaseError::Write(error) => error.into(),
+        }
+    }
+}
+
 impl From<NotEnough> for Problem {
     fn from(error: NotEnough) -> Self {
         Self::from(Refusal::from(error.refusal))
@@ -228,6 +242,7 @@ impl From<UsageError> for Problem {
             UsageError::Intake(error) => error.into(),
             UsageError::Time { .. } => Self::new(Kind::TimeOutOfRange, detail),
             UsageError::HoldNotFound(_) => Self::new(Kind::NotFound, detail),
+            UsageError::KeyEnded => Self::new(Kind::KeyEnded, detail),
             UsageError::KeySource(_) => Self::new(Kind::Conflict, detail),
             UsageError::Call(error) => error.into(),
             UsageError::Read(error) => error.into(),

@@ -6,10 +6,10 @@ use super::super::time;
 use super::chain;
 use farebox_ledger::refusal::{
     AbsorbShortfallRefusal, CaptureRefusal, DeductRefusal, ExceedsBudget, ExceedsCredits,
-    ExpireDueRefusal, GrantCreditsRefusal, OpenWalletRefusal, PlaceHoldRefusal, PutBudgetRefusal,
-    RecordUnpricedRefusal, RefundChargeRefusal, RefundGrantRefusal, Refusal, ReleaseHoldRefusal,
-    RemoveBudgetRefusal, RenewHoldRefusal, SetCreditLimitRefusal, SettleUnpricedRefusal,
-    WalletRefusal,
+    ExpireDueRefusal, GrantCreditsRefusal, GrantLeaseRefusal, OpenWalletRefusal, PlaceHoldRefusal,
+    PutBudgetRefusal, RecordUnpricedRefusal, RefundChargeRefusal, RefundGrantRefusal, Refusal,
+    ReleaseHoldRefusal, RemoveBudgetRefusal, RenewHoldRefusal, RenewLeaseRefusal,
+    ReturnLeaseRefusal, SetCreditLimitRefusal, SettleUnpricedRefusal, WalletRefusal,
 };
 use farebox_pricing::money::Nanos;
 
@@ -121,6 +121,7 @@ impl From<Refusal> for Problem {
                 RenewHoldRefusal::Wallet(refusal) => refusal.into(),
                 RenewHoldRefusal::HoldNotFound { .. } => Self::new(Kind::NotFound, detail),
                 RenewHoldRefusal::HoldEnded { end, .. } => ended(detail, end.name()),
+                RenewHoldRefusal::IsLease { .. } => Self::new(Kind::Conflict, detail),
                 RenewHoldRefusal::ExpiryNotAhead => Self::new(Kind::InvalidRequest, detail),
                 RenewHoldRefusal::ShortfallOpen { open } => shortfall(open),
                 RenewHoldRefusal::ExceedsCredits(exceeds) => exceeds.into(),
@@ -130,7 +131,30 @@ impl From<Refusal> for Problem {
                 ReleaseHoldRefusal::Wallet(refusal) => refusal.into(),
                 ReleaseHoldRefusal::HoldNotFound { .. } => Self::new(Kind::NotFound, detail),
                 ReleaseHoldRefusal::HoldEnded { end, .. } => ended(detail, end.name()),
-                ReleaseHoldRefusal::UsageUnpriced { .. } => Self::new(Kind::Conflict, detail),
+                ReleaseHoldRefusal::IsLease { .. } | ReleaseHoldRefusal::UsageUnpriced { .. } => {
+                    Self::new(Kind::Conflict, detail)
+                }
+            },
+            Refusal::GrantLease(refusal) => match refusal {
+                GrantLeaseRefusal::Wallet(refusal) => refusal.into(),
+                GrantLeaseRefusal::LeaseExists { .. } => Self::new(Kind::Conflict, detail),
+                GrantLeaseRefusal::ExpiryNotAhead => Self::new(Kind::InvalidRequest, detail),
+                GrantLeaseRefusal::ShortfallOpen { open } => shortfall(open),
+                GrantLeaseRefusal::ExceedsCredits(exceeds) => exceeds.into(),
+                GrantLeaseRefusal::ExceedsBudget(exceeds) => exceeds.into(),
+            },
+            Refusal::RenewLease(refusal) => match refusal {
+                RenewLeaseRefusal::Wallet(refusal) => refusal.into(),
+                RenewLeaseRefusal::LeaseNotFound { .. } => Self::new(Kind::NotFound, detail),
+                RenewLeaseRefusal::LeaseEnded { end, .. } => ended(detail, end.name()),
+                RenewLeaseRefusal::TurnPassed { .. } => Self::new(Kind::TurnPassed, detail),
+                RenewLeaseRefusal::ExpiryNotAhead => Self::new(Kind::InvalidRequest, detail),
+            },
+            Refusal::ReturnLease(refusal) => match refusal {
+                ReturnLeaseRefusal::Wallet(refusal) => refusal.into(),
+                ReturnLeaseRefusal::LeaseNotFound { .. } => Self::new(Kind::NotFound, detail),
+                ReturnLeaseRefusal::LeaseEnded { end, .. } => ended(detail, end.name()),
+                ReturnLeaseRefusal::TurnPassed { .. } => Self::new(Kind::TurnPassed, detail),
             },
             Refusal::Capture(refusal) => match refusal {
                 CaptureRefusal::Wallet(refusal) => refusal.into(),

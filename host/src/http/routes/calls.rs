@@ -252,8 +252,10 @@ pub async fn hold(
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HoldStateJson {
     id: String,
-    /// `active`, `captured`, `released` or `expired`.
+    /// `active`, `captured`, `released` or `expired`; of a lease also `in_doubt`, and `lapsed`.
     status: &'static str,
+    /// Whether it is a lease: the hold of an edge, for many calls.
+    lease: bool,
     /// Everything that was ever put aside by it.
     amount_credits: String,
     /// What is still put aside.
@@ -268,13 +270,18 @@ pub struct HoldStateJson {
     unpriced: u32,
 }
 
-impl From<&HoldView> for HoldStateJson {
-    fn from(view: &HoldView) -> Self {
+impl HoldStateJson {
+    fn of(view: &HoldView, now_ms: i64) -> Self {
         let hold = &view.hold;
         let ended = view.ended.as_ref();
         Self {
             id: hold.id.to_string(),
-            status: ended.map_or("active", |ended| ended.end.name()),
+            status: match ended {
+                Some(ended) => ended.end.name(),
+                None if hold.is_in_doubt(now_ms) => "in_doubt",
+                None => "active",
+            },
+            lease: hold.lease.is_some(),
             amount_credits: credits(hold.amount),
             left_credits: credits(if ended.is_some() {
                 Nanos::ZERO
@@ -301,7 +308,8 @@ pub async fn show_hold(
 ) -> Result<Answer<HoldStateJson>, Problem> {
     let context = auth.to_read()?;
     let view = api.service.find_hold(&context, hold)?;
-    Ok(Answer((&view).into()))
+    let now_ms = api.service.clock().now_ms();
+    Ok(Answer(HoldStateJson::of(&view, now_ms)))
 }
 
 /// How a hold is renewed.

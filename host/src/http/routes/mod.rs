@@ -17,6 +17,7 @@ mod calls;
 mod data_queries;
 mod history;
 mod jobs;
+mod leases;
 mod listing;
 pub(super) mod operations;
 mod rate_card;
@@ -57,6 +58,9 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(calls::show_hold))
         .routes(routes!(calls::renew))
         .routes(routes!(calls::release))
+        .routes(routes!(leases::grant))
+        .routes(routes!(leases::renew))
+        .routes(routes!(leases::take_back))
         .routes(routes!(usage::report, history::usage))
         .routes(routes!(usage::batch))
         .routes(routes!(usage::show))

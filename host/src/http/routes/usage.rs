@@ -1,7 +1,7 @@
 //! After a call: what it used, rated and charged; one report or many.
 
 use super::super::answer::Answer;
-use super::super::auth::Auth;
+use super::super::auth::{Auth, Reporter};
 use super::super::body::{Id, Json, parse};
 use super::super::problem::{Kind, Problem, ProblemJson};
 use super::super::show::{AlertJson, BalanceJson, PriceJson, credits};
@@ -9,7 +9,7 @@ use super::super::{Api, State};
 use super::reports::UsageBody;
 use super::usage_events::UsageJson;
 use crate::service::batch::{BATCH_MAX, Item};
-use crate::service::usage::{Recorded, UsageError};
+use crate::service::usage::{Doors, Recorded, UsageError};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use farebox_ledger::effect::{Charged, Outcome};
@@ -127,17 +127,19 @@ const fn status(recorded: &Recorded) -> StatusCode {
 ///
 /// With `hold_id` it is captured from that hold. What was used is never dropped: beyond the hold
 /// the wallet pays, and what it cannot pay is the org's shortfall. Without a price: 202, recorded
-/// as `unpriced`.
+/// as `unpriced`. A key that was revoked or expired may still report under the holds and leases
+/// that it placed.
 #[utoipa::path(post, path = "/v1/usage", tag = "usage", request_body = UsageBody,
     responses((status = 200, body = RecordedJson), (status = 202, body = RecordedJson),
         (status = "4XX", body = ProblemJson), (status = "5XX", body = ProblemJson)))]
 pub async fn report(
     axum::extract::State(api): State,
-    auth: Auth,
+    reporter: Reporter,
     mut body: Json<UsageBody>,
 ) -> Result<Response, Problem> {
-    let context = auth.to_write(body.idempotency)?;
+    let (context, doors) = reporter.to_report(body.idempotency)?;
     let reported = body.value.read()?;
+    api.service.may_report(&context, doors, &reported)?;
     let result = api.service.record_usage(&context, reported).await;
     count(&api, &result);
     let recorded = result?;
@@ -180,10 +182,10 @@ pub enum ItemJson {
         (status = "5XX", body = ProblemJson)))]
 pub async fn batch(
     axum::extract::State(api): State,
-    auth: Auth,
+    reporter: Reporter,
     body: Json<BatchBody>,
 ) -> Result<Answer<BatchJson>, Problem> {
-    let context = auth.to_write(body.idempotency)?;
+    let (context, doors) = reporter.to_report(body.idempotency)?;
     let texts = body.value.items;
     if texts.is_empty() || texts.len() > BATCH_MAX {
         return Err(Problem::new(
@@ -203,7 +205,10 @@ pub async fn batch(
     let mut items = Vec::with_capacity(bodies.len());
     for (body, text) in bodies.iter_mut().zip(&texts) {
         let read = match body {
-            Ok(body) => body.read(),
+            Ok(body) => body.read().and_then(|reported| {
+                api.service.may_report(&context, doors, &reported)?;
+                Ok(reported)
+            }),
             Err(problem) => Err(problem.clone()),
         };
         match read {
@@ -216,6 +221,9 @@ pub async fn batch(
             }
             Err(problem) => refused.push(Some(problem)),
         }
+    }
+    if doors == Doors::OwnHolds && items.is_empty() {
+        return Err(UsageError::KeyEnded.into());
     }
     let mut results = api.service.record_batch(&context, items).await.into_iter();
     let mut answers = Vec::with_capacity(refused.len());

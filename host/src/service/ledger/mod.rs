@@ -32,7 +32,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use trials::TrialRecord;
 use view::{
-    AuditView, Gauges, GroupBy, HoldView, Page, PageRequest, QueryView, SignedHead,
+    AuditView, Gauges, GroupBy, HoldView, LeaseView, Page, PageRequest, QueryView, SignedHead,
     TransactionView, UsageFilter, UsageGroup, UsageView, WalletView,
 };
 use write::{Acknowledged, Write, WriteError};
@@ -54,6 +54,9 @@ pub trait LedgerStore: past::Past {
     /// # Errors
     /// See [`ReadError`]; `None` when the org has no wallet. So for all reads below.
     fn wallet(&self, org: OrgId) -> Result<Option<WalletView>, ReadError>;
+
+    /// The org's active leases, oldest first, as of the last commit. Costs no read of the database.
+    fn leases(&self, org: OrgId) -> Vec<LeaseView>;
 
     /// The org's lots with something left, in no order.
     fn grants(&self, org: OrgId) -> Result<Vec<Grant>, ReadError>;

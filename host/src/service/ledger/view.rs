@@ -195,13 +195,30 @@ pub struct SignedHead {
     pub public_key: [u8; 32],
 }
 
+/// An active lease, as of the last commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseView {
+    /// Which.
+    pub id: HoldId,
+    /// What it puts aside.
+    pub left: Nanos,
+    /// From this millisecond since the Unix epoch on it is in doubt.
+    pub expires_at_ms: i64,
+}
+
 /// Numbers for operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
     /// Orgs with a wallet.
     pub orgs: u64,
-    /// Active holds.
+    /// Active holds, leases among them.
     pub holds_active: u64,
+    /// Active leases.
+    pub leases: u64,
+    /// Of them those that are in doubt.
+    pub leases_in_doubt: u64,
+    /// What leases put aside.
+    pub leased: Nanos,
     /// Usage that waits for a price.
     pub unpriced: u64,
     /// Writes that wait.

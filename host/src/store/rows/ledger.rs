@@ -6,7 +6,7 @@
 use super::cbor::{Cbor, In, Out};
 use farebox_ledger::account::Account;
 use farebox_ledger::effect::{Charged, Outcome, Refunded};
-use farebox_ledger::hold::{Dimensions, Hold, HoldEnd, Payer, Reserve};
+use farebox_ledger::hold::{Dimensions, Hold, HoldEnd, Lease, Payer, Reserve};
 use farebox_ledger::ids::{
     ChargeId, CommodityId, EventId, GrantId, HoldId, KeyId, OrgId, TransactionId,
 };
@@ -120,7 +120,20 @@ pub fn dimensions(body: &[u8]) -> Result<Arc<Dimensions>, Error> {
     Ok(Arc::new(dimensions))
 }
 
-/// Writes all of a hold but its id.
+impl Cbor for Lease {
+    fn put(&self, out: &mut Out) {
+        out.put(&self.turn).put(&self.doubt_ms);
+    }
+
+    fn get(input: &mut In<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            turn: input.get()?,
+            doubt_ms: input.get()?,
+        })
+    }
+}
+
+/// Writes all of a hold but its id and what makes it a lease.
 pub fn put_hold(out: &mut Out, hold: &Hold) {
     out.put(&hold.amount)
         .list(&hold.reserves)
@@ -133,7 +146,7 @@ pub fn put_hold(out: &mut Out, hold: &Hold) {
         .put(&hold.context);
 }
 
-/// Reads all of a hold but its id.
+/// Reads all of a hold but its id and what makes it a lease.
 ///
 /// # Errors
 /// What stands there is no hold.
@@ -149,6 +162,7 @@ pub fn get_hold(input: &mut In<'_>, id: HoldId) -> Result<Hold, Error> {
         closing: input.get()?,
         dimensions: Arc::new(input.get()?),
         context: input.get()?,
+        lease: None,
     })
 }
 
@@ -158,6 +172,7 @@ pub const fn end_code(end: HoldEnd) -> i64 {
         HoldEnd::Captured => 1,
         HoldEnd::Released => 2,
         HoldEnd::Expired => 3,
+        HoldEnd::Lapsed => 4,
     }
 }
 
@@ -296,6 +311,14 @@ impl Cbor for Outcome {
                 out.uint(4);
                 out.put(holds).put(grants);
             }
+            Self::Leased {
+                granted,
+                left,
+                expires_at_ms,
+            } => {
+                out.uint(5);
+                out.put(granted).put(left).put(expires_at_ms);
+            }
         }
     }
 
@@ -311,6 +334,11 @@ impl Cbor for Outcome {
             4 => Self::Expired {
                 holds: input.get()?,
                 grants: input.get()?,
+            },
+            5 => Self::Leased {
+                granted: input.get()?,
+                left: input.get()?,
+                expires_at_ms: input.get()?,
             },
             _ => return Err(Error::message("unknown outcome in a row")),
         })

@@ -417,12 +417,17 @@ pub enum HoldFact {
 }
 
 const ACTIVE: u64 = 0;
+/// An active hold that is a lease. The codes of ends lie between.
+const LEASED: u64 = 16;
 
 /// Writes a hold as it is now.
 pub fn put_hold(out: &mut Out, org: OrgId, hold: &Hold) {
     out.put(&hold.id).put(&org);
-    out.uint(ACTIVE);
+    out.uint(hold.lease.map_or(ACTIVE, |_| LEASED));
     super::ledger::put_hold(out, hold);
+    if let Some(lease) = &hold.lease {
+        out.put(lease);
+    }
 }
 
 /// Writes a hold's end.
@@ -444,7 +449,7 @@ pub fn hold_amount(bytes: &[u8]) -> Result<(HoldId, Option<Nanos>), Error> {
     let mut input = In::of(bytes);
     let (id, _org): (HoldId, OrgId) = (input.get()?, input.get()?);
     let amount = match input.uint()? {
-        ACTIVE => Some(input.get()?),
+        ACTIVE | LEASED => Some(input.get()?),
         _ => None,
     };
     Ok((id, amount))
@@ -459,6 +464,11 @@ pub fn hold(bytes: &[u8]) -> Result<HoldRecord, Error> {
     let (id, org) = (input.get()?, input.get()?);
     let what = match input.uint()? {
         ACTIVE => HoldFact::Active(Box::new(super::ledger::get_hold(&mut input, id)?)),
+        LEASED => {
+            let hold = super::ledger::get_hold(&mut input, id)?;
+            let lease = Some(input.get()?);
+            HoldFact::Active(Box::new(Hold { lease, ..hold }))
+        }
         code => {
             let end = i64::try_from(code).ok().and_then(end_from_code);
             let ended = EndedHold {

@@ -5,9 +5,10 @@ use super::super::dedupe::Dedupe;
 use super::journal::Journal;
 use super::outcome::Effects;
 use crate::service::ledger::releases::Bindings;
+use crate::service::ledger::view::LeaseView;
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::ids::{CommodityId, GrantId, OrgId, TransactionId};
-use farebox_ledger::state::{State, Wallet};
+use farebox_ledger::state::{OrgState, State, Wallet};
 use farebox_pricing::money::Nanos;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -74,6 +75,8 @@ pub struct Dirty {
 #[derive(Debug, Default)]
 pub struct Published {
     wallets: RwLock<HashMap<OrgId, (Wallet, Tail)>>,
+    /// Of the orgs that have any.
+    leases: RwLock<HashMap<OrgId, Vec<LeaseView>>>,
     commodities: RwLock<HashMap<CommodityId, Commodity>>,
     bindings: RwLock<Arc<Bindings>>,
 }
@@ -131,10 +134,12 @@ impl Published {
     pub fn show(&self, memory: &Memory, dirty: Dirty) {
         self.show_commodities(dirty.commodities);
         let mut wallets = self.wallets.write().unwrap_or_else(PoisonError::into_inner);
+        let mut leases = self.leases.write().unwrap_or_else(PoisonError::into_inner);
         for org in dirty.seen {
             if let Some(state) = memory.state.org(org) {
                 let tail = memory.tails.get(&org).copied().unwrap_or_default();
                 wallets.insert(org, (*state.wallet(), tail));
+                show_leases(&mut leases, org, state);
             }
         }
     }
@@ -148,6 +153,30 @@ impl Published {
             let tail = memory.tails.get(&org).copied().unwrap_or_default();
             (org, (*state.wallet(), tail))
         }));
+        let mut leases = self.leases.write().unwrap_or_else(PoisonError::into_inner);
+        leases.clear();
+        for (org, state) in memory.state.orgs() {
+            show_leases(&mut leases, org, state);
+        }
+    }
+
+    /// An org's active leases, oldest first.
+    pub fn leases(&self, org: OrgId) -> Vec<LeaseView> {
+        let leases = self.leases.read().unwrap_or_else(PoisonError::into_inner);
+        leases.get(&org).cloned().unwrap_or_default()
+    }
+
+    /// What of all leases a scrape counts: how many, how many of them are in doubt, and what they
+    /// put aside.
+    pub fn leased(&self, now_ms: i64) -> (u64, u64, Nanos) {
+        let leases = self.leases.read().unwrap_or_else(PoisonError::into_inner);
+        let all = || leases.values().flatten();
+        let count = |number| u64::try_from(number).unwrap_or(u64::MAX);
+        let in_doubt = all().filter(|lease| lease.expires_at_ms <= now_ms).count();
+        let left = all().fold(Nanos::ZERO, |sum, lease| {
+            sum.checked_add(lease.left).unwrap_or(Nanos::MAX)
+        });
+        (count(all().count()), count(in_doubt), left)
     }
 
     fn show_commodities(&self, new: Vec<Commodity>) {
@@ -159,6 +188,22 @@ impl Published {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         commodities.extend(new.into_iter().map(|commodity| (commodity.id, commodity)));
+    }
+}
+
+fn show_leases(all: &mut HashMap<OrgId, Vec<LeaseView>>, org: OrgId, state: &OrgState) {
+    let leases: Vec<_> = state
+        .leases()
+        .map(|hold| LeaseView {
+            id: hold.id,
+            left: hold.left(),
+            expires_at_ms: hold.expires_at_ms,
+        })
+        .collect();
+    if leases.is_empty() {
+        all.remove(&org);
+    } else {
+        all.insert(org, leases);
     }
 }
 

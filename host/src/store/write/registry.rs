@@ -322,6 +322,9 @@ fn audited_command(command: &Command) -> Option<(&'static str, Option<String>)> 
         Command::PlaceHold(_)
         | Command::RenewHold(_)
         | Command::ReleaseHold(_)
+        | Command::GrantLease(_)
+        | Command::RenewLease(_)
+        | Command::ReturnLease(_)
         | Command::Capture(_)
         | Command::RecordUnpriced(_)
         | Command::ExpireDue(_) => return None,

@@ -4,6 +4,7 @@ mod budgets;
 mod charges;
 mod grants;
 mod holds;
+mod leases;
 mod naive;
 mod random;
 mod refunds;

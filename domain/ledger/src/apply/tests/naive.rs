@@ -26,6 +26,20 @@ pub(super) struct Hold {
     pub(super) feature: Option<String>,
     pub(super) unpriced: u32,
     pub(super) closing: bool,
+    pub(super) lease: Option<Lease>,
+}
+
+#[derive(Clone)]
+pub(super) struct Lease {
+    pub(super) doubt_ms: i64,
+    /// All it was ever given, less what went back.
+    pub(super) given: i64,
+}
+
+impl Hold {
+    fn over_at_ms(&self) -> i64 {
+        self.expires_at_ms + self.lease.as_ref().map_or(0, |lease| lease.doubt_ms)
+    }
 }
 
 #[derive(Clone, Default)]
@@ -79,14 +93,19 @@ impl Naive {
     /// What happens by itself.
     pub(super) fn tick(&mut self, now_ms: i64) {
         self.now_ms = self.now_ms.max(now_ms);
-        let due: Vec<HoldId> = self
+        let due: Vec<(HoldId, bool)> = self
             .holds
             .iter()
-            .filter(|(_, hold)| hold.unpriced == 0 && hold.expires_at_ms <= self.now_ms)
-            .map(|(id, _)| *id)
+            .filter(|(_, hold)| hold.unpriced == 0 && hold.over_at_ms() <= self.now_ms)
+            .map(|(id, hold)| (*id, hold.lease.is_some()))
             .collect();
-        for id in due {
-            self.end(id, HoldEnd::Expired);
+        for (id, lease) in due {
+            let end = if lease {
+                HoldEnd::Lapsed
+            } else {
+                HoldEnd::Expired
+            };
+            self.end(id, end);
         }
         for index in 0..self.lots.len() {
             let lot = &self.lots[index];
@@ -148,6 +167,7 @@ impl Naive {
             feature,
             unpriced: 0,
             closing: false,
+            lease: None,
         };
         self.holds.insert(id, hold);
         let placed = self.put_aside(id, amount);
@@ -158,7 +178,8 @@ impl Naive {
     }
 
     pub(super) fn renew(&mut self, id: HoldId, ttl_ms: i64, extra: i64) -> bool {
-        let open = self.holds.get(&id).is_some_and(|hold| !hold.closing);
+        let open = |hold: &Hold| !hold.closing && hold.lease.is_none();
+        let open = self.holds.get(&id).is_some_and(open);
         if !open || extra > 0 && self.shortfall > 0 {
             return false;
         }
@@ -171,11 +192,112 @@ impl Naive {
     }
 
     pub(super) fn release(&mut self, id: HoldId) -> bool {
-        let may = self.holds.get(&id).is_some_and(|hold| hold.unpriced == 0);
+        let may = |hold: &Hold| hold.unpriced == 0 && hold.lease.is_none();
+        let may = self.holds.get(&id).is_some_and(may);
         if may {
             self.end(id, HoldEnd::Released);
         }
         may
+    }
+
+    /// A lease that takes its share of what is there, counted by taking all of it first.
+    pub(super) fn lease(
+        &mut self,
+        id: HoldId,
+        least: i64,
+        (want, share_permille): (i64, i64),
+        (ttl_ms, doubt_ms): (i64, i64),
+        feature: Option<String>,
+    ) -> bool {
+        if self.shortfall > 0 {
+            return false;
+        }
+        let hold = Hold {
+            aside: Vec::new(),
+            expires_at_ms: self.now_ms + ttl_ms,
+            feature,
+            unpriced: 0,
+            closing: false,
+            lease: Some(Lease { doubt_ms, given: 0 }),
+        };
+        self.holds.insert(id, hold);
+        let amount = self.share(id, want, share_permille).max(least);
+        let placed = self.put_aside(id, amount);
+        if placed {
+            self.give(id, amount);
+        } else {
+            self.holds.remove(&id);
+        }
+        placed
+    }
+
+    fn share(&mut self, id: HoldId, want: i64, share_permille: i64) -> i64 {
+        let before = self.holds[&id].aside.clone();
+        let mut available = 0;
+        while self.put_aside(id, 1) {
+            available += 1;
+        }
+        self.holds.get_mut(&id).unwrap().aside = before;
+        want.min(available * share_permille / 1000)
+    }
+
+    fn give(&mut self, id: HoldId, amount: i64) {
+        let lease = self.holds.get_mut(&id).and_then(|hold| hold.lease.as_mut());
+        lease.unwrap().given += amount;
+    }
+
+    fn keep_only(&mut self, id: HoldId, keep: i64) {
+        let hold = self.holds.get_mut(&id).unwrap();
+        let left = hold.aside.len() as i64;
+        hold.aside.truncate(usize::try_from(keep.max(0)).unwrap());
+        let back = left - hold.aside.len() as i64;
+        self.give(id, -back);
+    }
+
+    fn is_open_lease(&self, id: HoldId) -> bool {
+        let open = |hold: &Hold| !hold.closing && hold.lease.is_some();
+        self.holds.get(&id).is_some_and(open)
+    }
+
+    pub(super) fn renew_lease(
+        &mut self,
+        id: HoldId,
+        keep: i64,
+        (want, share_permille): (i64, i64),
+        ttl_ms: i64,
+    ) -> bool {
+        if !self.is_open_lease(id) {
+            return false;
+        }
+        let hold = &self.holds[&id];
+        let paid = hold.lease.as_ref().unwrap().given - hold.aside.len() as i64;
+        self.keep_only(id, keep - paid);
+        if self.shortfall == 0 {
+            let more = self.share(id, want, share_permille);
+            assert!(self.put_aside(id, more));
+            self.give(id, more);
+        }
+        let hold = self.holds.get_mut(&id).unwrap();
+        hold.expires_at_ms = hold.expires_at_ms.max(self.now_ms + ttl_ms);
+        true
+    }
+
+    pub(super) fn return_lease(&mut self, id: HoldId, keep: i64) -> bool {
+        if !self.is_open_lease(id) {
+            return false;
+        }
+        if self.holds[&id].unpriced == 0 {
+            self.end(id, HoldEnd::Released);
+        } else {
+            self.keep_only(id, keep);
+            self.holds.get_mut(&id).unwrap().closing = true;
+        }
+        true
+    }
+
+    /// Whether usage said to be the last closes the hold.
+    pub(super) fn closes(&self, id: HoldId, last: bool) -> bool {
+        last && self.holds.get(&id).is_some_and(|hold| hold.lease.is_none())
     }
 
     /// Whether usage may still come under this hold.

@@ -19,6 +19,13 @@ enum Step {
     Hold(i64, i64, Option<&'static str>),
     Renew(Pick, i64, i64),
     Release(Pick),
+    /// At least, wanted, share, minutes, minutes in doubt.
+    Lease(i64, i64, u16, i64, i64, Option<&'static str>),
+    /// What of all it was given is kept, wanted, share, minutes.
+    RenewLease(Pick, i64, i64, u16, i64),
+    /// By somebody who does not hold it.
+    RenewAnothers(Pick),
+    ReturnLease(Pick, i64),
     Capture(Option<Pick>, i64, bool),
     Unpriced(Option<Pick>, bool),
     Settle(Pick, i64),
@@ -44,6 +51,12 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (amount(), minutes(), name()).prop_map(|(a, m, f)| Step::Hold(a, m, f)),
         2 => (pick(), minutes(), 0..10_i64).prop_map(|(h, m, a)| Step::Renew(h, m, a)),
         1 => pick().prop_map(Step::Release),
+        3 => (0..8_i64, amount(), 0..1100_u16, minutes(), 0..60_i64, name())
+            .prop_map(|(l, w, s, m, d, f)| Step::Lease(l, w, s, m, d, f)),
+        3 => (pick(), amount(), amount(), 0..1100_u16, minutes())
+            .prop_map(|(h, k, w, s, m)| Step::RenewLease(h, k, w, s, m)),
+        1 => pick().prop_map(Step::RenewAnothers),
+        1 => (pick(), 0..20_i64).prop_map(|(h, k)| Step::ReturnLease(h, k)),
         6 => (prop::option::of(pick()), amount(), any::<bool>())
             .prop_map(|(h, a, l)| Step::Capture(h, a, l)),
         2 => (prop::option::of(pick()), any::<bool>()).prop_map(|(h, l)| Step::Unpriced(h, l)),
@@ -201,6 +214,71 @@ impl Pair {
                 let done = self.apply(Command::ReleaseHold(ReleaseHold { org: ORG, hold }));
                 self.expect(done.is_some(), |naive| naive.release(hold))
             }
+            Step::Lease(least, want, share, minutes, doubt, name) => {
+                let lease = HoldId::new(self.ledger.id());
+                let command = Command::GrantLease(GrantLease {
+                    org: ORG,
+                    lease,
+                    least: n(least),
+                    terms: self.lease_terms(want, share, minutes),
+                    doubt_ms: doubt * MINUTE_MS,
+                    dimensions: Arc::new(name.map_or_else(Dimensions::default, feature)),
+                    context: Arc::new([]),
+                });
+                let done = self.apply(command).is_some();
+                if done {
+                    self.holds.push(lease);
+                }
+                let times = (minutes * MINUTE_MS, doubt * MINUTE_MS);
+                let share = i64::from(share.min(1000));
+                self.expect(done, |naive| {
+                    naive.lease(lease, least, (want, share), times, name.map(String::from))
+                })
+            }
+            Step::RenewLease(pick, keep, want, share, minutes) => {
+                let Some(lease) = picked(&self.holds, pick) else {
+                    return Ok(());
+                };
+                let command = Command::RenewLease(RenewLease {
+                    org: ORG,
+                    lease,
+                    turn: self.turn(lease),
+                    keep: n(keep),
+                    terms: self.lease_terms(want, share, minutes),
+                });
+                let done = self.apply(command).is_some();
+                let share = i64::from(share.min(1000));
+                self.expect(done, |naive| {
+                    naive.renew_lease(lease, keep, (want, share), minutes * MINUTE_MS)
+                })
+            }
+            Step::RenewAnothers(pick) => {
+                let Some(lease) = picked(&self.holds, pick) else {
+                    return Ok(());
+                };
+                let command = Command::RenewLease(RenewLease {
+                    org: ORG,
+                    lease,
+                    turn: TransactionId::new(1),
+                    keep: n(0),
+                    terms: self.lease_terms(0, 0, 1),
+                });
+                let done = self.apply(command).is_some();
+                self.expect(done, |_| false)
+            }
+            Step::ReturnLease(pick, keep) => {
+                let Some(lease) = picked(&self.holds, pick) else {
+                    return Ok(());
+                };
+                let command = Command::ReturnLease(ReturnLease {
+                    org: ORG,
+                    lease,
+                    turn: self.turn(lease),
+                    keep: n(keep),
+                });
+                let done = self.apply(command).is_some();
+                self.expect(done, |naive| naive.return_lease(lease, keep))
+            }
             Step::Capture(pick, price, last) => {
                 let hold = pick.and_then(|pick| picked(&self.holds, pick));
                 let command = self.ledger.capturing(hold, price, last);
@@ -281,6 +359,21 @@ impl Pair {
         };
         prop_assert_eq!(done, expected, "whether it may be done");
         self.agree()
+    }
+
+    fn lease_terms(&self, want: i64, share_permille: u16, minutes: i64) -> LeaseTerms {
+        LeaseTerms {
+            want: n(want),
+            share_permille,
+            expires_at_ms: self.ledger.now_ms + minutes * MINUTE_MS,
+        }
+    }
+
+    /// The turn of a lease; of what is none, any.
+    fn turn(&self, lease: HoldId) -> TransactionId {
+        let hold = self.ledger.org().hold(lease);
+        let lease = hold.and_then(|hold| hold.lease);
+        lease.map_or(TransactionId::new(2), |lease| lease.turn)
     }
 
     /// Runs the naive side of a command. One that is refused changes nothing there either.
@@ -463,8 +556,9 @@ impl Naive {
         if hold.is_some_and(|hold| !self.takes_usage(hold)) {
             return false;
         }
+        let closes = hold.is_some_and(|hold| self.closes(hold, last));
         if let Some(active) = hold.and_then(|hold| self.holds.get_mut(&hold)) {
-            active.closing = last;
+            active.closing = closes;
         }
         let feature = hold.and_then(|hold| self.feature_of(hold));
         self.charge(hold, feature, price);
@@ -475,8 +569,9 @@ impl Naive {
         if hold.is_some_and(|hold| !self.takes_usage(hold)) {
             return false;
         }
+        let closes = hold.is_some_and(|hold| self.closes(hold, last));
         if let Some(active) = hold.and_then(|hold| self.holds.get_mut(&hold)) {
-            active.closing = last;
+            active.closing = closes;
             active.unpriced += 1;
         }
         let feature = hold.and_then(|hold| self.feature_of(hold));

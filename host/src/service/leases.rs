@@ -1,0 +1,406 @@
+//! Leases: credits that an edge holds and charges calls with by itself, and reports later.
+//!
+//! A lease is a hold of the ledger, so what is leased is put aside by the same checks as any call's
+//! worst case, budgets as well. What it carries lets the edge decide as this host would: the
+//! release that prices, and what is vouched for about the org, as it was when the lease was
+//! granted. Whatever of that changes ends the lease's use: the edge takes another.
+//!
+//! How much: an edge has free what its calls took lately, a few times over, within a declared share
+//! of what is available. A call elsewhere that finds too little left recalls what lies idle.
+
+use super::calls::{CallError, Labels, dimensions};
+use super::holds::{HoldContext, Serves};
+use super::ledger::directory::OrgRecord;
+use super::ledger::failure::ReadError;
+use super::ledger::write::{Acknowledged, Action, Made, WriteError};
+use super::placed::PlacedWith;
+use super::policy::ReleaseId;
+use super::{Context, Service};
+use farebox_ledger::command::{Command, GrantLease, LeaseTerms, RenewLease, ReturnLease};
+use farebox_ledger::effect::Outcome;
+use farebox_ledger::ids::{HoldId, OrgId, TransactionId};
+use farebox_pricing::event::{Deployment, KeySource};
+use farebox_pricing::money::{Nanos, Peg};
+use rust_decimal::Decimal;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What leases get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseRule {
+    /// How long one may be spent from without being renewed, in milliseconds.
+    pub ttl_ms: i64,
+    /// How often it is to be renewed, in milliseconds.
+    pub renew_ms: i64,
+    /// How long it is in doubt after it expired, in milliseconds.
+    pub doubt_ms: i64,
+    /// The most of what is available that it takes at a time, in percent.
+    pub share_percent: u16,
+}
+
+/// How many calls like the first a new lease is for.
+const FIRST: u8 = 8;
+/// How often over an edge has free what its calls took since the last renewal.
+const AHEAD: u8 = 4;
+/// How old what is vouched for may be, in milliseconds: then the edge takes another lease.
+const LIFE_MS: i64 = 600_000;
+
+/// What an edge tells of its lease to have it renewed.
+#[derive(Clone, Copy, Debug)]
+pub struct Renewal {
+    /// The lease's turn, as the last answer told it.
+    pub turn: TransactionId,
+    /// Of all it was ever given, what it keeps.
+    pub keep: Nanos,
+    /// What of that no call has taken.
+    pub free: Nanos,
+    /// What calls took since the last renewal, by their worst cases.
+    pub recent: Nanos,
+}
+
+/// A lease that was granted or renewed.
+#[derive(Clone, Debug)]
+pub struct Leased {
+    /// Which.
+    pub id: HoldId,
+    /// Its turn: who changes it next names it.
+    pub turn: TransactionId,
+    /// Everything it was ever given, less what went back.
+    pub granted: Nanos,
+    /// Until when it may be spent from, milliseconds since the Unix epoch.
+    pub expires_at_ms: i64,
+    /// What the edge is to have free: it gives back more than that when it renews.
+    pub free_target: Nanos,
+    /// Whether another call waits for what lies idle: to be given back at once.
+    pub recalled: bool,
+    /// Whether what is vouched for has changed: new calls need another lease.
+    pub superseded: bool,
+    /// What is vouched for about its calls.
+    pub vouched: Vouched,
+    /// What the ledger says.
+    pub acknowledged: Acknowledged,
+}
+
+/// What an edge needs to know to price as this host does.
+#[derive(Clone, Debug)]
+pub struct Vouched {
+    /// Whose calls.
+    pub org: OrgId,
+    /// On which plan.
+    pub plan: Option<Box<str>>,
+    /// Where this Farebox runs.
+    pub deployment: Deployment,
+    /// What prices them.
+    pub release: ReleaseId,
+    /// What the org had been charged this month when the lease was granted.
+    pub month_to_date_usd: Decimal,
+    /// What a credit is worth.
+    pub peg: Peg,
+}
+
+/// Why there is no lease.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// The org is not there, or its facts cannot be gathered.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// What a call costs depends on the calls before it.
+    #[error("the price book counts what its calls use, so they are held one by one")]
+    Counts,
+    /// No such lease of this org.
+    #[error("lease `{0}` does not exist")]
+    NotFound(HoldId),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The ledger refused.
+    #[error(transparent)]
+    Write(WriteError),
+}
+
+impl Service {
+    /// Grants a lease to `edge`, for a call that waits and can cost `needed`, and for more like it.
+    ///
+    /// # Errors
+    /// See [`LeaseError`].
+    pub async fn grant_lease(
+        &self,
+        context: &Context,
+        edge: &str,
+        needed: Nanos,
+        labels: &Labels,
+    ) -> Result<Leased, LeaseError> {
+        let now_ms = self.clock.now_ms();
+        let org = self.known_org(context.org)?;
+        let release = self.release_for(&org);
+        if !self.engine.counters(&release).is_empty() {
+            return Err(LeaseError::Counts);
+        }
+        // Whose key serves a call is each report's to say.
+        let facts = self.facts(&org, KeySource::Managed, labels, now_ms)?;
+        let mut with = PlacedWith {
+            context: HoldContext {
+                release,
+                serves: Serves::Lease {
+                    month_to_date_usd: facts.month_to_date_usd,
+                    edge: edge.into(),
+                },
+            },
+            dimensions: Arc::new(dimensions(context, &org, labels)),
+            placed_at_ms: now_ms,
+        };
+        let recalled = self.recalls.is_recalled(org.id, now_ms);
+        let want = if recalled {
+            needed
+        } else {
+            times(needed, FIRST)
+        };
+        let lease = HoldId::new(self.clock.next_id());
+        let command = Command::GrantLease(GrantLease {
+            org: org.id,
+            lease,
+            least: needed,
+            terms: self.terms(want, now_ms),
+            doubt_ms: self.settings.leases.doubt_ms,
+            dimensions: Arc::clone(&with.dimensions),
+            context: with.context.to_bytes().into(),
+        });
+        let acknowledged = self.change_lease(context, command).await?;
+        let id = made(&acknowledged, lease);
+        if acknowledged.replayed {
+            with = self.leased_with(org.id, id)?;
+        } else {
+            with.placed_at_ms = acknowledged.at_ms;
+            self.placed.remember(org.id, id, with.clone());
+        }
+        let free_target = if recalled { Nanos::ZERO } else { want };
+        Ok(self.leased(&org, id, &with, (free_target, recalled), acknowledged))
+    }
+
+    /// Changes how much a lease has, and prolongs it.
+    ///
+    /// # Errors
+    /// See [`LeaseError`].
+    pub async fn renew_lease(
+        &self,
+        context: &Context,
+        lease: HoldId,
+        asked: Renewal,
+    ) -> Result<Leased, LeaseError> {
+        let now_ms = self.clock.now_ms();
+        let org = self.known_org(context.org)?;
+        let with = self.leased_with(org.id, lease)?;
+        let recalled = self.recalls.is_recalled(org.id, now_ms);
+        let idle = recalled || self.is_superseded(&org, &with, now_ms);
+        let free_target = if idle {
+            Nanos::ZERO
+        } else {
+            times(asked.recent, AHEAD)
+        };
+        let want = free_target.checked_sub(asked.free).unwrap_or(Nanos::ZERO);
+        let command = Command::RenewLease(RenewLease {
+            org: org.id,
+            lease,
+            turn: asked.turn,
+            keep: asked.keep,
+            terms: self.terms(want, now_ms),
+        });
+        let acknowledged = self.change_lease(context, command).await?;
+        Ok(self.leased(&org, lease, &with, (free_target, recalled), acknowledged))
+    }
+
+    /// Takes a lease back. `keep` stays put aside for usage under it that has no price yet.
+    ///
+    /// # Errors
+    /// See [`LeaseError`].
+    pub async fn return_lease(
+        &self,
+        context: &Context,
+        lease: HoldId,
+        turn: TransactionId,
+        keep: Nanos,
+    ) -> Result<Acknowledged, LeaseError> {
+        let command = Command::ReturnLease(ReturnLease {
+            org: context.org,
+            lease,
+            turn,
+            keep,
+        });
+        self.change_lease(context, command).await
+    }
+
+    async fn change_lease(
+        &self,
+        context: &Context,
+        command: Command,
+    ) -> Result<Acknowledged, LeaseError> {
+        let action = Action::Ledger {
+            command,
+            note: None,
+        };
+        self.write(context, None, action)
+            .await
+            .map_err(LeaseError::Write)
+    }
+
+    fn terms(&self, want: Nanos, now_ms: i64) -> LeaseTerms {
+        let rule = self.settings.leases;
+        LeaseTerms {
+            want,
+            share_permille: rule.share_percent.saturating_mul(10),
+            expires_at_ms: now_ms.saturating_add(rule.ttl_ms),
+        }
+    }
+
+    /// What a lease of this org was granted with.
+    fn leased_with(&self, org: OrgId, id: HoldId) -> Result<PlacedWith, LeaseError> {
+        if let Some(with) = self.placed.find(org, id) {
+            return Ok(with);
+        }
+        let view = self.store.hold(org, id)?.ok_or(LeaseError::NotFound(id))?;
+        let hold = view.hold;
+        let context = HoldContext::from_bytes(&hold.context);
+        let with = PlacedWith {
+            context: context.ok_or(LeaseError::NotFound(id))?,
+            dimensions: hold.dimensions,
+            placed_at_ms: hold.placed_at_ms,
+        };
+        self.placed.remember(org, id, with.clone());
+        Ok(with)
+    }
+
+    /// Whether a new lease would be vouched for otherwise.
+    fn is_superseded(&self, org: &OrgRecord, with: &PlacedWith, now_ms: i64) -> bool {
+        let peg = |at_ms| self.settings.pegs.at(at_ms);
+        let age_ms = now_ms.saturating_sub(with.placed_at_ms);
+        with.context.release != self.release_for(org)
+            || with.dimensions.plan != org.plan
+            || peg(with.placed_at_ms) != peg(now_ms)
+            || age_ms >= LIFE_MS
+    }
+
+    fn leased(
+        &self,
+        org: &OrgRecord,
+        id: HoldId,
+        with: &PlacedWith,
+        (free_target, recalled): (Nanos, bool),
+        acknowledged: Acknowledged,
+    ) -> Leased {
+        let (granted, expires_at_ms) = match acknowledged.outcome {
+            Outcome::Leased {
+                granted,
+                expires_at_ms,
+                ..
+            } => (granted, expires_at_ms),
+            _ => (Nanos::ZERO, acknowledged.at_ms),
+        };
+        let month_to_date_usd = match &with.context.serves {
+            Serves::Lease {
+                month_to_date_usd, ..
+            } => *month_to_date_usd,
+            Serves::Call(_) => Decimal::ZERO,
+        };
+        Leased {
+            id,
+            turn: acknowledged.id,
+            granted,
+            expires_at_ms,
+            free_target,
+            recalled,
+            superseded: self.is_superseded(org, with, self.clock.now_ms()),
+            vouched: Vouched {
+                org: org.id,
+                plan: with.dimensions.plan.clone(),
+                deployment: self.settings.deployment,
+                release: with.context.release,
+                month_to_date_usd,
+                peg: self.settings.pegs.at(with.placed_at_ms),
+            },
+            acknowledged,
+        }
+    }
+}
+
+/// The lease that stands: of a retry, the first one's.
+fn made(acknowledged: &Acknowledged, asked: HoldId) -> HoldId {
+    match acknowledged.made {
+        Made::Hold(id) => id,
+        _ => asked,
+    }
+}
+
+fn times(amount: Nanos, factor: u8) -> Nanos {
+    let product = amount.get().saturating_mul(i64::from(factor));
+    Nanos::new(product).unwrap_or(Nanos::MAX)
+}
+
+/// The orgs for whose calls what lies idle in leases is asked back, and until when.
+#[derive(Debug, Default)]
+pub(super) struct Recalls(Mutex<HashMap<OrgId, i64>>);
+
+impl Recalls {
+    /// From now until `until_ms`, milliseconds since the Unix epoch.
+    pub fn recall(&self, org: OrgId, now_ms: i64, until_ms: i64) {
+        let mut orgs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        orgs.retain(|_, until_ms| *until_ms > now_ms);
+        orgs.insert(org, until_ms);
+    }
+
+    /// Whether it is asked back now.
+    pub fn is_recalled(&self, org: OrgId, now_ms: i64) -> bool {
+        let orgs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        orgs.get(&org).is_some_and(|until_ms| *until_ms > now_ms)
+    }
+}
+
+/// How often a call that waits for what is recalled looks again.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// A call that waits for what others have leased: once in a while it looks again, up to the time
+/// by which every edge has renewed once and once more.
+#[derive(Debug)]
+pub(super) struct Patience {
+    looks: i64,
+}
+
+impl Service {
+    /// How long a call waits for leases to come back.
+    pub(super) const fn patience(&self) -> Patience {
+        // An edge hears of the recall when it renews next, and gives back with its answer.
+        let wait_ms = self.settings.leases.renew_ms.saturating_mul(3) / 2;
+        Patience {
+            looks: wait_ms / 50,
+        }
+    }
+
+    /// Whether it makes sense to look again for `needed` credits of this org, after a while: while
+    /// something is leased, it is asked back.
+    pub(super) async fn look_again(&self, org: OrgId, patience: &mut Patience) -> bool {
+        let now_ms = self.clock.now_ms();
+        let is_leased = || {
+            let leases = self.store.leases(org);
+            leases.iter().any(|lease| !lease.left.is_zero())
+        };
+        if patience.looks <= 0 || !is_leased() {
+            return false;
+        }
+        let until_ms = now_ms.saturating_add(self.settings.leases.renew_ms.saturating_mul(2));
+        self.recalls.recall(org, now_ms, until_ms);
+        let before = self.held(org);
+        while patience.looks > 0 {
+            patience.looks = patience.looks.saturating_sub(1);
+            self.clock.pause(LOOK).await;
+            if self.held(org) != before {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// What is put aside of an org's wallet, as of the last commit.
+    fn held(&self, org: OrgId) -> Option<Nanos> {
+        let view = self.store.wallet(org).ok().flatten();
+        view.map(|view| view.wallet.held)
+    }
+}
