@@ -6,11 +6,13 @@
 
 use crate::digest::{self, Digest, Headers};
 use crate::host::{Asked, Said};
+use crate::lease::Vouched;
 use crate::path::Named;
 use crate::release::{Price, Prices, Unpriced};
 use crate::settings::{Settings, Upstream};
 use farebox_sdk::pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_sdk::pricing::failure::{Ending, Outcome};
+use farebox_sdk::pricing::money::{Nanos, Peg, Rounding};
 use farebox_usage::{
     ANY_TIER, Api, Normalised, Normaliser, RequestFacts, UsageError, is_about_usage,
     normalise_answer,
@@ -80,6 +82,8 @@ pub struct Exchange {
     stream: bool,
     /// Who serves it, or, before that is known, who does so at the highest price.
     serving: Box<str>,
+    /// What the host vouches for, where the call runs under a lease.
+    vouched: Option<Vouched>,
     answer: Option<Answer>,
 }
 
@@ -126,6 +130,7 @@ impl Exchange {
             api,
             stream: path.to_ascii_lowercase().contains("stream"),
             serving: "".into(),
+            vouched: None,
             answer: None,
         }
     }
@@ -152,6 +157,20 @@ impl Exchange {
             asked.model = read.model.clone();
         }
         asked.read = read;
+        self.quote(cluster)
+    }
+
+    /// The most that the call can cost in USD, whichever upstream serves it, by what is known of it
+    /// now.
+    ///
+    /// # Errors
+    /// There is no such bound.
+    pub fn quote(&mut self, cluster: &str) -> Result<Decimal, Unpriced> {
+        let settings = Rc::clone(&self.settings);
+        let serving = settings.serving(cluster);
+        if serving.is_empty() {
+            return Err(Unpriced::Unreadable);
+        }
         let mut most_usd = Decimal::MIN;
         for (name, upstream) in serving {
             // One that has no price has no bound, and nothing may run that one of them might serve.
@@ -180,6 +199,48 @@ impl Exchange {
             provider_cost_max_usd: None,
         };
         self.release.quote_usd(&request, &self.facts(upstream))
+    }
+
+    /// The same in nano-credits, rounded up: what is put aside for the call.
+    ///
+    /// # Errors
+    /// There is no such bound.
+    pub fn worst(&mut self, cluster: &str) -> Result<i64, Unpriced> {
+        let usd = self.quote(cluster)?;
+        let worst = self.peg().to_nanos(usd, Rounding::AwayFromZero);
+        worst.map(Nanos::get).map_err(|_| Unpriced::Unreadable)
+    }
+
+    /// From now on the call is priced by what the host vouches for, and by the host's clock.
+    pub fn vouch(&mut self, vouched: &Vouched) {
+        self.forget_vouched();
+        self.occurred_at_ms = self.occurred_at_ms.saturating_add(vouched.ahead_ms);
+        self.vouched = Some(vouched.clone());
+    }
+
+    /// Whether what the host vouches for can make a price of its own.
+    pub fn is_priced_apart(&self) -> bool {
+        self.vouched
+            .as_ref()
+            .is_some_and(|vouched| vouched.plan.is_some() || !vouched.month_to_date_usd.is_zero())
+    }
+
+    /// The call is held by itself after all: what it is priced by is known to the host alone.
+    pub fn forget_vouched(&mut self) {
+        if let Some(vouched) = self.vouched.take() {
+            self.occurred_at_ms = self.occurred_at_ms.saturating_sub(vouched.ahead_ms);
+        }
+    }
+
+    /// The time whose prices are taken, in milliseconds since the Unix epoch.
+    pub const fn occurred_at_ms(&self) -> i64 {
+        self.occurred_at_ms
+    }
+
+    fn peg(&self) -> Peg {
+        self.vouched
+            .as_ref()
+            .map_or(self.settings.peg, |vouched| vouched.peg)
     }
 
     /// Whether each upstream that may serve a call to this cluster serves the model.
@@ -298,7 +359,7 @@ impl Exchange {
         let (read, said) = read(&upstream, body);
         let price = self.event(&upstream, read, ending).and_then(|event| {
             let facts = self.facts(&upstream);
-            self.release.rate(&event, &facts, self.settings.peg)
+            self.release.rate(&event, &facts, self.peg())
         });
         let told = Told {
             price,
@@ -359,11 +420,17 @@ impl Exchange {
     }
 
     fn facts(&self, upstream: &Upstream) -> Facts {
-        Facts::new(
+        let mut facts = Facts::new(
             self.settings.deployment,
             upstream.key_source,
             self.occurred_at_ms,
-        )
+        );
+        if let Some(vouched) = &self.vouched {
+            facts.org = Some(vouched.org.clone());
+            facts.plan = vouched.plan.clone();
+            facts.month_to_date_usd = vouched.month_to_date_usd;
+        }
+        facts
     }
 }
 
@@ -424,11 +491,14 @@ fn read(upstream: &Upstream, body: Body) -> (Result<Normalised, Unread>, Said) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farebox_sdk::pricing::money::Peg;
 
     struct Unasked;
 
     impl Prices for Unasked {
+        fn book(&self) -> &str {
+            ""
+        }
+
         fn rate(&self, _: &UsageEvent, _: &Facts, _: Peg) -> Result<Price, Unpriced> {
             Err(Unpriced::Fault)
         }

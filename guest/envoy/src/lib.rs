@@ -12,6 +12,7 @@
 //! - [`host`]: what is said to the host that keeps the ledger, and what its answers mean.
 //! - [`path`]: the model that a path names.
 //! - [`parting`]: how a call ended, by the proxy's word for it.
+//! - [`lease`]: what is leased from the host, and what calls take of it.
 //! - [`queue`]: reports that wait for the host.
 //! - [`digest`]: what is kept of a stream so that the host can read its usage again.
 //! - [`naming`]: the model's name in a request, and another in its place.
@@ -27,7 +28,10 @@ pub mod boundary;
 pub mod callbacks;
 pub mod digest;
 pub mod exchange;
+mod hash;
 pub mod host;
+pub mod lease;
+mod moment;
 pub mod naming;
 pub mod parting;
 pub mod path;

@@ -3,6 +3,7 @@
 //!
 //! Must not know proxies, nor how usage is read.
 
+use crate::hash;
 use farebox_sdk::pricing::answer::Refusal;
 use farebox_sdk::pricing::canonical::BookView;
 use farebox_sdk::pricing::event::{Facts, QuoteRequest, UsageEvent};
@@ -60,6 +61,9 @@ pub trait Prices {
     /// There is no such bound.
     fn quote_usd(&self, request: &QuoteRequest, facts: &Facts) -> Result<Decimal, Unpriced>;
 
+    /// SHA-256 of the canonical book, in hexadecimal.
+    fn book(&self) -> &str;
+
     /// What a call costs.
     ///
     /// # Errors
@@ -72,6 +76,7 @@ pub struct Release<P> {
     policy: P,
     /// For the checks, which do not believe the policy.
     book: BookView,
+    book_digest: String,
 }
 
 impl<P: Policy> Release<P> {
@@ -84,8 +89,13 @@ impl<P: Policy> Release<P> {
             BookView::open(canonical_book.clone()).map_err(|error| ConfigError::Malformed {
                 what: error.to_string().into(),
             })?;
+        let book_digest = hash::hex(&canonical_book);
         let policy = P::load(canonical_book)?;
-        Ok(Self { policy, book })
+        Ok(Self {
+            policy,
+            book,
+            book_digest,
+        })
     }
 }
 
@@ -97,6 +107,10 @@ impl<P: Policy> Prices for Release<P> {
             .map_err(Unpriced::Refused)?;
         verify::quote(&self.book, request, facts, &quote).map_err(|_| Unpriced::Fault)?;
         Ok(quote.total_usd)
+    }
+
+    fn book(&self) -> &str {
+        &self.book_digest
     }
 
     fn rate(&self, event: &UsageEvent, facts: &Facts, peg: Peg) -> Result<Price, Unpriced> {

@@ -44,6 +44,12 @@ pub struct Host {
     pub when_away: WhenAway,
     /// How many reports wait for it at most, for each worker.
     pub reports_max: usize,
+    /// Whether calls run under leases; else each is held by itself.
+    pub leases: bool,
+    /// What the host is told this proxy is called.
+    pub edge: Box<str>,
+    /// How long the reports of calls under leases wait for others to go with.
+    pub report_after: Duration,
 }
 
 /// What becomes of a call that could not be held because the host does not answer.
@@ -187,6 +193,12 @@ struct HostText {
     when_away: WhenAway,
     #[serde(default = "a_thousand")]
     reports_max: usize,
+    #[serde(default = "yes")]
+    leases: bool,
+    #[serde(default = "envoy")]
+    edge: Box<str>,
+    #[serde(default = "a_quarter_second")]
+    report_ms: u32,
 }
 
 #[derive(Deserialize)]
@@ -210,6 +222,18 @@ enum KeySourceText {
     #[default]
     Managed,
     Own,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn envoy() -> Box<str> {
+    "envoy".into()
+}
+
+const fn a_quarter_second() -> u32 {
+    250
 }
 
 const fn two_seconds() -> u32 {
@@ -260,6 +284,9 @@ impl Settings {
                 timeout: Duration::from_millis(host.timeout_ms.into()),
                 when_away: host.when_away,
                 reports_max: host.reports_max,
+                leases: host.leases,
+                edge: host.edge,
+                report_after: Duration::from_millis(host.report_ms.into()),
             }),
             peg,
             request_bytes_max: text.request_bytes_max,

@@ -104,7 +104,8 @@ impl House {
             book: compile(text, Format::Toml).unwrap().canonical,
             settings: json!({
                 "deployment": "hosted",
-                "host": {"cluster": HOST, "when_away": when_away, "timeout_ms": 60_000},
+                "host": {"cluster": HOST, "when_away": when_away, "timeout_ms": 60_000,
+                    "leases": false},
             }),
             clusters: BTreeMap::from([(
                 "openai".to_owned(),

@@ -17,6 +17,7 @@ mod ended;
 mod fallback;
 mod gateway;
 mod held;
+mod lease;
 mod own_keys;
 mod proxy;
 mod recorded;

@@ -38,7 +38,7 @@ pub fn curl(port: u16, key: &str) -> String {
 /// # Errors
 /// It is not answered, has no price, or another amount is taken.
 pub fn run(port: u16, key: &str, customer: &Customer) -> Result<()> {
-    let before = credits(customer, "available_credits")?;
+    let before = credits(customer, "posted_credits")?;
     let told = stream(port, key)?;
     let cost: Decimal = text(&told, "/credits")?.parse()?;
     ensure!(cost > Decimal::ZERO, "the call costs nothing: {told}");
@@ -47,11 +47,11 @@ pub fn run(port: u16, key: &str, customer: &Customer) -> Result<()> {
         text(&told, "/price_usd")?
     ));
     let begun = Instant::now();
-    while credits(customer, "held_credits")? > Decimal::ZERO {
+    while credits(customer, "posted_credits")? == before {
         ensure!(begun.elapsed() < CHARGED_MAX, "the call is not charged");
         std::thread::sleep(Duration::from_millis(5));
     }
-    let after = credits(customer, "available_credits")?;
+    let after = credits(customer, "posted_credits")?;
     note(&format!("the wallet had {before} credits and has {after}"));
     ensure!(
         before.checked_sub(cost) == Some(after),

@@ -1,12 +1,15 @@
 //! One call's standing with the host: asked before it goes upstream, told when it is over.
 
 use super::http::{Call, cluster};
+use super::leased::Found;
 use super::proxy;
-use crate::exchange::Over;
-use crate::host::{self, Held, Report, Said, problem};
+use super::shared;
+use crate::exchange::{Exchange, Over};
+use crate::host::{self, Held, Leased, Report, Said, problem};
 use crate::settings::WhenAway;
 use farebox_sdk::pricing::event::KeySource;
 use proxy_wasm::types::MapType;
+use std::rc::Rc;
 
 /// Where callers put their keys. The host takes all of them as a bearer's.
 pub(super) const KEYS: [&str; 3] = ["authorization", "x-api-key", "x-goog-api-key"];
@@ -26,28 +29,47 @@ fn bearer(value: String) -> String {
 #[derive(Default)]
 pub struct Standing {
     /// The caller's key, as the host takes it.
-    key: Option<String>,
-    state: State,
+    pub(super) key: Option<String>,
+    pub(super) state: State,
     over: Option<(Over, bool)>,
 }
 
 #[derive(Default)]
-enum State {
+pub(super) enum State {
     /// Nobody is asked.
     #[default]
     Free,
-    /// The host was asked and has not answered.
+    /// The host was asked to hold the call and has not answered.
     Asked,
+    /// It was asked for a lease at this time, in milliseconds since the Unix epoch.
+    AskedLease(i64),
     /// The call was refused: the caller has its answer.
     Refused,
-    /// The call runs, under this hold if the host answered.
-    Runs(Option<Box<str>>),
+    /// The call runs.
+    Runs(Under),
+}
+
+/// What a call runs under.
+pub(super) enum Under {
+    /// Nothing: the host is away, and calls run all the same.
+    Nothing,
+    /// A hold of its own.
+    Hold(Box<str>),
+    /// A lease, of which it took its worst case in nano-credits.
+    Lease {
+        shared: Rc<str>,
+        lease: Box<str>,
+        worst: i64,
+    },
 }
 
 impl Standing {
     /// Whether the request must not go on.
     pub const fn is_open(&self) -> bool {
-        matches!(self.state, State::Asked | State::Refused)
+        matches!(
+            self.state,
+            State::Asked | State::AskedLease(_) | State::Refused
+        )
     }
 
     /// What became of the call, for the report.
@@ -100,15 +122,16 @@ impl Call {
         let Some(host) = &self.settings.host else {
             return;
         };
-        let Some(exchange) = &self.exchange else {
+        if self.exchange.is_none() {
             return;
-        };
+        }
         if !whole {
             let detail = "the request is larger than what is held back to be read";
             return self.refuse(413, "body-too-large", "Body too large", detail);
         }
         let Some(key) = self.standing.key.as_deref() else {
-            let detail = match exchange.serving() {
+            let serving = self.exchange.as_ref().and_then(Exchange::serving);
+            let detail = match serving {
                 Some((upstream, _)) if upstream.key_source == KeySource::Own => {
                     "the request has no key in `farebox-key`, beside that of its provider"
                 }
@@ -120,6 +143,31 @@ impl Call {
         if is_full && host.when_away == WhenAway::Closed {
             return self.away();
         }
+        let (leases, key) = (host.leases, key.to_owned());
+        if !leases {
+            return self.hold(&key);
+        }
+        match self.lease(&key, true) {
+            Found::Runs => {
+                if self
+                    .exchange
+                    .as_ref()
+                    .is_some_and(Exchange::is_priced_apart)
+                {
+                    self.keep_quote();
+                }
+            }
+            Found::Asked => {}
+            Found::None => self.hold(&key),
+        }
+    }
+
+    /// Has the host hold this call by itself.
+    pub(super) fn hold(&mut self, key: &str) {
+        let (Some(host), Some(exchange)) = (&self.settings.host, &mut self.exchange) else {
+            return;
+        };
+        exchange.forget_vouched();
         let Some((upstream, asked)) = exchange.serving() else {
             return;
         };
@@ -133,21 +181,27 @@ impl Call {
     /// The host answered, or the time for it is over.
     pub(super) fn heard(&mut self, body_bytes: usize) {
         let (status, body) = proxy::answer(body_bytes);
+        if let State::AskedLease(sent_at_ms) = self.standing.state {
+            return self.heard_of_lease(sent_at_ms, status, &body);
+        }
         match Held::read(status, &body) {
             Held::Held { id } => {
-                self.standing.state = State::Runs(Some(id));
+                self.counters.held.add();
+                self.standing.state = State::Runs(Under::Hold(id));
                 proxy::go_on();
             }
             Held::Refused { status } => {
                 self.counters.refused.add();
                 self.refuse_with(status, &body);
             }
-            Held::Away => {
-                self.away();
-                if !self.standing.is_open() {
-                    proxy::go_on();
-                }
-            }
+            Held::Away => self.away_and_on(),
+        }
+    }
+
+    pub(super) fn away_and_on(&mut self) {
+        self.away();
+        if !self.standing.is_open() {
+            proxy::go_on();
         }
     }
 
@@ -155,7 +209,7 @@ impl Call {
         self.counters.away.add();
         let when_away = self.settings.host.as_ref().map(|host| host.when_away);
         if when_away == Some(WhenAway::Open) {
-            self.standing.state = State::Runs(None);
+            self.standing.state = State::Runs(Under::Nothing);
         } else {
             let detail = "the ledger does not answer, so the call cannot be paid for";
             self.refuse(503, "unavailable", "Unavailable", detail);
@@ -177,7 +231,7 @@ impl Call {
         self.refuse_with(status, problem.as_bytes());
     }
 
-    fn refuse_with(&mut self, status: u16, problem: &[u8]) {
+    pub(super) fn refuse_with(&mut self, status: u16, problem: &[u8]) {
         self.exchange = None;
         self.standing.state = State::Refused;
         proxy::refuse(status, problem);
@@ -187,24 +241,54 @@ impl Call {
     /// nobody was reached, so nobody bills anything. Who was reached and said nothing may have
     /// billed all of it: what is charged then is the book's rule.
     pub(super) fn report(&mut self, aborted: bool, in_vain: bool) {
-        let State::Runs(hold) = std::mem::take(&mut self.standing.state) else {
+        let State::Runs(under) = std::mem::replace(&mut self.standing.state, State::Free) else {
             return;
         };
         let (Some(key), Some(exchange)) = (self.standing.key.take(), &self.exchange) else {
             return;
         };
-        let hold = hold.as_deref();
         let Some((upstream, asked)) = exchange.serving() else {
             return;
         };
         let over = self.standing.over.take();
-        let said_nothing = Said::nothing();
-        let price_usd = over
+        let price = over
             .as_ref()
-            .and_then(|(over, _)| Some(over.told.price.as_ref().ok()?.usd));
-        let (path, body) = match (&over, hold) {
-            (None, Some(hold)) if in_vain => (format!("/v1/holds/{hold}/release"), "{}".to_owned()),
-            (None, None) if in_vain => return,
+            .and_then(|(over, _)| over.told.price.as_ref().ok());
+        let nothing_used = over.is_none() && in_vain;
+        let (hold, leased) = match under {
+            Under::Nothing => (None, None),
+            Under::Hold(hold) => (Some(hold), None),
+            Under::Lease {
+                shared,
+                lease,
+                worst,
+            } => {
+                // What has no price here may have one at the host: until then it can cost what was
+                // taken for it.
+                let cost = match price {
+                    _ if nothing_used => 0,
+                    Some(price) => price.credits.get(),
+                    None => worst,
+                };
+                shared::change(&shared, |leases| {
+                    leases.over(&lease, worst, cost, nothing_used);
+                    Some(())
+                });
+                let leased = Leased {
+                    shared,
+                    lease: lease.clone(),
+                    cost,
+                };
+                (Some(lease), Some(leased))
+            }
+        };
+        let said_nothing = Said::nothing();
+        let price_usd = price.map(|price| price.usd);
+        let (path, body) = match (&over, hold.as_deref()) {
+            (None, Some(hold)) if in_vain && leased.is_none() => {
+                (format!("/v1/holds/{hold}/release"), "{}".to_owned())
+            }
+            (None, _) if in_vain => return,
             (over, hold) => {
                 let over = over.as_ref();
                 let body = host::usage(&host::Over {
@@ -214,14 +298,15 @@ impl Call {
                     status: over.map(|(over, _)| over.status),
                     aborted: over.map_or(aborted, |(_, aborted)| *aborted),
                     hold,
+                    leased_at_ms: leased.as_ref().map(|_| exchange.occurred_at_ms()),
                 });
                 ("/v1/usage".to_owned(), body)
             }
         };
-        let idempotency_key = match hold {
-            Some(hold) => format!("{hold}:over"),
+        let idempotency_key = match &hold {
+            Some(hold) if leased.is_none() => format!("{hold}:over"),
             // The proxy's own id of the call may be its caller's word; the time of its end is not.
-            None => {
+            _ => {
                 let id = proxy::property(&["request", "id"]).unwrap_or_default();
                 format!("{}:{}", id, proxy::now_nanos())
             }
@@ -232,7 +317,9 @@ impl Call {
             idempotency_key,
             body,
             price_usd,
-            hold: hold.map(Into::into),
+            // A lease is not given back for one call.
+            hold: hold.filter(|_| leased.is_none()),
+            leased,
         });
     }
 }

@@ -5,6 +5,7 @@
 //! its end; a call that breaks off has it in the proxy's record alone.
 
 use super::hold::{KEY, Standing};
+use super::leases::Keeper;
 use super::proxy;
 use super::root::Counters;
 use crate::boundary::Boundary;
@@ -33,7 +34,7 @@ pub(super) const KEPT_MODEL: &str = "farebox_model";
 
 /// One call.
 pub struct Call {
-    release: Rc<dyn Prices>,
+    pub(super) release: Rc<dyn Prices>,
     pub(super) settings: Rc<Settings>,
     pub(super) counters: Counters,
     pub(super) exchange: Option<Exchange>,
@@ -45,6 +46,7 @@ pub struct Call {
     boundary: Boundary,
     pub(super) standing: Standing,
     pub(super) reports: Rc<RefCell<Queue>>,
+    pub(super) keeper: Rc<RefCell<Keeper>>,
 }
 
 impl Call {
@@ -53,6 +55,7 @@ impl Call {
         settings: Rc<Settings>,
         counters: Counters,
         reports: Rc<RefCell<Queue>>,
+        keeper: Rc<RefCell<Keeper>>,
     ) -> Self {
         Self {
             release,
@@ -66,6 +69,7 @@ impl Call {
             boundary: Boundary::default(),
             standing: Standing::default(),
             reports,
+            keeper,
         }
     }
 
@@ -89,6 +93,17 @@ impl Call {
             }
         }
         self.ask(whole);
+    }
+
+    /// Keeps the most that the call can cost where the access log finds it.
+    pub(super) fn keep_quote(&mut self) {
+        let quote = self
+            .exchange
+            .as_mut()
+            .map(|exchange| exchange.quote(&cluster()));
+        if let Some(Ok(most_usd)) = quote {
+            proxy::keep(KEPT_QUOTE, &telling::plain(most_usd));
+        }
     }
 
     /// Puts the upstream's own name of the model in the place of the caller's; where several may

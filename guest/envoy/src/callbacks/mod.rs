@@ -6,8 +6,11 @@
 mod attempt;
 mod hold;
 mod http;
+mod leased;
+mod leases;
 mod proxy;
 mod root;
+mod shared;
 
 pub use farebox_sdk::allocator::Blocks;
 

@@ -2,8 +2,10 @@
 
 use super::attempt::Attempt;
 use super::http::Call;
+use super::leases::Keeper;
 use super::proxy::{self, Counter, Line};
-use crate::host::{Heard, Report};
+use super::shared;
+use crate::host::{Heard, Parcel};
 use crate::queue::Queue;
 use crate::release::{Prices, Release};
 use crate::settings::{Settings, SettingsError};
@@ -31,6 +33,10 @@ pub struct Counters {
     pub unpriced: Counter,
     /// Answers of the policy that did not pass the checks.
     pub faults: Counter,
+    /// Calls that ran under a lease.
+    pub leased: Counter,
+    /// Calls that the host held one by one.
+    pub held: Counter,
     /// Calls that the host refused.
     pub refused: Counter,
     /// Calls that could not be held because the host did not answer.
@@ -49,6 +55,8 @@ impl Counters {
             priced: Counter::new("farebox.priced"),
             unpriced: Counter::new("farebox.unpriced"),
             faults: Counter::new("farebox.fault"),
+            leased: Counter::new("farebox.leased"),
+            held: Counter::new("farebox.held"),
             refused: Counter::new("farebox.refused"),
             away: Counter::new("farebox.away"),
             reported: Counter::new("farebox.reported"),
@@ -75,6 +83,7 @@ pub struct Root<P> {
     configured: Option<(Rc<dyn Prices>, Rc<Settings>)>,
     counters: Option<Counters>,
     reports: Rc<RefCell<Queue>>,
+    keeper: Rc<RefCell<Keeper>>,
     policy: PhantomData<P>,
 }
 
@@ -86,6 +95,7 @@ impl<P: Policy> Root<P> {
             configured: None,
             counters: None,
             reports: Rc::default(),
+            keeper: Rc::default(),
             policy: PhantomData,
         }
     }
@@ -95,10 +105,10 @@ impl<P: Policy> Context for Root<P> {
     /// Another configuration has taken its place, and its last call is over. There are no more ticks
     /// and no more answers, so what the host does not have yet is the next one's to say.
     fn on_done(&mut self) -> bool {
-        for report in self.reports.borrow_mut().drain() {
-            let is_handed_on = self.line.is_some_and(|line| line.put(&report.to_text()));
+        for parcel in self.reports.borrow_mut().drain() {
+            let is_handed_on = self.line.is_some_and(|line| line.put(&parcel.to_text()));
             if !is_handed_on {
-                let path = &report.path;
+                let (path, _) = parcel.request();
                 proxy::log(LogLevel::Error, &format!("farebox: `{path}` is lost"));
             }
         }
@@ -106,34 +116,55 @@ impl<P: Policy> Context for Root<P> {
     }
 
     fn on_http_call_response(&mut self, token: u32, _headers: usize, bytes: usize, _: usize) {
-        let Some(report) = self.reports.borrow_mut().answered(token) else {
+        if self.keeper.borrow_mut().answered(token, bytes) {
+            return;
+        }
+        let Some(parcel) = self.reports.borrow_mut().answered(token) else {
             return;
         };
         let Some(counters) = self.counters else {
             return;
         };
         let (status, body) = proxy::answer(bytes);
-        match Heard::read(status, &body, &report) {
-            Heard::Yes { differs } => {
-                counters.reported.add();
-                if differs {
-                    counters.differences.add();
+        let heard = parcel.heard(status, &body);
+        if heard.iter().any(|(heard, _)| *heard == Heard::NotYet) {
+            return self.reports.borrow_mut().again(parcel);
+        }
+        let heard = parcel.reports().iter().zip(heard);
+        for (report, (heard, charged)) in heard.filter(|(report, _)| report.is_of_call()) {
+            match heard {
+                Heard::Yes { differs } => {
+                    counters.reported.add();
+                    if differs {
+                        counters.differences.add();
+                    }
                 }
+                Heard::Nothing => match report.clone().of_nothing() {
+                    Some(report) => self.reports.borrow_mut().push(report),
+                    None => counters.reported.add(),
+                },
+                Heard::Refused => {
+                    counters.unreported.add();
+                    let path = &report.path;
+                    let answer = String::from_utf8_lossy(&body);
+                    proxy::log(
+                        LogLevel::Error,
+                        &format!("farebox: `{path}` is refused: {answer}"),
+                    );
+                }
+                Heard::NotYet => {}
             }
-            Heard::Nothing => match report.of_nothing() {
-                Some(report) => self.reports.borrow_mut().push(report),
-                None => counters.reported.add(),
-            },
-            Heard::Refused => {
-                counters.unreported.add();
-                let path = &report.path;
-                let answer = String::from_utf8_lossy(&body);
-                proxy::log(
-                    LogLevel::Error,
-                    &format!("farebox: `{path}` is refused: {answer}"),
-                );
+            if let Some(leased) = &report.leased {
+                let charged = match heard {
+                    // Nothing was charged, and never will be.
+                    Heard::Refused | Heard::Nothing => Some(0),
+                    _ => charged,
+                };
+                shared::change(&leased.shared, |leases| {
+                    leases.charged(&leased.lease, leased.cost, charged);
+                    Some(())
+                });
             }
-            Heard::NotYet => self.reports.borrow_mut().again(report),
         }
     }
 }
@@ -182,18 +213,25 @@ impl<P: Policy> RootContext for Root<P> {
         };
         let mut reports = self.reports.borrow_mut();
         while let Some(text) = self.line.and_then(Line::take) {
-            if let Some(report) = Report::from_text(&text) {
-                reports.push(report);
+            if let Some(parcel) = Parcel::from_text(&text) {
+                reports.take_over(parcel);
             }
         }
-        for report in reports.due() {
+        self.keeper.borrow_mut().tick(host, &mut reports);
+        let ticks = host.report_after.as_millis().checked_div(TICK.as_millis());
+        let ticks = ticks.and_then(|ticks| u32::try_from(ticks).ok());
+        for parcel in reports.due(ticks.unwrap_or_default()) {
+            let Some(first) = parcel.reports().first() else {
+                continue;
+            };
             let headers = [
-                ("authorization", report.key.as_str()),
-                ("idempotency-key", report.idempotency_key.as_str()),
+                ("authorization", first.key.as_str()),
+                ("idempotency-key", first.idempotency_key.as_str()),
             ];
-            match proxy::post(host, &report.path, &headers, &report.body) {
-                Some(token) => reports.sent(token, report),
-                None => reports.again(report),
+            let (path, body) = parcel.request();
+            match proxy::post(host, &path, &headers, &body) {
+                Some(token) => reports.sent(token, parcel),
+                None => reports.again(parcel),
             }
         }
     }
@@ -203,12 +241,12 @@ impl<P: Policy> RootContext for Root<P> {
         if self.is_upstream {
             return Some(Box::new(Attempt::new(settings)));
         }
-        let reports = Rc::clone(&self.reports);
         Some(Box::new(Call::new(
             release,
             settings,
             self.counters?,
-            reports,
+            Rc::clone(&self.reports),
+            Rc::clone(&self.keeper),
         )))
     }
 

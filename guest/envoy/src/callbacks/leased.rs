@@ -1,0 +1,142 @@
+//! One call under its key's lease: takes its worst case from it, or asks the host for one.
+
+use super::hold::{State, Under};
+use super::http::{Call, cluster};
+use super::proxy;
+use super::shared;
+use crate::host::Report;
+use crate::lease::Return;
+use crate::lease::wire::{self, Answer};
+
+/// How long a key for which the host has no leases is not asked about again, in milliseconds.
+const DENIED_MS: i64 = 60_000;
+/// The same where its wallet has too little.
+const POOR_MS: i64 = 1_000;
+
+/// What becomes of a call that looks for a lease.
+pub(super) enum Found {
+    /// It runs under one.
+    Runs,
+    /// The host is asked for one.
+    Asked,
+    /// It is held by itself.
+    None,
+}
+
+impl Call {
+    /// Takes the call's worst case from the key's lease, or asks the host for one. `may_ask`: the
+    /// host was not asked yet.
+    pub(super) fn lease(&mut self, key: &str, may_ask: bool) -> Found {
+        let (Some(host), Some(exchange)) = (&self.settings.host, &mut self.exchange) else {
+            return Found::None;
+        };
+        let cluster = cluster();
+        let shared = shared::name(key, self.release.book());
+        let now_ms = proxy::now_ms();
+        if let Some(lease) = shared::read(&shared).offered(now_ms) {
+            exchange.vouch(&lease.vouched);
+            // What has no bound here may have one at the host, or its reason.
+            let Ok(worst) = exchange.worst(&cluster) else {
+                return Found::None;
+            };
+            let id = lease.id.clone();
+            // What a call does not find is noted, so that the next renewal asks for it.
+            let took = shared::change(&shared, |leases| Some(leases.take(&id, worst, now_ms)));
+            self.keeper.borrow_mut().meet(&shared, key);
+            if took != Some(true) {
+                return Found::None;
+            }
+            self.counters.leased.add();
+            self.standing.state = State::Runs(Under::Lease {
+                shared,
+                lease: id,
+                worst,
+            });
+            return Found::Runs;
+        }
+        let Ok(worst) = exchange.worst(&cluster) else {
+            return Found::None;
+        };
+        let timeout_ms = i64::try_from(host.timeout.as_millis()).unwrap_or(i64::MAX);
+        let until_ms = now_ms.saturating_add(timeout_ms);
+        let first = may_ask.then(|| {
+            shared::change(&shared, |leases| {
+                leases.may_ask(now_ms, until_ms).then_some(())
+            })
+        });
+        if first.flatten().is_none() {
+            return Found::None;
+        }
+        let once = format!("{shared}:{}", proxy::now_nanos());
+        let headers = [("authorization", key), ("idempotency-key", &once)];
+        let body = wire::grant(&host.edge, worst);
+        match proxy::post(host, "/v1/leases", &headers, &body) {
+            Some(_) => {
+                self.standing.state = State::AskedLease(now_ms);
+                Found::Asked
+            }
+            None => Found::None,
+        }
+    }
+
+    /// The host answered a request for a lease that was sent at this time.
+    pub(super) fn heard_of_lease(&mut self, sent_at_ms: i64, status: Option<u16>, body: &[u8]) {
+        let Some(key) = self.standing.key.clone() else {
+            return;
+        };
+        let shared = shared::name(&key, self.release.book());
+        let now_ms = proxy::now_ms();
+        match Answer::read(status, body) {
+            // Another book prices the key's calls: the host alone can say how.
+            Answer::Granted(granted) if *granted.book != *self.release.book() => {
+                let back = Return {
+                    lease: granted.id.clone(),
+                    turn: granted.turn.clone(),
+                    keep: 0,
+                };
+                let back = Report::of_return(&back, &key);
+                self.reports.borrow_mut().push(back);
+                self.deny(&shared, now_ms);
+            }
+            Answer::Granted(granted) => {
+                shared::change(&shared, |leases| {
+                    leases.granted(&granted, sent_at_ms, now_ms);
+                    Some(())
+                });
+                if matches!(self.lease(&key, false), Found::Runs) {
+                    self.keep_quote();
+                    return proxy::go_on();
+                }
+            }
+            // Less is there than even this call needs, which the host says best; or there are no
+            // leases for the key.
+            Answer::None if status == Some(402) => {
+                shared::change(&shared, |leases| {
+                    leases.denied(now_ms.saturating_add(POOR_MS));
+                    Some(())
+                });
+            }
+            Answer::None => self.deny(&shared, now_ms),
+            Answer::Refused { status } => {
+                shared::change(&shared, |leases| {
+                    leases.denied(0);
+                    Some(())
+                });
+                self.counters.refused.add();
+                return self.refuse_with(status, body);
+            }
+            Answer::Away => return self.away_and_on(),
+        }
+        self.hold(&key);
+        if !self.standing.is_open() {
+            proxy::go_on();
+        }
+    }
+
+    fn deny(&self, shared: &str, now_ms: i64) {
+        shared::change(shared, |leases| {
+            leases.denied(now_ms.saturating_add(DENIED_MS));
+            Some(())
+        });
+    }
+}

@@ -1,0 +1,167 @@
+//! The leases of a worker's keys: renewed on the worker's ticks, and returned when nobody calls.
+//!
+//! Keys are in the memory of the workers that met them and nowhere else.
+
+use super::proxy;
+use super::shared;
+use crate::host::Report;
+use crate::lease::Renewal;
+use crate::lease::wire::{self, Answer};
+use crate::queue::Queue;
+use crate::settings::Host;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// How many ticks pass before a host that did not answer is asked again.
+const TICKS_AFTER_SILENCE: u32 = 20;
+
+/// A key that has a lease.
+struct Watched {
+    key: String,
+    /// When its leases are looked at next, in milliseconds since the Unix epoch. Of a thousand keys
+    /// most have nothing due and no call.
+    look_at_ms: i64,
+}
+
+/// What a worker looks after.
+#[derive(Default)]
+pub struct Keeper {
+    /// Keys by where their leases are shared.
+    keys: BTreeMap<Rc<str>, Watched>,
+    on_their_way: BTreeMap<u32, Asked>,
+    /// Those that were not answered, and in how many ticks they are sent again.
+    again: Vec<(u32, Asked)>,
+}
+
+/// A renewal that was sent. Sent again it is the same, so that it takes effect once.
+struct Asked {
+    shared: Rc<str>,
+    renewal: Renewal,
+    body: String,
+    sent_at_ms: i64,
+}
+
+impl Keeper {
+    /// A call came with this key, which has a lease.
+    pub fn meet(&mut self, shared: &Rc<str>, key: &str) {
+        match self.keys.get_mut(shared) {
+            Some(watched) => watched.look_at_ms = 0,
+            None => {
+                let watched = Watched {
+                    key: key.to_owned(),
+                    look_at_ms: 0,
+                };
+                self.keys.insert(Rc::clone(shared), watched);
+            }
+        }
+    }
+
+    /// Renews what is due, and returns what nobody uses.
+    pub fn tick(&mut self, host: &Host, reports: &mut Queue) {
+        let now_ms = proxy::now_ms();
+        let timeout_ms = i64::try_from(host.timeout.as_millis()).unwrap_or(i64::MAX);
+        for (ticks, _) in &mut self.again {
+            *ticks = ticks.saturating_sub(1);
+        }
+        let due: Vec<_> = self
+            .again
+            .extract_if(.., |(ticks, _)| *ticks == 0)
+            .collect();
+        for (_, asked) in due {
+            self.send(host, asked);
+        }
+        let mut gone = Vec::new();
+        let mut due = Vec::new();
+        for (name, watched) in &mut self.keys {
+            if watched.look_at_ms > now_ms {
+                continue;
+            }
+            let leases = shared::read(name);
+            let Some(look_at_ms) = leases.look_at_ms(now_ms) else {
+                gone.push(Rc::clone(name));
+                continue;
+            };
+            watched.look_at_ms = look_at_ms;
+            let key = &watched.key;
+            // Most often nothing is due: then nothing is written.
+            if leases.clone().forget_expired(now_ms) {
+                shared::change(name, |leases| leases.forget_expired(now_ms).then_some(()));
+            }
+            if leases.clone().unused(now_ms).is_some()
+                && let Some(back) = shared::change(name, |leases| leases.unused(now_ms))
+            {
+                reports.push(Report::of_return(&back, key));
+            }
+            if leases.clone().renewal(now_ms, timeout_ms).is_some()
+                && let Some(renewal) =
+                    shared::change(name, |leases| leases.renewal(now_ms, timeout_ms))
+            {
+                due.push(Asked {
+                    shared: Rc::clone(name),
+                    body: wire::renew(&renewal),
+                    renewal,
+                    sent_at_ms: now_ms,
+                });
+            }
+        }
+        for name in gone {
+            self.keys.remove(&name);
+        }
+        for asked in due {
+            self.send(host, asked);
+        }
+    }
+
+    fn send(&mut self, host: &Host, asked: Asked) {
+        let Some(Watched { key, .. }) = self.keys.get(&asked.shared) else {
+            return;
+        };
+        let Renewal { lease, turn, .. } = &asked.renewal;
+        let once = format!("{lease}:{turn}");
+        let headers = [("authorization", key.as_str()), ("idempotency-key", &once)];
+        let path = format!("/v1/leases/{lease}/renew");
+        match proxy::post(host, &path, &headers, &asked.body) {
+            Some(token) => {
+                self.on_their_way.insert(token, asked);
+            }
+            None => self.again.push((TICKS_AFTER_SILENCE, asked)),
+        }
+    }
+
+    /// The answer to a renewal; false when the token is of none.
+    pub fn answered(&mut self, token: u32, body_bytes: usize) -> bool {
+        let Some(asked) = self.on_their_way.remove(&token) else {
+            return false;
+        };
+        if let Some(watched) = self.keys.get_mut(&asked.shared) {
+            watched.look_at_ms = 0;
+        }
+        let (status, body) = proxy::answer(body_bytes);
+        let lease = &*asked.renewal.lease;
+        match Answer::read(status, &body) {
+            Answer::Granted(granted) => {
+                shared::change(&asked.shared, |leases| {
+                    leases.renewed(&asked.renewal, &granted, asked.sent_at_ms);
+                    Some(())
+                });
+            }
+            Answer::Away => {
+                let now_ms = proxy::now_ms();
+                let waits = shared::change(&asked.shared, |leases| {
+                    leases.waits(lease, now_ms).then_some(())
+                });
+                if waits.is_some() {
+                    self.again.push((TICKS_AFTER_SILENCE, asked));
+                }
+            }
+            // It is over there, or its key is: no further call runs under it.
+            Answer::None | Answer::Refused { .. } => {
+                shared::change(&asked.shared, |leases| {
+                    leases.lost(lease);
+                    Some(())
+                });
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,46 @@
+//! The leases that all workers of the proxy share: changed by compare-and-swap, under a hash of the
+//! customer's key and the book that prices its calls.
+//!
+//! The proxy keeps what is shared for as long as it runs and cannot take it out again: one entry
+//! for each key that ever had a lease, empty when it has none.
+
+use crate::hash;
+use crate::lease::Leases;
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::Status;
+use std::rc::Rc;
+
+/// How often a change is tried before it is given up. Each failure is another worker's success.
+const TRIES_MAX: u32 = 10_000;
+/// The version that an entry is made under: the proxy makes one under any, and refuses to change
+/// one under another than its own. It counts versions from one, a change each.
+const ABSENT: u32 = u32::MAX;
+
+/// Where the leases of a key are shared, for calls that this book prices.
+pub fn name(key: &str, book: &str) -> Rc<str> {
+    let book: String = book.chars().take(16).collect();
+    format!("farebox:{book}:{}", hash::hex(key.as_bytes())).into()
+}
+
+/// The leases as they are now.
+pub fn read(name: &str) -> Leases {
+    let (bytes, _) = hostcalls::get_shared_data(name).unwrap_or_default();
+    bytes.map_or_else(Leases::default, |bytes| Leases::from_bytes(&bytes))
+}
+
+/// Changes the leases in one step. `change` may be asked several times, and only its last answer
+/// counts; `None` changes nothing.
+pub fn change<T>(name: &str, mut change: impl FnMut(&mut Leases) -> Option<T>) -> Option<T> {
+    for _ in 0..TRIES_MAX {
+        let (bytes, version) = hostcalls::get_shared_data(name).unwrap_or_default();
+        let mut leases = bytes.map_or_else(Leases::default, |bytes| Leases::from_bytes(&bytes));
+        let answer = change(&mut leases)?;
+        let version = version.unwrap_or(ABSENT);
+        match hostcalls::set_shared_data(name, Some(&leases.to_bytes()), Some(version)) {
+            Ok(()) => return Some(answer),
+            Err(Status::CasMismatch) => {}
+            Err(_) => return None,
+        }
+    }
+    None
+}

@@ -1,0 +1,329 @@
+//! What an edge knows of the credits it has leased for a customer's key, and what it does with them.
+//!
+//! A call takes its worst case when it begins and leaves its price when it ends. Both are counted
+//! from the lease's beginning and never taken back: what is used, what is reported, and what the
+//! host has charged can then pass each other on their way without anything being counted twice or
+//! not at all. All workers share one record of each key, so every rule here is a step from one
+//! record to the next. Must not know proxies, nor how a record is shared.
+
+mod codec;
+pub mod wire;
+
+use farebox_sdk::pricing::money::Peg;
+use rust_decimal::Decimal;
+use wire::Granted;
+
+/// How many renewals without a call it takes until a lease goes back.
+const IDLE_MAX: u8 = 3;
+/// How long a renewal that was sent is waited for before another worker tries, in milliseconds
+/// beyond the time its answer may take.
+const GRACE_MS: i64 = 1_000;
+/// How long a renewal that is to be sent again keeps others from sending one, in milliseconds.
+const AGAIN_MS: i64 = 5_000;
+/// How long after a lease expired what calls leave of it is still counted, in milliseconds.
+const FORGOTTEN_MS: i64 = 3_600_000;
+/// How long leases are left alone at most, in milliseconds.
+const LOOK_MS: i64 = 1_000;
+/// How soon after a renewal the next one may be asked for, in milliseconds.
+const PACE_MS: i64 = 50;
+
+/// What the host vouches for about the calls of a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vouched {
+    /// Whose calls.
+    pub org: Box<str>,
+    /// On which plan.
+    pub plan: Option<Box<str>>,
+    /// What the org had been charged this month when the lease was granted.
+    pub month_to_date_usd: Decimal,
+    /// What a credit is worth.
+    pub peg: Peg,
+    /// How far the host's clock is ahead of this one, in milliseconds.
+    pub ahead_ms: i64,
+}
+
+/// A lease. Amounts are nano-credits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The host's id of it.
+    pub id: Box<str>,
+    /// Names it as the host knows it now.
+    pub turn: Box<str>,
+    /// Everything it was ever given, less what went back.
+    granted: i64,
+    /// What calls under it cost, and what those that run can cost.
+    used: i64,
+    /// What of that is kept for usage that the host has no price for.
+    kept: i64,
+    /// Calls that run, and those of which the host has not heard yet.
+    open: u32,
+    /// What calls took since the last renewal.
+    taken: i64,
+    /// The same, over the last renewals.
+    recent: i64,
+    /// What the host wants to be free.
+    target: i64,
+    /// What was free when the host last answered.
+    full: i64,
+    /// How many renewals there were without a call.
+    idle: u8,
+    /// No further call runs under it.
+    closed: bool,
+    /// From then on it may not be spent from.
+    expires_at_ms: i64,
+    renew_at_ms: i64,
+    /// A worker has asked, and is waited for until then.
+    asked_until_ms: i64,
+    /// What prices its calls.
+    pub vouched: Vouched,
+}
+
+/// All leases of a key, the newest last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leases {
+    all: Vec<Lease>,
+    /// A call has asked for a lease, and is waited for until then.
+    asked_until_ms: i64,
+}
+
+/// What a worker asks the host for: nothing beyond `keep` is spent until it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// Which lease.
+    pub lease: Box<str>,
+    /// Its turn.
+    pub turn: Box<str>,
+    /// What it keeps of all it was given.
+    pub keep: i64,
+    /// What of that is free.
+    pub free: i64,
+    /// What calls took lately.
+    pub recent: i64,
+}
+
+/// A lease that goes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Return {
+    /// Which.
+    pub lease: Box<str>,
+    /// Its turn.
+    pub turn: Box<str>,
+    /// What stays for usage that has no price yet.
+    pub keep: i64,
+}
+
+impl Lease {
+    const fn free(&self) -> i64 {
+        let free = self.granted.saturating_sub(self.used);
+        if free < 0 { 0 } else { free }
+    }
+}
+
+impl Leases {
+    /// The lease that new calls run under at this time, in milliseconds since the Unix epoch.
+    pub fn offered(&self, now_ms: i64) -> Option<&Lease> {
+        let newest = self.all.last()?;
+        (!newest.closed && now_ms < newest.expires_at_ms).then_some(newest)
+    }
+
+    /// A call takes its worst case; false when it does not fit.
+    pub fn take(&mut self, lease: &str, worst: i64, now_ms: i64) -> bool {
+        let offered = self.offered(now_ms).is_some_and(|own| *own.id == *lease);
+        let Some(own) = self.all.last_mut().filter(|_| offered) else {
+            return false;
+        };
+        // What does not fit is wanted all the same: the next renewal asks for more.
+        own.taken = own.taken.saturating_add(worst);
+        if worst > own.free() {
+            return false;
+        }
+        own.used = own.used.saturating_add(worst);
+        own.open = own.open.saturating_add(1);
+        true
+    }
+
+    /// Whether this call may ask the host for a lease: one at a time does, until `until_ms`.
+    pub fn may_ask(&mut self, now_ms: i64, until_ms: i64) -> bool {
+        let may = self.asked_until_ms <= now_ms && self.offered(now_ms).is_none();
+        if may {
+            self.asked_until_ms = until_ms;
+        }
+        may
+    }
+
+    /// The host has no lease for the key: it is not asked again before `until_ms`.
+    pub const fn denied(&mut self, until_ms: i64) {
+        self.asked_until_ms = until_ms;
+    }
+
+    /// The host granted a lease, for a request sent at this time.
+    pub fn granted(&mut self, granted: &Granted, sent_at_ms: i64, now_ms: i64) {
+        self.asked_until_ms = 0;
+        self.all.retain(|lease| *lease.id != *granted.id);
+        let mut lease = Lease {
+            id: granted.id.clone(),
+            turn: Box::default(),
+            granted: 0,
+            used: 0,
+            kept: 0,
+            open: 0,
+            taken: 0,
+            recent: 0,
+            target: 0,
+            full: 0,
+            idle: 0,
+            closed: false,
+            expires_at_ms: 0,
+            renew_at_ms: 0,
+            asked_until_ms: 0,
+            vouched: Vouched {
+                ahead_ms: granted.now_ms.saturating_sub(now_ms),
+                ..granted.vouched.clone()
+            },
+        };
+        lease.hears(granted, sent_at_ms);
+        for older in &mut self.all {
+            older.closed = true;
+        }
+        self.all.push(lease);
+    }
+
+    /// A call is over: it leaves `cost` of the worst case it took. `told`: nothing is to be
+    /// reported of it.
+    pub fn over(&mut self, lease: &str, worst: i64, cost: i64, told: bool) {
+        if let Some(own) = self.of(lease) {
+            own.used = own.used.saturating_sub(worst).saturating_add(cost);
+            if told {
+                own.open = own.open.saturating_sub(1);
+            }
+        }
+    }
+
+    /// The host has heard of a call that left `cost`, and charged this; nothing yet where it has
+    /// no price.
+    pub fn charged(&mut self, lease: &str, cost: i64, charged: Option<i64>) {
+        if let Some(own) = self.of(lease) {
+            own.open = own.open.saturating_sub(1);
+            match charged {
+                Some(charged) => {
+                    own.used = own.used.saturating_sub(cost).saturating_add(charged);
+                }
+                None => own.kept = own.kept.saturating_add(cost),
+            }
+        }
+    }
+
+    /// What is to be asked of the host now, by whoever is first; its answer is waited for until
+    /// `until_ms`.
+    pub fn renewal(&mut self, now_ms: i64, timeout_ms: i64) -> Option<Renewal> {
+        let own = self.all.iter_mut().find(|lease| lease.is_due(now_ms))?;
+        own.asked_until_ms = now_ms.saturating_add(timeout_ms).saturating_add(GRACE_MS);
+        if own.taken == 0 {
+            own.idle = own.idle.saturating_add(1);
+            own.recent /= 2;
+        } else {
+            own.idle = 0;
+            own.recent = own.taken.max(own.recent / 2);
+        }
+        own.taken = 0;
+        // What is free beyond what the host wants goes back; no call takes it from now on.
+        let target = if own.closed { 0 } else { own.target };
+        own.granted = own.granted.min(own.used.saturating_add(target));
+        Some(Renewal {
+            lease: own.id.clone(),
+            turn: own.turn.clone(),
+            keep: own.granted,
+            free: own.free(),
+            recent: if own.closed { 0 } else { own.recent },
+        })
+    }
+
+    /// The host answered a renewal that was sent at this time.
+    pub fn renewed(&mut self, renewal: &Renewal, granted: &Granted, sent_at_ms: i64) {
+        if let Some(own) = self.of(&renewal.lease)
+            && own.turn == renewal.turn
+        {
+            own.hears(granted, sent_at_ms);
+        }
+    }
+
+    /// Whether a renewal that was not answered is still worth sending: no other worker sends one
+    /// meanwhile, and none after the lease has expired.
+    pub fn waits(&mut self, lease: &str, now_ms: i64) -> bool {
+        let Some(own) = self.of(lease) else {
+            return false;
+        };
+        own.asked_until_ms = now_ms.saturating_add(AGAIN_MS);
+        now_ms < own.expires_at_ms
+    }
+
+    /// Drops what expired so long ago that the host will have taken it back.
+    pub fn forget_expired(&mut self, now_ms: i64) -> bool {
+        let before = self.all.len();
+        self.all
+            .retain(|lease| now_ms < lease.expires_at_ms.saturating_add(FORGOTTEN_MS));
+        self.all.len() < before
+    }
+
+    /// The host will not renew it: it is over there, or belongs to nobody here.
+    pub fn lost(&mut self, lease: &str) {
+        self.all.retain(|own| *own.id != *lease);
+    }
+
+    /// A lease that nobody needs, taken out so that no call runs under it any more.
+    pub fn unused(&mut self, now_ms: i64) -> Option<Return> {
+        let unused = |lease: &Lease| {
+            lease.open == 0
+                && lease.asked_until_ms <= now_ms
+                && (lease.closed || lease.idle >= IDLE_MAX)
+        };
+        let index = self.all.iter().position(unused)?;
+        let own = self.all.remove(index);
+        Some(Return {
+            lease: own.id,
+            turn: own.turn,
+            keep: own.kept,
+        })
+    }
+
+    /// When to look after them next if no call comes, in milliseconds since the Unix epoch; `None`
+    /// where there is nothing to look after.
+    pub fn look_at_ms(&self, now_ms: i64) -> Option<i64> {
+        let next = self.all.iter().map(|lease| lease.renew_at_ms).min()?;
+        Some(next.clamp(now_ms.saturating_add(1), now_ms.saturating_add(LOOK_MS)))
+    }
+
+    fn of(&mut self, lease: &str) -> Option<&mut Lease> {
+        self.all.iter_mut().find(|own| *own.id == *lease)
+    }
+}
+
+impl Lease {
+    /// Whether the host is to be asked: it is time, or calls take faster than was thought.
+    const fn is_due(&self, now_ms: i64) -> bool {
+        let runs_out = !self.closed && self.full > 0 && self.free() < self.full / 4;
+        self.asked_until_ms <= now_ms && (self.renew_at_ms <= now_ms || runs_out)
+    }
+
+    fn hears(&mut self, granted: &Granted, sent_at_ms: i64) {
+        let after = |ms: i64| sent_at_ms.saturating_add(ms);
+        self.turn = granted.turn.clone();
+        self.granted = granted.granted;
+        self.target = granted.free;
+        self.closed |= granted.superseded;
+        self.expires_at_ms = after(granted.expires_in_ms);
+        self.full = self.free();
+        // Who waits elsewhere for what lies idle here gets it now.
+        if granted.recalled && self.full > self.target {
+            self.asked_until_ms = 0;
+            self.renew_at_ms = sent_at_ms;
+        } else {
+            self.asked_until_ms = after(PACE_MS);
+            self.renew_at_ms = after(granted.renew_in_ms);
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "tests may overflow loudly")]
+mod tests;

@@ -1,0 +1,282 @@
+//! A lease between its calls and its host, whatever comes before what.
+
+use super::wire::Answer;
+use super::*;
+use proptest::prelude::*;
+
+const NOW_MS: i64 = 1_795_219_200_000;
+
+fn granted(granted: i64, free: i64, turn: u32) -> Granted {
+    Granted {
+        id: "hold_1".into(),
+        turn: format!("txn_{turn}").into(),
+        granted,
+        free,
+        recalled: false,
+        superseded: false,
+        expires_in_ms: 30_000,
+        renew_in_ms: 1_000,
+        now_ms: NOW_MS + 500,
+        book: "b".into(),
+        vouched: Vouched {
+            org: "org_1".into(),
+            plan: Some("pro".into()),
+            month_to_date_usd: Decimal::new(12, 1),
+            peg: Peg::DEFAULT,
+            ahead_ms: 0,
+        },
+    }
+}
+
+fn leased(amount: i64) -> Leases {
+    let mut leases = Leases::default();
+    assert!(leases.may_ask(NOW_MS, NOW_MS + 2_000));
+    leases.granted(&granted(amount, amount, 1), NOW_MS, NOW_MS);
+    leases
+}
+
+#[test]
+fn a_call_takes_its_worst_case_and_leaves_its_price() {
+    let mut leases = leased(100);
+    assert!(leases.take("hold_1", 60, NOW_MS));
+    assert!(!leases.take("hold_1", 41, NOW_MS), "no more than there is");
+    leases.over("hold_1", 60, 10, false);
+    assert!(leases.take("hold_1", 90, NOW_MS));
+    assert!(!leases.take("hold_1", 1, NOW_MS));
+    // The host's figure stands, be it more or less.
+    leases.charged("hold_1", 10, Some(8));
+    assert!(leases.take("hold_1", 2, NOW_MS));
+    assert!(!leases.take("hold_1", 1, NOW_MS));
+}
+
+#[test]
+fn nothing_runs_under_a_lease_that_expired_or_was_superseded() {
+    let mut leases = leased(100);
+    assert!(!leases.take("hold_1", 1, NOW_MS + 30_000));
+    assert!(!leases.take("hold_2", 1, NOW_MS));
+    assert_eq!(
+        leases.offered(NOW_MS).map(|own| own.vouched.ahead_ms),
+        Some(500)
+    );
+    assert!(!leases.may_ask(NOW_MS, NOW_MS + 1), "there is one");
+    assert!(leases.may_ask(NOW_MS + 30_000, NOW_MS + 32_000));
+    assert!(
+        !leases.may_ask(NOW_MS + 30_001, NOW_MS + 32_001),
+        "one asks"
+    );
+    let renewal = leases.renewal(NOW_MS + 1_000, 2_000).unwrap();
+    let superseded = Granted {
+        superseded: true,
+        ..granted(100, 0, 2)
+    };
+    leases.renewed(&renewal, &superseded, NOW_MS + 1_000);
+    assert_eq!(leases.offered(NOW_MS + 1_000), None);
+    assert!(!leases.take("hold_1", 1, NOW_MS));
+}
+
+#[test]
+fn a_renewal_keeps_what_is_used_and_says_what_is_free() {
+    let mut leases = leased(100);
+    assert_eq!(leases.renewal(NOW_MS + 999, 2_000), None);
+    leases.take("hold_1", 60, NOW_MS);
+    let renewal = leases.renewal(NOW_MS + 1_000, 2_000).unwrap();
+    assert_eq!((renewal.keep, renewal.free, renewal.recent), (100, 40, 60));
+    assert_eq!(leases.renewal(NOW_MS + 1_000, 2_000), None, "one asks");
+    // The host wants less to be free: it goes back when it is asked next.
+    leases.renewed(&renewal, &granted(100, 10, 2), NOW_MS + 1_000);
+    let renewal = leases.renewal(NOW_MS + 2_000, 2_000).unwrap();
+    assert_eq!(
+        (renewal.keep, renewal.free, &*renewal.turn),
+        (70, 10, "txn_2")
+    );
+    assert!(!leases.take("hold_1", 11, NOW_MS + 2_000), "it may be gone");
+    // An answer to what was asked before the last answer is none.
+    let stale = Renewal {
+        turn: "txn_1".into(),
+        ..renewal.clone()
+    };
+    leases.renewed(&stale, &granted(1_000, 10, 9), NOW_MS + 2_000);
+    assert!(!leases.take("hold_1", 11, NOW_MS + 2_000));
+}
+
+#[test]
+fn what_lies_idle_goes_back_at_once_when_it_is_recalled() {
+    let mut leases = leased(100);
+    leases.take("hold_1", 30, NOW_MS);
+    let renewal = leases.renewal(NOW_MS + 1_000, 2_000).unwrap();
+    let recalled = Granted {
+        recalled: true,
+        ..granted(100, 0, 2)
+    };
+    leases.renewed(&renewal, &recalled, NOW_MS + 1_000);
+    let renewal = leases.renewal(NOW_MS + 1_000, 2_000).unwrap();
+    assert_eq!((renewal.keep, renewal.free), (30, 0));
+    let still = Granted {
+        recalled: true,
+        ..granted(30, 0, 3)
+    };
+    leases.renewed(&renewal, &still, NOW_MS + 1_001);
+    assert_eq!(
+        leases.renewal(NOW_MS + 1_002, 2_000),
+        None,
+        "there is no more"
+    );
+}
+
+#[test]
+fn a_lease_goes_back_when_nobody_calls_and_all_is_reported() {
+    let mut leases = leased(100);
+    leases.take("hold_1", 30, NOW_MS);
+    leases.over("hold_1", 30, 20, false);
+    let mut now_ms = NOW_MS;
+    for turn in 2..7 {
+        assert_eq!(leases.unused(now_ms), None);
+        now_ms += 1_000;
+        let renewal = leases.renewal(now_ms, 2_000).unwrap();
+        leases.renewed(&renewal, &granted(renewal.keep, 0, turn), now_ms);
+        now_ms += 100;
+    }
+    // Of a call that has no price the worst case stays.
+    leases.charged("hold_1", 20, None);
+    let back = Return {
+        lease: "hold_1".into(),
+        turn: "txn_6".into(),
+        keep: 20,
+    };
+    assert_eq!(leases.unused(now_ms), Some(back));
+    assert_eq!(leases.look_at_ms(now_ms), None);
+}
+
+#[test]
+fn leases_come_back_from_their_bytes() {
+    let mut leases = leased(100);
+    leases.take("hold_1", 60, NOW_MS);
+    let second = Granted {
+        id: "hold_2".into(),
+        ..granted(7, 7, 2)
+    };
+    leases.granted(&second, NOW_MS, NOW_MS);
+    let bytes = leases.to_bytes();
+    assert_eq!(Leases::from_bytes(&bytes), leases);
+    for end in 0..bytes.len() {
+        // Cut off it is one lease less, or none: never another.
+        let cut = Leases::from_bytes(&bytes[..end]);
+        assert!(cut.all.iter().all(|lease| leases.all.contains(lease)));
+    }
+}
+
+#[test]
+fn the_hosts_answer_is_read_or_is_none() {
+    let body = br#"{"id":"hold_1","turn":"txn_1","granted_credits":"0.0000001",
+        "free_credits":"0.00000001","recalled":false,"superseded":false,"expires_in_ms":30000,
+        "renew_in_ms":1000,"now_ms":1795219200500,"replayed":false,"vouched":{"org_id":"org_1",
+        "plan":"pro","deployment":"hosted","release_id":"rel_1","component":"c","book":"b",
+        "month_to_date_usd":"1.2","usd_per_credit":"0.1"}}"#;
+    let expect = Granted {
+        free: 10,
+        ..granted(100, 100, 1)
+    };
+    assert_eq!(
+        Answer::read(Some(201), body),
+        Answer::Granted(Box::new(expect))
+    );
+    for (status, expect) in [
+        (Some(201), Answer::Away),
+        (Some(401), Answer::Refused { status: 401 }),
+        (Some(402), Answer::None),
+        (Some(409), Answer::None),
+        (Some(429), Answer::Away),
+        (Some(503), Answer::Away),
+        (None, Answer::Away),
+    ] {
+        assert_eq!(Answer::read(status, b"{}"), expect, "{status:?}");
+    }
+}
+
+/// What happens to a lease; numbers choose among what is there.
+#[derive(Clone, Debug)]
+enum Step {
+    Take(i64),
+    /// A call ends at a part of its worst case, in tenths.
+    Over(usize, i64),
+    /// The host charges a report, a tenth more or less than it was told.
+    Report(usize, i64),
+    Ask,
+    /// The host hears of the renewal and gives so much more, if it was never told it before.
+    Decide(i64, i64),
+    Answer,
+    Pass(i64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => (1..40_i64).prop_map(Step::Take),
+        4 => (0..4_usize, 0..=10_i64).prop_map(|(call, part)| Step::Over(call, part)),
+        3 => (0..4_usize, 8..=10_i64).prop_map(|(call, part)| Step::Report(call, part)),
+        3 => Just(Step::Ask),
+        3 => (0..50_i64, 0..100_i64).prop_map(|(more, free)| Step::Decide(more, free)),
+        3 => Just(Step::Answer),
+        2 => (1..1_500_i64).prop_map(Step::Pass),
+    ]
+}
+
+proptest! {
+    /// Whatever is asked, answered and reported in whichever order: what calls have cost and can
+    /// still cost never passes what the host has put aside.
+    #[test]
+    fn calls_never_pass_what_the_host_has_put_aside(steps in prop::collection::vec(step(), 1..120)) {
+        let mut leases = leased(100);
+        let mut host = 100;
+        let (mut running, mut unreported): (Vec<i64>, Vec<i64>) = Default::default();
+        let mut charged = 0;
+        let mut asked: Option<(Renewal, bool)> = None;
+        let mut answer: Option<Granted> = None;
+        let (mut now_ms, mut turn) = (NOW_MS, 1);
+        for step in steps {
+            match step {
+                Step::Take(worst) => {
+                    if leases.take("hold_1", worst, now_ms) {
+                        running.push(worst);
+                    }
+                }
+                Step::Over(call, part) if call < running.len() => {
+                    let worst = running.remove(call);
+                    let cost = worst * part / 10;
+                    leases.over("hold_1", worst, cost, false);
+                    unreported.push(cost);
+                }
+                Step::Report(call, part) if call < unreported.len() => {
+                    let cost = unreported.remove(call);
+                    let by_host = cost * part / 10;
+                    charged += by_host;
+                    leases.charged("hold_1", cost, Some(by_host));
+                }
+                Step::Ask => {
+                    if asked.is_none() && let Some(renewal) = leases.renewal(now_ms, 2_000) {
+                        asked = Some((renewal, false));
+                    }
+                }
+                Step::Decide(more, free) => {
+                    if let Some((renewal, heard)) = &mut asked && !*heard {
+                        *heard = true;
+                        turn += 1;
+                        host = renewal.keep.max(charged) + more;
+                        answer = Some(granted(host, free, turn));
+                    }
+                }
+                Step::Answer => {
+                    if let (Some(said), Some((renewal, _))) = (answer.take(), &asked) {
+                        leases.renewed(renewal, &said, now_ms);
+                        asked = None;
+                    }
+                }
+                Step::Pass(ms) => now_ms += ms,
+                Step::Over(..) | Step::Report(..) => {}
+            }
+            let possible: i64 =
+                running.iter().sum::<i64>() + unreported.iter().sum::<i64>() + charged;
+            prop_assert!(possible <= host, "{possible} of {host}");
+            prop_assert_eq!(leases.all.first().map(|own| own.used), Some(possible));
+        }
+    }
+}
