@@ -3,7 +3,7 @@
 //!
 //! The second one makes other machine code of the same component: nothing is optimised. What a policy
 //! answers there must be what it answers in the first, to the bit. (Checks in place of signals would
-//! be another difference, but took the compiler twice the time for three times the code.)
+//! be another difference, but cost the compiler too much: docs/ARCHITECTURE.md.)
 //!
 //! Fuel is the limit that counts: it is the same on every machine. The clock (epochs) is the
 //! backstop for what fuel does not see.
