@@ -36,6 +36,36 @@ struct MessageTarget {
     name: String,
 }
 
+/// An empty folder for a run, `target/<name>`. Kept after it, so that ledger and logs can be looked
+/// at; the next run begins anew.
+///
+/// # Errors
+/// It cannot be emptied or made.
+pub fn empty_folder(root: &Path, name: &str) -> Result<PathBuf> {
+    let folder = root.join("target").join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)
+            .with_context(|| format!("could not empty `{}`", folder.display()))?;
+    }
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("could not make `{}`", folder.display()))?;
+    Ok(folder)
+}
+
+/// Verifies a data directory, served from or not, by the command that an operator would run.
+///
+/// # Errors
+/// The ledger is not as it should be.
+pub fn verify(binary: &Path, data_dir: &Path) -> Result<()> {
+    let output = step::output(
+        Command::new(binary)
+            .args(["ledger", "verify", "--data-dir"])
+            .arg(data_dir),
+    )?;
+    output.lines().for_each(step::note);
+    Ok(())
+}
+
 /// Builds the binary and says where it is.
 ///
 /// # Errors

@@ -99,6 +99,11 @@ fn paint(code: &str, text: &str) -> String {
     }
 }
 
+/// Whether somebody can press Ctrl-C to end what runs until then.
+pub fn somebody_is_there() -> bool {
+    std::io::stdin().is_terminal() && std::env::var_os("CI").is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,8 @@
 //! kept, of a body at most what the settings declare. Must not know how a price is written.
 
 use crate::digest::{self, Digest, Headers};
-use crate::host::{Asked, Said};
+use crate::host::Asked;
+use crate::host::usage::Said;
 use crate::lease::Vouched;
 use crate::path::Named;
 use crate::release::{Price, Prices, Unpriced};

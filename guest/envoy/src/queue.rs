@@ -2,7 +2,7 @@
 //! has it or will not have it. Those of calls under leases wait a moment for others of their key,
 //! and go as one. Must not know proxies.
 
-use crate::host::{Parcel, Report};
+use crate::host::report::{Parcel, Report};
 use std::collections::{BTreeMap, VecDeque};
 
 /// How many requests are on their way at once.
@@ -131,7 +131,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::Leased;
+    use crate::host::report::Leased;
 
     fn report(number: usize) -> Report {
         Report {

@@ -14,10 +14,8 @@ use crate::guests;
 use crate::server::{self, Build, Server, Setup};
 use crate::step::{self, note, step};
 use crate::toolchain::Wanted;
-use anyhow::{Context, Result};
-use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use anyhow::Result;
+use std::path::Path;
 
 /// Good enough for a server that only this machine can reach, and shown at the end.
 pub const ADMIN_KEY: &str = "farebox-demo-admin-key";
@@ -31,7 +29,7 @@ const PORT: u16 = 8787;
 pub fn run(root: &Path, wanted: Wanted, no_serve: bool) -> Result<()> {
     guests::build(root, wanted)?;
     let binary = step("host", || server::build(root, Build::Dev))?;
-    let folder = empty_folder(root)?;
+    let folder = server::empty_folder(root, "demo")?;
     let data_dir = folder.join("hosted");
     let server = step("server on an empty directory", || {
         let server = Server::start(&Setup {
@@ -53,9 +51,8 @@ pub fn run(root: &Path, wanted: Wanted, no_serve: bool) -> Result<()> {
     step("a customer's own key, self-hosted", || {
         scenes::own_key(&binary, &folder.join("self-hosted"))
     })?;
-    step("ledger verify", || verify(&binary, &data_dir))?;
-    let somebody_is_there = std::io::stdin().is_terminal() && std::env::var_os("CI").is_none();
-    if no_serve || !somebody_is_there {
+    step("ledger verify", || server::verify(&binary, &data_dir))?;
+    if no_serve || !step::somebody_is_there() {
         note(&format!(
             "the server listened on http://{}; it stops now",
             server.address
@@ -64,29 +61,6 @@ pub fn run(root: &Path, wanted: Wanted, no_serve: bool) -> Result<()> {
     }
     invite(&server, &replayed);
     server.wait()
-}
-
-/// Kept after the run, so that its ledger can be looked at; the next run begins anew.
-fn empty_folder(root: &Path) -> Result<PathBuf> {
-    let folder = root.join("target/demo");
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder)
-            .with_context(|| format!("could not empty `{}`", folder.display()))?;
-    }
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("could not make `{}`", folder.display()))?;
-    Ok(folder)
-}
-
-/// The command an operator would run, on the live data directory.
-fn verify(binary: &Path, data_dir: &Path) -> Result<()> {
-    let output = step::output(
-        Command::new(binary)
-            .args(["ledger", "verify", "--data-dir"])
-            .arg(data_dir),
-    )?;
-    output.lines().for_each(note);
-    Ok(())
 }
 
 fn invite(server: &Server, replayed: &replay::Replayed) {

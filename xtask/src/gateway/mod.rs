@@ -17,8 +17,7 @@ use crate::toolchain::Wanted;
 use anyhow::{Context, Result, ensure};
 use providers::Providers;
 use proxy::Proxy;
-use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// Good enough for a host that only this machine can reach.
@@ -44,7 +43,7 @@ pub fn run(root: &Path, wanted: Wanted, once: bool) -> Result<()> {
         )?;
         Ok((binary, providers))
     })?;
-    let folder = empty_folder(root)?;
+    let folder = server::empty_folder(root, "gateway")?;
     let host = step("host on an empty directory", || {
         start_host(&binary, &folder)
     })?;
@@ -66,15 +65,16 @@ pub fn run(root: &Path, wanted: Wanted, once: bool) -> Result<()> {
         };
         Proxy::start(&values)
     })?;
-    let somebody_is_there = std::io::stdin().is_terminal() && std::env::var_os("CI").is_none();
-    if once || !somebody_is_there {
+    if once || !step::somebody_is_there() {
         let customer = Customer::new(host.client().with_key(&key));
         step("one call, streamed", || {
             call::run(proxy.port, &key, &customer)
         })?;
         proxy.stop()?;
         host.stop()?;
-        return step("ledger verify", || verify(&binary, &folder.join("host")));
+        return step("ledger verify", || {
+            server::verify(&binary, &folder.join("host"))
+        });
     }
     println!(
         "\nThe gateway listens on http://127.0.0.1:{port} until Ctrl-C. This streams a call, shows \
@@ -102,18 +102,6 @@ fn start_host(binary: &Path, folder: &Path) -> Result<Server> {
     Ok(server)
 }
 
-/// Kept after the run, so that its ledger and its logs can be looked at; the next run begins anew.
-fn empty_folder(root: &Path) -> Result<PathBuf> {
-    let folder = root.join("target/gateway");
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder)
-            .with_context(|| format!("could not empty `{}`", folder.display()))?;
-    }
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("could not make `{}`", folder.display()))?;
-    Ok(folder)
-}
-
 /// The shipped book, as policies load it.
 fn canonical_book(binary: &Path) -> Result<Vec<u8>> {
     let output = Command::new(binary)
@@ -126,15 +114,4 @@ fn canonical_book(binary: &Path) -> Result<Vec<u8>> {
         "the shipped book does not compile: {said}"
     );
     Ok(output.stdout)
-}
-
-/// The command an operator would run.
-fn verify(binary: &Path, data_dir: &Path) -> Result<()> {
-    let output = step::output(
-        Command::new(binary)
-            .args(["ledger", "verify", "--data-dir"])
-            .arg(data_dir),
-    )?;
-    output.lines().for_each(note);
-    Ok(())
 }

@@ -12,8 +12,8 @@ use crate::effect::{Effect, HoldChange, Outcome};
 use crate::hold::{Dimensions, Hold, HoldEnd, Lease};
 use crate::ids::{HoldId, TransactionId};
 use crate::refusal::{
-    ExceedsBudget, ExceedsCredits, GrantLeaseRefusal, RenewLeaseRefusal, ReturnLeaseRefusal,
-    WalletRefusal,
+    ExceedsBudget, ExceedsCredits, GrantLeaseRefusal, LeaseLost, RenewLeaseRefusal,
+    ReturnLeaseRefusal, WalletRefusal,
 };
 use farebox_pricing::money::Nanos;
 use std::sync::Arc;
@@ -71,12 +71,7 @@ pub(super) fn renew<'a>(
     past: &Past,
 ) -> Result<Effect, RenewLeaseRefusal> {
     let mut draft = draft()?;
-    let mut hold = match find(&draft, command.lease, command.turn, past) {
-        Ok(hold) => hold,
-        Err(Lost::NotFound(lease)) => return Err(RenewLeaseRefusal::LeaseNotFound { lease }),
-        Err(Lost::Ended(lease, end)) => return Err(RenewLeaseRefusal::LeaseEnded { lease, end }),
-        Err(Lost::Turn(lease)) => return Err(RenewLeaseRefusal::TurnPassed { lease }),
-    };
+    let mut hold = find(&draft, command.lease, command.turn, past)?;
     let expires_at_ms = draft.in_ledger_time(command.terms.expires_at_ms)?;
     if expires_at_ms <= draft.now_ms() {
         return Err(RenewLeaseRefusal::ExpiryNotAhead);
@@ -107,12 +102,7 @@ pub(super) fn take_back<'a>(
     past: &Past,
 ) -> Result<Effect, ReturnLeaseRefusal> {
     let mut draft = draft()?;
-    let mut hold = match find(&draft, command.lease, command.turn, past) {
-        Ok(hold) => hold,
-        Err(Lost::NotFound(lease)) => return Err(ReturnLeaseRefusal::LeaseNotFound { lease }),
-        Err(Lost::Ended(lease, end)) => return Err(ReturnLeaseRefusal::LeaseEnded { lease, end }),
-        Err(Lost::Turn(lease)) => return Err(ReturnLeaseRefusal::TurnPassed { lease }),
-    };
+    let mut hold = find(&draft, command.lease, command.turn, past)?;
     if hold.unpriced == 0 {
         draft.end_hold(&hold, HoldEnd::Released)?;
         return Ok(draft.finish(Outcome::Done)?);
@@ -124,25 +114,26 @@ pub(super) fn take_back<'a>(
     Ok(draft.finish(outcome)?)
 }
 
-/// Why there is no lease to change.
-enum Lost {
-    NotFound(HoldId),
-    Ended(HoldId, HoldEnd),
-    Turn(HoldId),
-}
-
 /// The lease, where it is alive and whoever asks holds it.
-fn find(draft: &Draft<'_>, id: HoldId, turn: TransactionId, past: &Past) -> Result<Hold, Lost> {
-    match draft.find_hold(id, past) {
-        Found::Active(hold) if hold.closing => Err(Lost::Ended(id, HoldEnd::Captured)),
-        Found::Active(hold) => match hold.lease {
-            Some(lease) if lease.turn == turn => Ok(hold),
-            Some(_) => Err(Lost::Turn(id)),
+fn find(
+    draft: &Draft<'_>,
+    lease: HoldId,
+    turn: TransactionId,
+    past: &Past,
+) -> Result<Hold, LeaseLost> {
+    match draft.find_hold(lease, past) {
+        Found::Active(hold) if hold.closing => Err(LeaseLost::Ended {
+            lease,
+            end: HoldEnd::Captured,
+        }),
+        Found::Active(hold) => match &hold.lease {
+            Some(own) if own.turn == turn => Ok(hold),
+            Some(_) => Err(LeaseLost::TurnPassed { lease }),
             // A hold for one call is none.
-            None => Err(Lost::NotFound(id)),
+            None => Err(LeaseLost::NotFound { lease }),
         },
-        Found::Ended(end, _) => Err(Lost::Ended(id, end)),
-        Found::Unknown => Err(Lost::NotFound(id)),
+        Found::Ended(end, _) => Err(LeaseLost::Ended { lease, end }),
+        Found::Unknown => Err(LeaseLost::NotFound { lease }),
     }
 }
 

@@ -5,7 +5,9 @@ use super::leased::Found;
 use super::proxy;
 use super::shared;
 use crate::exchange::{Exchange, Over};
-use crate::host::{self, Held, Leased, Report, Said, problem};
+use crate::host::report::{Leased, Report};
+use crate::host::usage::{self, Said};
+use crate::host::{self, Held, problem};
 use crate::settings::WhenAway;
 use farebox_sdk::pricing::event::KeySource;
 use proxy_wasm::types::MapType;
@@ -291,7 +293,7 @@ impl Call {
             (None, _) if in_vain => return,
             (over, hold) => {
                 let over = over.as_ref();
-                let body = host::usage(&host::Over {
+                let body = usage::body(&usage::Over {
                     upstream,
                     asked: &asked,
                     said: over.map_or(&said_nothing, |(over, _)| &over.said),

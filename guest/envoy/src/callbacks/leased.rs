@@ -4,7 +4,7 @@ use super::hold::{State, Under};
 use super::http::{Call, cluster};
 use super::proxy;
 use super::shared;
-use crate::host::Report;
+use crate::host::report::Report;
 use crate::lease::Return;
 use crate::lease::wire::{self, Answer};
 

@@ -4,7 +4,7 @@
 
 use super::proxy;
 use super::shared;
-use crate::host::Report;
+use crate::host::report::Report;
 use crate::lease::Renewal;
 use crate::lease::wire::{self, Answer};
 use crate::queue::Queue;

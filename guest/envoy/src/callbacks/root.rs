@@ -5,7 +5,7 @@ use super::http::Call;
 use super::leases::Keeper;
 use super::proxy::{self, Counter, Line};
 use super::shared;
-use crate::host::{Heard, Parcel};
+use crate::host::report::{Heard, Parcel};
 use crate::queue::Queue;
 use crate::release::{Prices, Release};
 use crate::settings::{Settings, SettingsError};

@@ -6,10 +6,11 @@ use super::super::time;
 use super::chain;
 use farebox_ledger::refusal::{
     AbsorbShortfallRefusal, CaptureRefusal, DeductRefusal, ExceedsBudget, ExceedsCredits,
-    ExpireDueRefusal, GrantCreditsRefusal, GrantLeaseRefusal, OpenWalletRefusal, PlaceHoldRefusal,
-    PutBudgetRefusal, RecordUnpricedRefusal, RefundChargeRefusal, RefundGrantRefusal, Refusal,
-    ReleaseHoldRefusal, RemoveBudgetRefusal, RenewHoldRefusal, RenewLeaseRefusal,
-    ReturnLeaseRefusal, SetCreditLimitRefusal, SettleUnpricedRefusal, WalletRefusal,
+    ExpireDueRefusal, GrantCreditsRefusal, GrantLeaseRefusal, LeaseLost, OpenWalletRefusal,
+    PlaceHoldRefusal, PutBudgetRefusal, RecordUnpricedRefusal, RefundChargeRefusal,
+    RefundGrantRefusal, Refusal, ReleaseHoldRefusal, RemoveBudgetRefusal, RenewHoldRefusal,
+    RenewLeaseRefusal, ReturnLeaseRefusal, SetCreditLimitRefusal, SettleUnpricedRefusal,
+    WalletRefusal,
 };
 use farebox_pricing::money::Nanos;
 
@@ -65,6 +66,17 @@ fn left(detail: &str, left: Nanos) -> Problem {
         format!("{detail}: {} credits", credits(left)),
     )
     .with("left_credits", credits(left))
+}
+
+impl From<LeaseLost> for Problem {
+    fn from(lost: LeaseLost) -> Self {
+        let detail = lost.to_string();
+        match lost {
+            LeaseLost::NotFound { .. } => Self::new(Kind::NotFound, detail),
+            LeaseLost::Ended { end, .. } => ended(detail, end.name()),
+            LeaseLost::TurnPassed { .. } => Self::new(Kind::TurnPassed, detail),
+        }
+    }
 }
 
 impl From<WalletRefusal> for Problem {
@@ -145,16 +157,12 @@ impl From<Refusal> for Problem {
             },
             Refusal::RenewLease(refusal) => match refusal {
                 RenewLeaseRefusal::Wallet(refusal) => refusal.into(),
-                RenewLeaseRefusal::LeaseNotFound { .. } => Self::new(Kind::NotFound, detail),
-                RenewLeaseRefusal::LeaseEnded { end, .. } => ended(detail, end.name()),
-                RenewLeaseRefusal::TurnPassed { .. } => Self::new(Kind::TurnPassed, detail),
+                RenewLeaseRefusal::Lost(lost) => lost.into(),
                 RenewLeaseRefusal::ExpiryNotAhead => Self::new(Kind::InvalidRequest, detail),
             },
             Refusal::ReturnLease(refusal) => match refusal {
                 ReturnLeaseRefusal::Wallet(refusal) => refusal.into(),
-                ReturnLeaseRefusal::LeaseNotFound { .. } => Self::new(Kind::NotFound, detail),
-                ReturnLeaseRefusal::LeaseEnded { end, .. } => ended(detail, end.name()),
-                ReturnLeaseRefusal::TurnPassed { .. } => Self::new(Kind::TurnPassed, detail),
+                ReturnLeaseRefusal::Lost(lost) => lost.into(),
             },
             Refusal::Capture(refusal) => match refusal {
                 CaptureRefusal::Wallet(refusal) => refusal.into(),

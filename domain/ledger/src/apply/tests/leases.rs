@@ -202,9 +202,9 @@ fn a_lease_obeys_its_holders_last_word_alone() {
     let late_return = returning(&ledger, id, 0);
     let renewed = renewing(&ledger, id, 60, 10);
     ledger.ok(renewed);
-    let passed = RenewLeaseRefusal::TurnPassed { lease: id };
+    let passed = RenewLeaseRefusal::Lost(LeaseLost::TurnPassed { lease: id });
     assert_eq!(ledger.refused(late), passed.into());
-    let passed = ReturnLeaseRefusal::TurnPassed { lease: id };
+    let passed = ReturnLeaseRefusal::Lost(LeaseLost::TurnPassed { lease: id });
     assert_eq!(ledger.refused(late_return), passed.into());
     // It is no hold for one call, and such a one is no lease.
     assert_eq!(
@@ -222,7 +222,7 @@ fn a_lease_obeys_its_holders_last_word_alone() {
         turn: turn(&ledger, id),
         keep: n(0),
     });
-    let not_found = ReturnLeaseRefusal::LeaseNotFound { lease: hold };
+    let not_found = ReturnLeaseRefusal::Lost(LeaseLost::NotFound { lease: hold });
     assert_eq!(ledger.refused(of_hold), not_found.into());
 }
 
@@ -244,10 +244,10 @@ fn a_returned_lease_is_kept_for_usage_without_a_price_alone() {
     assert_eq!(granted(&ledger.ok(kept)), (7, 7));
     assert_eq!(ledger.available(), 93);
     let again = renewing(&ledger, id, 7, 0);
-    let ended = RenewLeaseRefusal::LeaseEnded {
+    let ended = RenewLeaseRefusal::Lost(LeaseLost::Ended {
         lease: id,
         end: HoldEnd::Captured,
-    };
+    });
     assert_eq!(ledger.refused(again), ended.into());
     ledger.pass(HOUR_MS + DOUBT_MS);
     ledger.expire();

@@ -1,0 +1,411 @@
+//! What the host has to hear, by itself or with others, until it has it: as it is sent, as it is
+//! handed on, and what an answer means for it. Must not know what is in it.
+
+use crate::lease::Return;
+use crate::lease::wire::{self, nanos};
+use crate::telling;
+use farebox_usage::parse_exact;
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::rc::Rc;
+
+/// Something the host has to hear, however often it takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Where it goes.
+    pub path: String,
+    /// The caller's key.
+    pub key: String,
+    /// Under which it counts once.
+    pub idempotency_key: String,
+    /// What is said.
+    pub body: String,
+    /// What the edge took the call to cost, in USD.
+    pub price_usd: Option<Decimal>,
+    /// The hold that it is under, where that is its own.
+    pub hold: Option<Box<str>>,
+    /// The lease that it was a call under.
+    pub leased: Option<Leased>,
+}
+
+impl Report {
+    /// A lease goes back. If the host has it already, that is as well.
+    pub fn of_return(back: &Return, key: &str) -> Self {
+        Self {
+            path: format!("{LEASES}{}/release", back.lease),
+            key: key.to_owned(),
+            idempotency_key: format!("{}:{}:back", back.lease, back.turn),
+            body: wire::give_back(back),
+            price_usd: None,
+            hold: None,
+            leased: None,
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        let leased = self.leased.as_ref();
+        json!({
+            "path": self.path,
+            "key": self.key,
+            "idempotency_key": self.idempotency_key,
+            "body": self.body,
+            "price_usd": self.price_usd.map(telling::plain),
+            "hold": self.hold,
+            "shared": leased.map(|leased| &*leased.shared),
+            "lease": leased.map(|leased| &leased.lease),
+            "cost": leased.map(|leased| leased.cost),
+        })
+    }
+
+    fn of_text(text: ReportText) -> Option<Self> {
+        let price_usd = match text.price_usd {
+            Some(price) => Some(parse_exact(&price).ok()?),
+            None => None,
+        };
+        let leased = match (text.shared, text.lease, text.cost) {
+            (Some(shared), Some(lease), Some(cost)) => Some(Leased {
+                shared: (*shared).into(),
+                lease,
+                cost,
+            }),
+            _ => None,
+        };
+        Some(Self {
+            path: text.path,
+            key: text.key,
+            idempotency_key: text.idempotency_key,
+            body: text.body,
+            price_usd,
+            hold: text.hold,
+            leased,
+        })
+    }
+
+    /// That nothing was used, in place of this report of what was: the hold is given back.
+    pub fn of_nothing(self) -> Option<Self> {
+        let hold = self.hold?;
+        Some(Self {
+            path: format!("/v1/holds/{hold}/release"),
+            key: self.key,
+            idempotency_key: format!("{hold}:nothing"),
+            body: "{}".to_owned(),
+            price_usd: None,
+            hold: None,
+            leased: None,
+        })
+    }
+
+    /// Whether it tells of a call.
+    pub fn is_of_call(&self) -> bool {
+        !self.path.starts_with(LEASES)
+    }
+}
+
+/// Where the host's leases are.
+const LEASES: &str = "/v1/leases/";
+
+/// What a call left of the lease it ran under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leased {
+    /// Where the key's leases are shared.
+    pub shared: Rc<str>,
+    /// The lease.
+    pub lease: Box<str>,
+    /// What it left, in nano-credits.
+    pub cost: i64,
+}
+
+/// What is sent at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parcel {
+    /// One report.
+    One(Report),
+    /// Calls under leases of one key. Sent again it is the same parcel, so that each counts once.
+    Many(Vec<Report>),
+}
+
+#[derive(Deserialize)]
+struct ReportText {
+    path: String,
+    key: String,
+    idempotency_key: String,
+    body: String,
+    price_usd: Option<Box<str>>,
+    hold: Option<Box<str>>,
+    shared: Option<Box<str>>,
+    lease: Option<Box<str>>,
+    cost: Option<i64>,
+}
+
+impl Parcel {
+    /// The parcel as text, to be handed on to whoever takes this place.
+    pub fn to_text(&self) -> String {
+        let reports: Vec<Value> = self.reports().iter().map(Report::to_value).collect();
+        json!({"together": matches!(self, Self::Many(_)), "reports": reports}).to_string()
+    }
+
+    /// Reads what [`Parcel::to_text`] wrote; `None` where it is nothing of the kind.
+    pub fn from_text(text: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Text {
+            together: bool,
+            reports: Vec<ReportText>,
+        }
+        let text: Text = serde_json::from_slice(text).ok()?;
+        let reports = text.reports.into_iter().map(Report::of_text);
+        let mut reports = reports.collect::<Option<Vec<_>>>()?;
+        if text.together {
+            return Some(Self::Many(reports));
+        }
+        reports.pop().map(Self::One)
+    }
+
+    /// Its reports.
+    pub fn reports(&self) -> &[Report] {
+        match self {
+            Self::One(report) => std::slice::from_ref(report),
+            Self::Many(reports) => reports,
+        }
+    }
+
+    /// Where it goes, and what is said there.
+    pub fn request(&self) -> (String, String) {
+        match self {
+            Self::One(report) => (report.path.clone(), report.body.clone()),
+            Self::Many(reports) => {
+                let mut body = String::from("{\"items\":[");
+                for (index, report) in reports.iter().enumerate() {
+                    if index > 0 {
+                        body.push(',');
+                    }
+                    body.push_str(&report.body);
+                }
+                body.push_str("]}");
+                ("/v1/usage/batch".to_owned(), body)
+            }
+        }
+    }
+
+    /// What became of each of its reports.
+    pub fn heard(&self, status: Option<u16>, body: &[u8]) -> Vec<(Heard, Option<i64>)> {
+        let reports = self.reports();
+        match self {
+            Self::One(report) => vec![(Heard::read(status, body, report), charged(body))],
+            Self::Many(_) => {
+                #[derive(Deserialize)]
+                struct Answers<'a> {
+                    #[serde(borrow)]
+                    items: Vec<&'a RawValue>,
+                }
+                let answers: Option<Answers<'_>> = match status {
+                    Some(200) => serde_json::from_slice(body).ok(),
+                    _ => None,
+                };
+                match answers {
+                    Some(Answers { items }) if items.len() == reports.len() => items
+                        .iter()
+                        .zip(reports)
+                        .map(|(item, report)| {
+                            let (status, body) = by_itself(item.get());
+                            (Heard::read(Some(status), body, report), charged(body))
+                        })
+                        .collect(),
+                    // One bad report never makes the batch one, but whoever sent it may be let in
+                    // no more.
+                    _ => {
+                        let heard = match status {
+                            Some(200) => Heard::NotYet,
+                            status => match reports.first() {
+                                Some(first) => Heard::read(status, body, first),
+                                None => Heard::NotYet,
+                            },
+                        };
+                        reports.iter().map(|_| (heard, None)).collect()
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What an item of a batch would have been answered by itself.
+fn by_itself(item: &str) -> (u16, &[u8]) {
+    #[derive(Deserialize)]
+    struct Item<'a> {
+        #[serde(borrow)]
+        problem: Option<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct Problem {
+        status: u16,
+    }
+    let read: Option<Item<'_>> = serde_json::from_str(item).ok();
+    match read.and_then(|item| item.problem) {
+        None => (200, item.as_bytes()),
+        Some(problem) => {
+            let status: Option<Problem> = serde_json::from_str(problem.get()).ok();
+            let status = status.map_or(500, |problem| problem.status);
+            (status, problem.get().as_bytes())
+        }
+    }
+}
+
+/// What the host charged for a call, in nano-credits.
+fn charged(body: &[u8]) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Charged<'a> {
+        credits: Option<&'a str>,
+    }
+    let charged: Charged<'_> = serde_json::from_slice(body).ok()?;
+    nanos(charged.credits?)
+}
+
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// The host has it.
+    Yes {
+        /// Its price is another than the edge's.
+        differs: bool,
+    },
+    /// The provider answered with an error, and the book charges what was seen, which is nothing.
+    Nothing,
+    /// The host does not want it, and never will.
+    Refused,
+    /// There was no answer, or one that may change.
+    NotYet,
+}
+
+impl Heard {
+    /// Reads the answer to a report; without a status there was none.
+    pub fn read(status: Option<u16>, body: &[u8], report: &Report) -> Self {
+        #[derive(Deserialize)]
+        struct Charged {
+            price_usd: Option<Box<str>>,
+        }
+        match status {
+            Some(200..=299) => {
+                let charged: Option<Charged> = serde_json::from_slice(body).ok();
+                let theirs = charged.and_then(|charged| charged.price_usd);
+                let ours = report.price_usd.map(telling::plain);
+                let differs = match (&theirs, &ours) {
+                    (Some(theirs), Some(ours)) => **theirs != **ours,
+                    (None, Some(_)) => true,
+                    // What has no price at the edge is the host's to settle.
+                    (_, None) => false,
+                };
+                Self::Yes { differs }
+            }
+            Some(422) if reason(body).as_deref() == Some("provider_error") => Self::Nothing,
+            Some(408 | 425 | 429) | None => Self::NotYet,
+            Some(400..=499) => Self::Refused,
+            Some(_) => Self::NotYet,
+        }
+    }
+}
+
+/// The reason in a problem of the host.
+fn reason(problem: &[u8]) -> Option<Box<str>> {
+    #[derive(Deserialize)]
+    struct Problem {
+        reason: Option<Box<str>>,
+    }
+    serde_json::from_slice::<Problem>(problem).ok()?.reason
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(price_usd: Option<Decimal>) -> Report {
+        Report {
+            path: "/v1/usage".to_owned(),
+            key: "Bearer k".to_owned(),
+            idempotency_key: "hold_1".to_owned(),
+            body: "{}".to_owned(),
+            price_usd,
+            hold: None,
+            leased: None,
+        }
+    }
+
+    #[test]
+    fn only_no_answer_is_asked_again() {
+        let priced = report(Some(Decimal::new(4375, 6)));
+        let yes = |differs| Heard::Yes { differs };
+        for (status, body, expect) in [
+            (Some(200), r#"{"price_usd":"0.004375"}"#, yes(false)),
+            (Some(200), r#"{"price_usd":"0.00437"}"#, yes(true)),
+            (Some(202), r#"{"reason":"unknown_model"}"#, yes(true)),
+            (Some(422), "{}", Heard::Refused),
+            (Some(422), r#"{"reason":"no_usage"}"#, Heard::Refused),
+            (Some(422), r#"{"reason":"provider_error"}"#, Heard::Nothing),
+            (Some(429), "{}", Heard::NotYet),
+            (Some(503), "{}", Heard::NotYet),
+            (None, "", Heard::NotYet),
+        ] {
+            let heard = Heard::read(status, body.as_bytes(), &priced);
+            assert_eq!(heard, expect, "{status:?} {body}");
+        }
+        let unpriced = Heard::read(Some(200), br#"{"price_usd":"1"}"#, &report(None));
+        assert_eq!(unpriced, yes(false));
+    }
+
+    #[test]
+    fn what_is_handed_on_is_the_same() {
+        let of_lease = Report {
+            leased: Some(Leased {
+                shared: "farebox:b:k".into(),
+                lease: "hold_1".into(),
+                cost: 5,
+            }),
+            ..report(None)
+        };
+        for price in [None, Some(Decimal::new(4375, 6))] {
+            let report = Report {
+                body: "{\"a\": 1.50}".to_owned(),
+                hold: Some("hold_1".into()),
+                ..report(price)
+            };
+            for parcel in [
+                Parcel::One(report.clone()),
+                Parcel::Many(vec![report, of_lease.clone()]),
+            ] {
+                let read = Parcel::from_text(parcel.to_text().as_bytes());
+                assert_eq!(read, Some(parcel));
+            }
+        }
+        assert_eq!(Parcel::from_text(b"{}"), None);
+    }
+
+    #[test]
+    fn each_report_of_a_batch_has_its_own_answer() {
+        let leased = |usd: i64| Report {
+            leased: Some(Leased {
+                shared: "k".into(),
+                lease: "l".into(),
+                cost: 1,
+            }),
+            ..report(Some(Decimal::new(usd, 3)))
+        };
+        let parcel = Parcel::Many(vec![leased(1), leased(1), leased(1)]);
+        let body = br#"{"items":[{"price_usd":"0.001","credits":"0.01"},
+            {"status":"unpriced"},{"problem":{"status":422,"reason":"provider_error"}}]}"#;
+        let yes = |differs| Heard::Yes { differs };
+        assert_eq!(
+            parcel.heard(Some(200), body),
+            [
+                (yes(false), Some(10_000_000)),
+                (yes(true), None),
+                (Heard::Nothing, None)
+            ]
+        );
+        // An answer for fewer is none.
+        let body = br#"{"items":[{"price_usd":"0.001","credits":"0.01"}]}"#;
+        assert_eq!(parcel.heard(Some(200), body), [(Heard::NotYet, None); 3]);
+        assert_eq!(parcel.heard(None, b""), [(Heard::NotYet, None); 3]);
+        assert_eq!(parcel.heard(Some(401), b"{}"), [(Heard::Refused, None); 3]);
+    }
+}
