@@ -11,6 +11,7 @@
 //! - `declared`: the limit class that a component asks for.
 //! - [`compiler`]: the compiler, in a process of its own with limits.
 //! - `compiled`: compiled components on disk, so that a restart compiles nothing.
+//! - `load`: what is loaded: components, releases, drafts.
 //! - `release`: a component and a book that belong together, ready to be instantiated.
 //! - `instance`: one sandbox with its book loaded. After any fault it is thrown away.
 //! - [`contract`]: which versions of the contract are served, all at once, and what each must do.
@@ -26,6 +27,7 @@ mod digests;
 mod fault;
 mod instance;
 pub mod limits;
+mod load;
 pub mod package;
 mod probe;
 mod release;
@@ -40,22 +42,21 @@ use crate::service::policy::{
     ReleaseId,
 };
 use crate::service::signature::PinnedKeys;
-use admission::AdmissionError;
 use compiled::CompiledCache;
 use compiler::Compiler;
 use contract::{Contract, Contracts};
 use digests::ByDigest;
 use farebox_pricing::answer::{Quote, Rating, Refusal};
 use farebox_pricing::book::Book;
-use farebox_pricing::canonical::{BookView, CanonicalError};
 use farebox_pricing::card::{FeatureFloor, RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_pricing::failure::{self, Outcome, Settlement};
-use farebox_pricing::load::{ConfigError, Description};
+use farebox_pricing::load::Description;
 use farebox_pricing::rating::{self, Count};
 use farebox_pricing::verify::{self, Violation};
 use instance::{CallError, Instance};
 use limits::{LimitClass, Trust};
+pub use load::LoadError;
 use package::Package;
 use release::Release;
 use rust_decimal::Decimal;
@@ -65,26 +66,6 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use wasmtime::component::Component;
-
-/// Why a release cannot be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The component is not admitted.
-    #[error("the component is not admitted")]
-    Component(#[from] AdmissionError),
-    /// The book's bytes are not a canonical book.
-    #[error("the book is not a canonical book")]
-    Book(#[from] CanonicalError),
-    /// The policy says that it cannot use the book.
-    #[error("the policy does not take the book")]
-    Config(#[from] ConfigError),
-    /// The policy broke the contract while it loaded the book.
-    #[error("the policy failed while loading the book")]
-    Fault(#[from] Fault),
-    /// Every sandbox of the class is in use.
-    #[error("every sandbox is in use")]
-    Busy,
-}
 
 /// After this many events of a batch that fault alone, the rest share the last one's fault: then it
 /// is the policy that is broken, and each try costs up to its whole time limit.
@@ -154,127 +135,6 @@ impl Engine {
         self
     }
 
-    /// Admits a component, gives it its book once as a trial, and keeps both for calls. Loading the
-    /// same bytes again is free of effect, unless their trust is another now.
-    ///
-    /// # Errors
-    /// See [`LoadError`].
-    pub fn load_release(
-        &self,
-        component: &[u8],
-        canonical_book: Vec<u8>,
-        class: LimitClass,
-        trust: Trust,
-    ) -> Result<ReleaseId, LoadError> {
-        let id = ReleaseId {
-            component: digest(component),
-            book: digest(&canonical_book),
-        };
-        let is_its = |known: &Release| {
-            let is_its = known.trust == trust;
-            if is_its {
-                known.keep();
-            }
-            is_its
-        };
-        if !self.is_loaded_as(&id, is_its) {
-            let release = self.make(id, component, canonical_book, class, trust)?;
-            release.keep();
-            let mut releases = self
-                .releases
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            releases.insert(id, Arc::new(release));
-        }
-        Ok(id)
-    }
-
-    /// A release that is ready to price, and not kept for it yet.
-    fn make(
-        &self,
-        id: ReleaseId,
-        component: &[u8],
-        canonical_book: Vec<u8>,
-        class: LimitClass,
-        trust: Trust,
-    ) -> Result<Release, LoadError> {
-        let book = BookView::open(canonical_book)?;
-        book.check_all()?;
-        let sandbox = self.sandboxes.of(class);
-        // A version that nobody here serves is refused before anything is compiled for it; what
-        // names none may be damaged, which only the compiler finds out.
-        let contract = self.contracts.of(component)?;
-        let compiled = self.component(class, &id.component, component)?;
-        let contract = contract.ok_or_else(|| self.no_contract())?;
-        let release = Release::new(id, sandbox.clone(), &compiled, contract, book, trust)?;
-        drop(warm::instance(&release)?);
-        Ok(release)
-    }
-
-    fn no_contract(&self) -> AdmissionError {
-        AdmissionError::WrongWorld {
-            served: self.contracts.names(),
-        }
-    }
-
-    /// Whether a release is loaded, and is as asked. Nothing is unloaded while it is asked.
-    fn is_loaded_as(&self, id: &ReleaseId, is: impl FnOnce(&Release) -> bool) -> bool {
-        let releases = self.releases.read().unwrap_or_else(PoisonError::into_inner);
-        releases.get(id).is_some_and(|release| is(release))
-    }
-
-    /// Keeps a release loaded until its last draft has ended. What was loaded meanwhile stands.
-    fn keep_draft(&self, release: Release) {
-        let mut releases = self
-            .releases
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let id = release.id;
-        releases
-            .entry(id)
-            .or_insert_with(|| Arc::new(release))
-            .begin_draft();
-    }
-
-    /// Ends a draft. What nobody needs any more is unloaded, with its machine code.
-    fn end_draft(&self, id: &ReleaseId) {
-        let mut releases = self
-            .releases
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if !releases.get(id).is_some_and(|release| release.end_draft()) {
-            return;
-        }
-        releases.remove(id);
-        if !releases.keys().any(|other| other.component == id.component) {
-            let components = self.components.lock();
-            let mut components = components.unwrap_or_else(PoisonError::into_inner);
-            components.retain(|(_, component), _| *component != id.component);
-        }
-    }
-
-    fn component(
-        &self,
-        class: LimitClass,
-        digest: &Digest,
-        bytes: &[u8],
-    ) -> Result<Component, AdmissionError> {
-        let known = || {
-            self.components
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        if let Some(component) = known().get(&(class, *digest)) {
-            return Ok(component.clone());
-        }
-        // Compiled without the lock: another push must not wait for this one.
-        let component = self
-            .cache
-            .component(self.sandboxes.of(class), digest, bytes)?;
-        known().insert((class, *digest), component.clone());
-        Ok(component)
-    }
-
     /// The book of a release, decoded as a whole: for people, not for pricing.
     ///
     /// # Errors
@@ -291,15 +151,6 @@ impl Engine {
             .values()
             .map(|release| (release.id, release.faults()))
             .collect()
-    }
-
-    fn release(&self, id: &ReleaseId) -> Result<Arc<Release>, PolicyError> {
-        self.releases
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
-            .cloned()
-            .ok_or(PolicyError::NotLoaded)
     }
 
     /// Fuel that rating these events in one call takes, on this worker's instance where the policy

@@ -1,0 +1,165 @@
+//! What is loaded: a component, which is compiled once for all releases that differ only in their
+//! book, the releases themselves, and drafts, which stay only as long as somebody uses them.
+
+use super::admission::AdmissionError;
+use super::limits::{LimitClass, Trust};
+use super::release::Release;
+use super::{Engine, digest, warm};
+use crate::service::policy::{Digest, Fault, PolicyError, ReleaseId};
+use farebox_pricing::canonical::{BookView, CanonicalError};
+use farebox_pricing::load::ConfigError;
+use std::sync::{Arc, PoisonError};
+use wasmtime::component::Component;
+
+/// Why a release cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The component is not admitted.
+    #[error("the component is not admitted")]
+    Component(#[from] AdmissionError),
+    /// The book's bytes are not a canonical book.
+    #[error("the book is not a canonical book")]
+    Book(#[from] CanonicalError),
+    /// The policy says that it cannot use the book.
+    #[error("the policy does not take the book")]
+    Config(#[from] ConfigError),
+    /// The policy broke the contract while it loaded the book.
+    #[error("the policy failed while loading the book")]
+    Fault(#[from] Fault),
+    /// Every sandbox of the class is in use.
+    #[error("every sandbox is in use")]
+    Busy,
+}
+
+impl Engine {
+    /// Admits a component, gives it its book once as a trial, and keeps both for calls. Loading the
+    /// same bytes again is free of effect, unless their trust is another now.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load_release(
+        &self,
+        component: &[u8],
+        canonical_book: Vec<u8>,
+        class: LimitClass,
+        trust: Trust,
+    ) -> Result<ReleaseId, LoadError> {
+        let id = ReleaseId {
+            component: digest(component),
+            book: digest(&canonical_book),
+        };
+        let is_its = |known: &Release| {
+            let is_its = known.trust == trust;
+            if is_its {
+                known.keep();
+            }
+            is_its
+        };
+        if !self.is_loaded_as(&id, is_its) {
+            let release = self.make(id, component, canonical_book, class, trust)?;
+            release.keep();
+            let mut releases = self
+                .releases
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            releases.insert(id, Arc::new(release));
+        }
+        Ok(id)
+    }
+
+    /// A release that is ready to price, and not kept for it yet.
+    pub(super) fn make(
+        &self,
+        id: ReleaseId,
+        component: &[u8],
+        canonical_book: Vec<u8>,
+        class: LimitClass,
+        trust: Trust,
+    ) -> Result<Release, LoadError> {
+        let book = BookView::open(canonical_book)?;
+        book.check_all()?;
+        let sandbox = self.sandboxes.of(class);
+        // A version that nobody here serves is refused before anything is compiled for it; what
+        // names none may be damaged, which only the compiler finds out.
+        let contract = self.contracts.of(component)?;
+        let compiled = self.component(class, &id.component, component)?;
+        let contract = contract.ok_or_else(|| self.no_contract())?;
+        let release = Release::new(id, sandbox.clone(), &compiled, contract, book, trust)?;
+        drop(warm::instance(&release)?);
+        Ok(release)
+    }
+
+    pub(super) fn no_contract(&self) -> AdmissionError {
+        AdmissionError::WrongWorld {
+            served: self.contracts.names(),
+        }
+    }
+
+    /// Whether a release is loaded, and is as asked. Nothing is unloaded while it is asked.
+    pub(super) fn is_loaded_as(&self, id: &ReleaseId, is: impl FnOnce(&Release) -> bool) -> bool {
+        let releases = self.releases.read().unwrap_or_else(PoisonError::into_inner);
+        releases.get(id).is_some_and(|release| is(release))
+    }
+
+    /// Keeps a release loaded until its last draft has ended. What was loaded meanwhile stands.
+    pub(super) fn keep_draft(&self, release: Release) {
+        let mut releases = self
+            .releases
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let id = release.id;
+        releases
+            .entry(id)
+            .or_insert_with(|| Arc::new(release))
+            .begin_draft();
+    }
+
+    /// Ends a draft. What nobody needs any more is unloaded, with its machine code.
+    pub(super) fn end_draft(&self, id: &ReleaseId) {
+        let mut releases = self
+            .releases
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !releases.get(id).is_some_and(|release| release.end_draft()) {
+            return;
+        }
+        releases.remove(id);
+        if !releases.keys().any(|other| other.component == id.component) {
+            let components = self.components.lock();
+            let mut components = components.unwrap_or_else(PoisonError::into_inner);
+            components.retain(|(_, component), _| *component != id.component);
+        }
+    }
+
+    fn component(
+        &self,
+        class: LimitClass,
+        digest: &Digest,
+        bytes: &[u8],
+    ) -> Result<Component, AdmissionError> {
+        let known = || {
+            self.components
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(component) = known().get(&(class, *digest)) {
+            return Ok(component.clone());
+        }
+        // Compiled without the lock: another push must not wait for this one.
+        let component = self
+            .cache
+            .component(self.sandboxes.of(class), digest, bytes)?;
+        known().insert((class, *digest), component.clone());
+        Ok(component)
+    }
+
+    /// A release that is loaded.
+    pub(super) fn release(&self, id: &ReleaseId) -> Result<Arc<Release>, PolicyError> {
+        self.releases
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(id)
+            .cloned()
+            .ok_or(PolicyError::NotLoaded)
+    }
+}
