@@ -14,12 +14,21 @@ const STEPS: &[&str] = &[
     include_str!("schema_corrections.sql"),
     include_str!("schema_signatures.sql"),
     include_str!("schema_contract.sql"),
+    include_str!("schema_returned.sql"),
 ];
 
 /// Tables whose rows are written once (L4), and their keys, by the step that ends with them
 /// guarded.
-const APPEND_ONLY: &[&[(&str, &[&str])]] =
-    &[FIRST, RELEASES, &[], TRIALS, CORRECTIONS, SIGNATURES, &[]];
+const APPEND_ONLY: &[&[(&str, &[&str])]] = &[
+    FIRST,
+    RELEASES,
+    &[],
+    TRIALS,
+    CORRECTIONS,
+    SIGNATURES,
+    &[],
+    &[],
+];
 
 const FIRST: &[(&str, &[&str])] = &[
     ("transactions", &["chunk"]),

@@ -257,7 +257,8 @@ async fn a_charge_that_comes_to_what_it_was_before_is_corrected_again() {
     let as_it_was = pushed(&server, "as it was", "5").await;
     let customer = server.customer("acme", "10").await;
     charged(&customer, of_feature("chat", 5_000)).await;
-    for (corrected, credits) in [(&right, "9.85"), (&as_it_was, "9.75"), (&right, "9.85")] {
+    let (low, high) = ((&right, "9.85"), (&as_it_was, "9.75"));
+    for (corrected, credits) in [low, high, low, high, low] {
         let question = json!({"wrong_release_id": wrong, "corrected_release_id": corrected,
             "post": true, "debit": true});
         let report = ended(&server, &question).await;
@@ -266,6 +267,47 @@ async fn a_charge_that_comes_to_what_it_was_before_is_corrected_again() {
             (&json!(1), &json!(0))
         );
         assert_eq!(customer.available().await, credits);
+    }
+    proved(&server);
+}
+
+#[tokio::test]
+async fn what_a_debit_took_too_much_goes_back_beyond_the_price_of_the_charge() {
+    let server = Server::start().await;
+    let wrong = sells(&server, &release_file("wrong", "5")).await;
+    let typo = pushed(&server, "typo", "100").await;
+    let right = pushed(&server, "right", "3").await;
+    let customer = server.customer("acme", "10").await;
+    let first = charged(&customer, of_feature("chat", 5_000)).await;
+    for (corrected, credits) in [(&typo, "5"), (&right, "9.85")] {
+        let question = json!({"wrong_release_id": wrong, "corrected_release_id": corrected,
+            "post": true, "debit": true});
+        let report = ended(&server, &question).await;
+        assert_eq!(report["posted"], report["due"]);
+        assert_eq!(report["posted"]["charges"], 1);
+        assert_eq!(customer.available().await, credits);
+        assert_eq!(ended(&server, &question).await["due"]["charges"], 0);
+    }
+    // 4.75 of what was taken, as a lot, and 0.1 of the charge itself: both name it.
+    let shown = receipt(&customer, &first).await;
+    let corrections = shown["corrections"].as_array().unwrap();
+    let found: Vec<_> = corrections
+        .iter()
+        .map(|one| {
+            (
+                one["way"].as_str().unwrap(),
+                one["credits"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [("taken", "4.75"), ("back", "4.75"), ("back", "0.1")]
+    );
+    let history = customer.get("/v1/transactions?limit=2").await.expect(200);
+    for (item, kind) in [(0, "charge_refund"), (1, "grant")] {
+        assert_eq!(history["items"][item]["kind"], kind);
+        assert_eq!(history["items"][item]["charge_id"], first["charge_id"]);
     }
     proved(&server);
 }

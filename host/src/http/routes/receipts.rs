@@ -231,7 +231,7 @@ impl From<&CorrectionView> for CorrectionJson {
             transaction_id: view.transaction.to_string(),
             release_id: view.release.to_string(),
             way: match view.way {
-                Way::Back => "back",
+                Way::Back | Way::Returned => "back",
                 Way::Taken => "taken",
             },
             credits: credits(view.amount),

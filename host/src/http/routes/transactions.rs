@@ -57,7 +57,9 @@ impl From<&TransactionView> for TransactionJson {
         let transaction = &view.transaction;
         let (charge, grant, refund, hold) = match transaction.kind {
             TransactionKind::Grant { grant } | TransactionKind::Breakage { grant } => {
-                (None, Some(grant), None, None)
+                // One that gives back what a correction took names the charge in its note.
+                let corrected = view.note.as_deref().and_then(corrected_charge);
+                (corrected, Some(grant), None, None)
             }
             TransactionKind::GrantRefund { grant, refund } => {
                 (None, Some(grant), Some(refund), None)

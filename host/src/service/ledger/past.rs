@@ -68,10 +68,12 @@ pub struct PastWaiting {
 pub struct Corrected {
     /// All that was refunded, corrections among it.
     pub refunded: Nanos,
-    /// What corrections gave back.
+    /// What corrections gave back of the charge itself: part of what was refunded.
     pub given_back: Nanos,
-    /// What corrections took.
+    /// What corrections took, beside the charge.
     pub taken: Nanos,
+    /// What corrections gave back of what they had taken: part of that, and no refund.
+    pub returned: Nanos,
 }
 
 /// A correction of a charge.

@@ -154,7 +154,7 @@ pub struct SettleWrite {
 }
 
 /// A correction of a charge that a wrong release made. The store derives the ledger command, a
-/// refund of the charge or a deduction, and keeps which charge it corrects.
+/// refund of the charge, a deduction or the grant that undoes one, and keeps which charge it corrects.
 #[derive(Clone, Debug)]
 pub struct CorrectionWrite {
     /// Whose.
@@ -181,8 +181,10 @@ pub struct CorrectionWrite {
 /// Which way a correction goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// Back to the customer.
+    /// Back to the customer, of the charge itself: where it was paid from.
     Back,
+    /// Back to the customer, of what earlier corrections took beside the charge: as a new lot.
+    Returned,
     /// From the customer.
     Taken,
 }

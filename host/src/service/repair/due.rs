@@ -22,13 +22,18 @@ pub struct Correction {
     pub charge: ChargeId,
     /// What had become of the charge before it.
     pub seen: Corrected,
-    /// Which way.
-    pub way: Way,
-    /// How much, above zero.
-    pub amount: Nanos,
+    /// What is to be posted.
+    pub steps: Steps,
     /// What the credits are.
     pub worth: Worth,
 }
+
+/// How a charge is brought to what it should come to. There are two steps where more goes back than
+/// corrections took: the rest is of the charge itself.
+pub type Steps = (Step, Option<Step>);
+
+/// One correction: which way, and how much, above zero.
+pub type Step = (Way, Nanos);
 
 /// Corrections of one org.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,12 +47,12 @@ pub struct Owed {
 }
 
 impl Owed {
-    /// One more.
-    pub fn add(&mut self, way: Way, amount: Nanos) {
+    /// A step of one more charge, or (zero) of one that is counted already.
+    pub fn add(&mut self, (way, amount): Step, charges: u64) {
         let amount = i128::from(amount.get());
-        self.charges = self.charges.saturating_add(1);
+        self.charges = self.charges.saturating_add(charges);
         match way {
-            Way::Back => self.back_nanos = self.back_nanos.saturating_add(amount),
+            Way::Back | Way::Returned => self.back_nanos = self.back_nanos.saturating_add(amount),
             Way::Taken => self.taken_nanos = self.taken_nanos.saturating_add(amount),
         }
     }
@@ -65,10 +70,10 @@ impl Owed {
 pub struct ByOrg(pub HashMap<OrgId, Vec<(Worth, Owed)>>);
 
 impl ByOrg {
-    /// One more.
-    pub fn add(&mut self, correction: &Correction) {
+    /// A step of a correction of one more charge, or (zero) of one that is counted already.
+    pub fn add(&mut self, correction: &Correction, step: Step, charges: u64) {
         self.with(correction.org, correction.worth, |owed| {
-            owed.add(correction.way, correction.amount);
+            owed.add(step, charges);
         });
     }
 
@@ -175,43 +180,66 @@ impl Sink for Finder<'_> {
                 return self.control.stop();
             }
         };
-        let Some((way, amount)) = due(charge.pricing.price, should, corrected) else {
+        let Some(steps) = due(charge.pricing.price, should, corrected) else {
             return;
         };
         let correction = Correction {
             org: charge.org,
             charge: charge.charge,
             seen: corrected,
-            way,
-            amount,
+            steps,
             worth: worth_of(charge),
         };
-        self.due.orgs.add(&correction);
-        if self.question.post && (way == Way::Back || self.question.debit) {
+        let (first, second) = steps;
+        self.due.orgs.add(&correction, first, 1);
+        if let Some(second) = second {
+            self.due.orgs.add(&correction, second, 0);
+        }
+        if self.question.post && (first.0 != Way::Taken || self.question.debit) {
             // A poster that has ended says why by itself.
             let _ = self.found.send(correction);
         }
     }
 }
 
-/// What is due for a charge: what it comes to, which way, and how much.
+/// What is due for a charge, from what it comes to by now.
 ///
 /// What was refunded by hand counts as given back for this charge, and is never taken again: only
-/// what corrections gave back may be.
-fn due(price: Nanos, should: Nanos, corrected: Corrected) -> Option<(Way, Nanos)> {
+/// what corrections gave back may be. What goes back is first what corrections took, and then of the
+/// charge itself. The two are always enough: what a charge comes to, less what was refunded by hand,
+/// is what is left of both.
+pub(crate) fn due(price: Nanos, should: Nanos, corrected: Corrected) -> Option<Steps> {
     let by_hand = corrected.refunded.checked_sub(corrected.given_back)?;
+    let taken = corrected.taken.checked_sub(corrected.returned)?;
     let base = price
-        .checked_add(corrected.taken)?
-        .checked_sub(corrected.given_back)?;
-    let (way, amount) = match base.checked_sub(should) {
-        Some(too_much) => {
-            let left = price.checked_sub(corrected.refunded)?;
-            let back = too_much.checked_sub(by_hand).unwrap_or(Nanos::ZERO);
-            (Way::Back, back.min(left))
-        }
-        None => (Way::Taken, should.checked_sub(base)?),
+        .checked_sub(corrected.given_back)?
+        .checked_add(taken)?;
+    let Some(too_much) = base.checked_sub(should) else {
+        return Some(((Way::Taken, should.checked_sub(base)?), None));
     };
-    (!amount.is_zero()).then_some((way, amount))
+    let back = too_much.checked_sub(by_hand)?;
+    let returned = back.min(taken);
+    let of_charge = back.checked_sub(returned)?;
+    match (returned.is_zero(), of_charge.is_zero()) {
+        (true, true) => None,
+        (true, false) => Some(((Way::Back, of_charge), None)),
+        (false, true) => Some(((Way::Returned, returned), None)),
+        (false, false) => Some(((Way::Returned, returned), Some((Way::Back, of_charge)))),
+    }
+}
+
+/// What has become of a charge after a step; absent beyond all amounts.
+pub(crate) fn after(seen: Corrected, (way, amount): Step) -> Option<Corrected> {
+    let mut after = seen;
+    match way {
+        Way::Back => {
+            after.refunded = seen.refunded.checked_add(amount)?;
+            after.given_back = seen.given_back.checked_add(amount)?;
+        }
+        Way::Returned => after.returned = seen.returned.checked_add(amount)?,
+        Way::Taken => after.taken = seen.taken.checked_add(amount)?,
+    }
+    Some(after)
 }
 
 #[cfg(test)]
@@ -229,24 +257,34 @@ mod tests {
                 refunded: nanos(refunded),
                 given_back: nanos(given_back),
                 taken: nanos(taken),
+                returned: Nanos::ZERO,
             };
             let found = due(nanos(price), nanos(should), corrected);
-            let found = found.map(|(way, amount)| (way, amount.get()));
+            let found: Vec<_> = found
+                .into_iter()
+                .flat_map(|(first, second)| [Some(first), second])
+                .flatten()
+                .map(|(way, amount)| (way, amount.get()))
+                .collect();
             assert_eq!(found, expect, "{price} {should} {corrected:?}");
         };
-        check(10, 10, [0, 0, 0], None);
-        check(10, 7, [0, 0, 0], Some((Way::Back, 3)));
+        check(10, 10, [0, 0, 0], [].as_slice());
+        check(10, 7, [0, 0, 0], &[(Way::Back, 3)]);
         // The same again: nothing. Under a release that is lower or higher still: the rest.
-        check(10, 7, [3, 3, 0], None);
-        check(10, 5, [3, 3, 0], Some((Way::Back, 2)));
-        check(10, 9, [3, 3, 0], Some((Way::Taken, 2)));
-        check(10, 13, [0, 0, 0], Some((Way::Taken, 3)));
-        check(10, 13, [0, 0, 3], None);
-        check(10, 12, [0, 0, 3], Some((Way::Back, 1)));
+        check(10, 7, [3, 3, 0], [].as_slice());
+        check(10, 5, [3, 3, 0], &[(Way::Back, 2)]);
+        check(10, 9, [3, 3, 0], &[(Way::Taken, 2)]);
+        check(10, 13, [0, 0, 0], &[(Way::Taken, 3)]);
+        check(10, 13, [0, 0, 3], [].as_slice());
+        check(10, 12, [0, 0, 3], &[(Way::Returned, 1)]);
+        // More than the charge itself: what was taken goes back too.
+        check(1, 1, [0, 0, 100], &[(Way::Returned, 100)]);
+        check(10, 4, [0, 0, 3], &[(Way::Returned, 3), (Way::Back, 6)]);
+        check(25, 15, [20, 20, 20], &[(Way::Returned, 10)]);
         // What was refunded by hand is not given twice, nor taken again.
-        check(10, 7, [2, 0, 0], Some((Way::Back, 1)));
-        check(10, 7, [10, 0, 0], None);
-        check(10, 10, [4, 0, 0], None);
-        check(10, 12, [4, 0, 0], Some((Way::Taken, 2)));
+        check(10, 7, [2, 0, 0], &[(Way::Back, 1)]);
+        check(10, 7, [10, 0, 0], [].as_slice());
+        check(10, 10, [4, 0, 0], [].as_slice());
+        check(10, 12, [4, 0, 0], &[(Way::Taken, 2)]);
     }
 }

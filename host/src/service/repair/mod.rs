@@ -11,7 +11,7 @@
 //!
 //! Counters of the price book stay as they are: they count what was used, not what it cost.
 
-mod due;
+pub(crate) mod due;
 mod post;
 pub mod report;
 

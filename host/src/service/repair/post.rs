@@ -1,14 +1,15 @@
 //! Posting corrections while they are found: a few hundred at a time, so that they share commits and
 //! no customer's write waits long behind them.
 
-use super::due::{ByOrg, Correction};
+use super::due::{ByOrg, Correction, Step, after};
 use super::{Question, RepairFailure};
+use crate::service::ledger::past::Corrected;
 use crate::service::ledger::write::{Action, CorrectionWrite, Write, WriteError};
 use crate::service::ledger::{SharedStore, WriteFuture};
 use crate::service::rerate::Control;
 use crate::service::time::SharedClock;
 use farebox_ledger::idempotency::Idempotency;
-use farebox_ledger::ids::{GrantId, RefundId};
+use farebox_ledger::ids::{ChargeId, GrantId, RefundId};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -66,43 +67,70 @@ impl Poster<'_> {
     }
 
     fn post(&self, some: &[Correction], posted: &mut Posted) -> Result<(), WriteError> {
-        let written: Vec<WriteFuture> = some.iter().map(|one| self.submit(one)).collect();
+        let first = |one: &Correction| self.submit(one, one.steps.0, one.seen);
+        let written: Vec<WriteFuture> = some.iter().map(first).collect();
         for (correction, written) in some.iter().zip(written) {
-            let mut answer = wait(written);
-            while matches!(answer, Err(WriteError::Busy)) {
-                std::thread::park_timeout(PAUSE);
-                answer = wait(self.submit(correction));
-            }
-            match answer {
-                Ok(done) if done.replayed => posted.before = posted.before.saturating_add(1),
-                Ok(_) => posted.orgs.add(correction),
-                Err(WriteError::Moved) => posted.before = posted.before.saturating_add(1),
-                Err(WriteError::Refused(refusal)) => {
-                    let refused = posted.refused.entry(refusal.to_string().into());
-                    let count = refused.or_default();
-                    *count = count.saturating_add(1);
-                }
-                Err(error) => return Err(error),
-            }
+            let (first, second) = correction.steps;
+            let seen = correction.seen;
+            let took_effect = self.take(correction, first, seen, written, posted)?;
+            // The second is of what the first has made of the charge. Where that was not written,
+            // running the repair again finds all that is due.
+            let (true, Some(second), Some(seen)) = (took_effect, second, after(seen, first)) else {
+                continue;
+            };
+            let written = self.submit(correction, second, seen);
+            self.take(correction, second, seen, written, posted)?;
         }
         Ok(())
     }
 
-    fn submit(&self, correction: &Correction) -> WriteFuture {
+    /// Takes the answer to a step: whether it took effect now.
+    fn take(
+        &self,
+        correction: &Correction,
+        step: Step,
+        seen: Corrected,
+        written: WriteFuture,
+        posted: &mut Posted,
+    ) -> Result<bool, WriteError> {
+        let mut answer = wait(written);
+        while matches!(answer, Err(WriteError::Busy)) {
+            std::thread::park_timeout(PAUSE);
+            answer = wait(self.submit(correction, step, seen));
+        }
+        match answer {
+            Ok(done) if !done.replayed => {
+                let first = u64::from(step == correction.steps.0);
+                posted.orgs.add(correction, step, first);
+                return Ok(true);
+            }
+            Ok(_) | Err(WriteError::Moved) => posted.before = posted.before.saturating_add(1),
+            Err(WriteError::Refused(refusal)) => {
+                let refused = posted.refused.entry(refusal.to_string().into());
+                let count = refused.or_default();
+                *count = count.saturating_add(1);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(false)
+    }
+
+    fn submit(&self, correction: &Correction, step: Step, seen: Corrected) -> WriteFuture {
+        let (way, amount) = step;
         let operator = &self.question.operator;
         self.store.submit(Write {
             at_ms: self.clock.now_ms(),
             actor: operator.actor.clone(),
             request_id: operator.request_id.clone(),
-            idempotency: Some(self.key(correction)),
+            idempotency: Some(self.key(correction.charge, seen)),
             once: None,
             action: Action::Correct(Box::new(CorrectionWrite {
                 org: correction.org,
                 charge: correction.charge,
                 release: self.question.corrected,
-                way: correction.way,
-                amount: correction.amount,
-                seen: correction.seen,
+                way,
+                amount,
+                seen,
                 refund: RefundId::new(self.clock.next_id()),
                 grant: GrantId::new(self.clock.next_id()),
                 why: self.question.why.clone(),
@@ -113,13 +141,12 @@ impl Poster<'_> {
     /// One correction of a charge under a release, from what had become of the charge: whoever posts it
     /// twice posts it once (L6). Those amounts only grow, so no later correction has the same key,
     /// whatever the charge comes to again. No caller can have this key: theirs are hashed alone.
-    fn key(&self, correction: &Correction) -> Idempotency {
+    fn key(&self, charge: ChargeId, seen: Corrected) -> Idempotency {
         let mut hash = Sha256::new();
         hash.update(b"farebox repair\0");
-        hash.update(correction.charge.to_bytes());
+        hash.update(charge.to_bytes());
         hash.update(self.question.corrected.address().0);
-        let seen = correction.seen;
-        for amount in [seen.refunded, seen.given_back, seen.taken] {
+        for amount in [seen.refunded, seen.given_back, seen.taken, seen.returned] {
             hash.update(amount.get().to_be_bytes());
         }
         let digest = hash.finalize().into();

@@ -12,13 +12,16 @@ use rusqlite::Connection;
 /// What became of a charge after it was posted.
 pub fn corrected(connection: &Connection, charge: ChargeId) -> Result<Corrected, StorageError> {
     let sql = "SELECT coalesce((SELECT sum(amount_nanos) FROM refunds WHERE charge = ?1), 0),
-        coalesce(sum(max(-amount_nanos, 0)), 0), coalesce(sum(max(amount_nanos, 0)), 0)
+        coalesce(sum(max(-amount_nanos, 0)) FILTER (WHERE NOT returned), 0),
+        coalesce(sum(max(amount_nanos, 0)), 0),
+        coalesce(sum(max(-amount_nanos, 0)) FILTER (WHERE returned), 0)
         FROM corrections WHERE charge = ?1";
     let found = query_one(connection, sql, [charge.to_bytes()], |row| {
         Ok(Corrected {
             refunded: nanos(row, 0)?,
             given_back: nanos(row, 1)?,
             taken: nanos(row, 2)?,
+            returned: nanos(row, 3)?,
         })
     })?;
     Ok(found.unwrap_or_default())
@@ -26,7 +29,7 @@ pub fn corrected(connection: &Connection, charge: ChargeId) -> Result<Corrected,
 
 /// The corrections of a charge, oldest first.
 pub fn of(connection: &Connection, charge: ChargeId) -> Result<Vec<CorrectionView>, StorageError> {
-    let sql = "SELECT \"transaction\", component, book, amount_nanos FROM corrections
+    let sql = "SELECT \"transaction\", component, book, amount_nanos, returned FROM corrections
         WHERE charge = ?1 ORDER BY \"transaction\"";
     query(connection, sql, [charge.to_bytes()], |row| {
         let amount_nanos: i64 = get(row, 3)?;
@@ -37,10 +40,10 @@ pub fn of(connection: &Connection, charge: ChargeId) -> Result<Vec<CorrectionVie
                 component: Digest(get(row, 1)?),
                 book: Digest(get(row, 2)?),
             },
-            way: if amount_nanos < 0 {
-                Way::Back
-            } else {
-                Way::Taken
+            way: match (amount_nanos < 0, get(row, 4)?) {
+                (true, false) => Way::Back,
+                (true, true) => Way::Returned,
+                (false, _) => Way::Taken,
             },
             amount: size.and_then(Nanos::new).unwrap_or(Nanos::MAX),
         })

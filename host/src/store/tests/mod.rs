@@ -1,6 +1,7 @@
 //! The store's tests: a real data directory, the real writer, a clock that stands still.
 
 mod concurrency;
+mod corrections;
 mod damage;
 mod flow;
 mod past;

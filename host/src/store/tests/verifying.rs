@@ -307,7 +307,7 @@ fn b5_a_correction_that_was_not_posted_is_found() {
     // A row that claims more, and one without a transaction: none of the ledger's own ways writes
     // them.
     let sql = "UPDATE corrections SET amount_nanos = -5000;
-        INSERT INTO corrections VALUES (x'01', x'02', x'03', x'04', 7)";
+        INSERT INTO corrections VALUES (x'01', x'02', x'03', x'04', 7, 0)";
     tamper(&house, sql);
     let findings = report(&house).findings;
     let found: Vec<_> = findings.iter().map(|finding| &*finding.invariant).collect();

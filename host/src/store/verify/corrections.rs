@@ -20,7 +20,8 @@ pub struct Corrections<'c> {
 impl<'c> Corrections<'c> {
     /// None seen yet.
     pub fn new(connection: &'c Connection) -> Result<Self, StorageError> {
-        let sql = "SELECT amount_nanos FROM corrections WHERE charge = ?1 AND \"transaction\" = ?2";
+        let sql = "SELECT amount_nanos, returned FROM corrections
+            WHERE charge = ?1 AND \"transaction\" = ?2";
         Ok(Self {
             connection,
             row: connection.prepare(sql).map_err(failure)?,
@@ -40,19 +41,20 @@ impl<'c> Corrections<'c> {
             return Ok(());
         };
         let key = [charge.to_bytes(), transaction.id.to_bytes()];
-        let row: Option<i64> = self
+        let row: Option<(i64, bool)> = self
             .row
-            .query_row(key, |row| row.get(0))
+            .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()
             .map_err(failure)?;
         let Some(row) = row else { return Ok(()) };
         self.explained = self.explained.saturating_add(1);
         let posted = match transaction.kind {
             TransactionKind::ChargeRefund { charge: of, .. } => {
-                (of == charge).then(|| transaction.postings.on(Account::Revenue))
+                (of == charge).then(|| (transaction.postings.on(Account::Revenue), false))
             }
-            TransactionKind::Deduction => {
-                Some(transaction.postings.on(Account::Wallet).saturating_neg())
+            kind @ (TransactionKind::Deduction | TransactionKind::Grant { .. }) => {
+                let taken = transaction.postings.on(Account::Wallet).saturating_neg();
+                Some((taken, kind != TransactionKind::Deduction))
             }
             _ => None,
         };

@@ -226,11 +226,11 @@ impl Turn<'_, '_> {
             .and_then(|effect| own_transaction(effect, command));
         let size = correction.amount.get();
         let amount_nanos = match correction.way {
-            Way::Back => size.saturating_neg(),
+            Way::Back | Way::Returned => size.saturating_neg(),
             Way::Taken => size,
         };
         self.connection
-            .prepare_cached("INSERT INTO corrections VALUES (?1, ?2, ?3, ?4, ?5)")
+            .prepare_cached("INSERT INTO corrections VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
             .map_err(failure)?
             .execute(params![
                 correction.charge.to_bytes(),
@@ -238,6 +238,7 @@ impl Turn<'_, '_> {
                 correction.release.component.0,
                 correction.release.book.0,
                 amount_nanos,
+                correction.way == Way::Returned,
             ])
             .map_err(failure)?;
         Ok(Ok(effect))

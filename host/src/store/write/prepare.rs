@@ -7,7 +7,10 @@ use crate::service::ledger::directory::{DirectoryWrite, OrgRecord};
 use crate::service::ledger::write::{
     Action, Actor, CorrectionWrite, Made, Once, SettleWrite, UsageWrite, Way, Write, WriteError,
 };
-use farebox_ledger::command::{Capture, Command, Deduct, OpenWallet, RecordUnpriced, RefundCharge};
+use farebox_ledger::command::{
+    Capture, Command, Deduct, GrantCredits, OpenWallet, RecordUnpriced, RefundCharge,
+};
+use farebox_ledger::grant::GrantSource;
 use farebox_ledger::ids::{Digest, OrgId};
 use sha2::{Digest as _, Sha256};
 
@@ -156,6 +159,7 @@ fn made_by(action: &Action) -> Made {
         Action::Settle(settle) => Made::Usage(settle.event_id, Some(settle.charge)),
         Action::Correct(correction) => match correction.way {
             Way::Back => Made::Other(correction.refund.get()),
+            Way::Returned => Made::Other(correction.grant.get()),
             Way::Taken => Made::Nothing,
         },
         Action::CreateOrg { org, .. } => Made::Other(org.id.get()),
@@ -200,7 +204,8 @@ fn ready(action: Action) -> Result<Ready, WriteError> {
 }
 
 /// What is given back is a refund of the charge, exactly to where it came from; what is taken is a
-/// deduction, which no charge of the past can be.
+/// deduction, which no charge of the past can be; and what was taken goes back as a deduction is
+/// undone: from the account that received it, into a lot that is spent after all that expires.
 fn correction(write: &CorrectionWrite) -> Command {
     let detail_digest = [0; 32];
     match write.way {
@@ -210,6 +215,17 @@ fn correction(write: &CorrectionWrite) -> Command {
             refund: write.refund,
             amount: Some(write.amount),
             grant: write.grant,
+            detail_digest,
+        }),
+        Way::Returned => Command::GrantCredits(GrantCredits {
+            org: write.org,
+            grant: write.grant,
+            source: GrantSource::Adjustment,
+            amount: write.amount,
+            cash_paid: None,
+            priority: u16::MAX,
+            expires_at_ms: None,
+            features: Box::default(),
             detail_digest,
         }),
         Way::Taken => Command::Deduct(Deduct {
