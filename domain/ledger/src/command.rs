@@ -180,6 +180,16 @@ pub struct ReturnLease {
     pub keep: Nanos,
 }
 
+/// How far a report of usage reaches into its org's credits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// Whatever was used is charged: beyond the hold to the wallet, and beyond that as a shortfall.
+    #[default]
+    Wallet,
+    /// What an active hold still has, and nothing else: whoever reports may spend no more.
+    Hold,
+}
+
 /// Charges what was used. What was really used is never dropped: beyond the hold the wallet pays
 /// what is available, and the rest is the org's shortfall.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,6 +198,8 @@ pub struct Capture {
     pub org: OrgId,
     /// The hold it belongs to; absent: charged directly.
     pub hold: Option<HoldId>,
+    /// How far it reaches.
+    pub reach: Reach,
     /// Whether the hold's rest is given back: nothing more comes.
     pub last: bool,
     /// The new charge's id.
@@ -211,6 +223,8 @@ pub struct RecordUnpriced {
     pub org: OrgId,
     /// The hold it belongs to.
     pub hold: Option<HoldId>,
+    /// How far it reaches: with [`Reach::Hold`] its hold must be active.
+    pub reach: Reach,
     /// Whether it is the hold's last usage.
     pub last: bool,
     /// What was used.

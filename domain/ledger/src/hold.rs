@@ -74,7 +74,7 @@ pub struct Hold {
     pub expires_at_ms: i64,
     /// When it was placed.
     pub placed_at_ms: i64,
-    /// Recorded usage under it that has no price yet. While there is any, it does not expire.
+    /// Recorded usage under it that has no price yet: see [`Hold::is_kept`].
     pub unpriced: u32,
     /// Whether the last usage was reported: it ends when nothing is unpriced any more.
     pub closing: bool,
@@ -104,9 +104,16 @@ impl Hold {
         }
     }
 
-    /// Whether its time is over. Usage that waits for a price keeps it.
+    /// Whether usage that waits for a price keeps it past its time. Of a lease that was returned
+    /// what its holder said is kept; one whose holder never came back is not, for all that was
+    /// leased would be out of reach for the sake of one call, which the wallet pays then.
+    pub const fn is_kept(&self) -> bool {
+        self.unpriced > 0 && (self.lease.is_none() || self.closing)
+    }
+
+    /// Whether its time is over.
     pub const fn is_due(&self, now_ms: i64) -> bool {
-        self.unpriced == 0 && self.over_at_ms() <= now_ms
+        !self.is_kept() && self.over_at_ms() <= now_ms
     }
 
     /// Whether it is a lease whose holder may spend no more, and may not have told all it spent.

@@ -288,6 +288,14 @@ pub enum CaptureRefusal {
         /// The id.
         hold: HoldId,
     },
+    /// It reaches no further than its hold, which has ended or has less left.
+    #[error("only hold `{hold}` may pay for it, and that has {} credits left", .left.credits())]
+    BeyondHold {
+        /// The id.
+        hold: HoldId,
+        /// What it has left, in nano-credits; zero where it has ended.
+        left: Nanos,
+    },
     /// Its last usage was charged, or waits for its price (L6).
     #[error("hold `{hold}` is captured already")]
     AlreadyCaptured {
@@ -313,6 +321,14 @@ pub enum RecordUnpricedRefusal {
     HoldNotFound {
         /// The id.
         hold: HoldId,
+    },
+    /// It reaches no further than its hold, which has ended or has less left.
+    #[error("only hold `{hold}` may pay for it, and that has {} credits left", .left.credits())]
+    BeyondHold {
+        /// The id.
+        hold: HoldId,
+        /// What it has left, in nano-credits; zero where it has ended.
+        left: Nanos,
     },
     /// Its last usage was charged, or waits for its price (L6).
     #[error("hold `{hold}` is captured already")]

@@ -13,7 +13,7 @@ use farebox::service::policy::ReleaseId;
 use farebox::service::time::SharedClock;
 use farebox::store::directory::DataDirectory;
 use farebox::store::{SqliteStore, StoreOptions};
-use farebox_ledger::command::{Command, GrantCredits, OpenWallet, PlaceHold};
+use farebox_ledger::command::{Command, GrantCredits, OpenWallet, PlaceHold, Reach};
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::grant::GrantSource;
 use farebox_ledger::hold::Dimensions;
@@ -187,6 +187,7 @@ impl Bench {
             event_id: EventId::new(self.clock.next_id()),
             occurred_at_ms: now_ms,
             hold: Some(hold),
+            reach: Reach::Wallet,
             last: true,
             dimensions: Arc::clone(&self.dimensions),
             event: UsageEvent {

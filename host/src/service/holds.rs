@@ -132,8 +132,11 @@ impl Service {
         let written = loop {
             let written = self.write(context, None, action.clone()).await;
             // What others have leased and do not use may be enough.
-            let is_short = written.as_ref().is_err_and(is_short);
-            if !is_short || !self.look_again(context.org, &mut patience).await {
+            let missing = written.as_ref().err().and_then(missing);
+            let Some(missing) = missing else {
+                break written;
+            };
+            if !self.look_again(context.org, missing, &mut patience).await {
                 break written;
             }
         };
@@ -268,14 +271,17 @@ impl Service {
     }
 }
 
-/// Whether the ledger has less than is needed, by the wallet or by a budget.
-const fn is_short(error: &WriteError) -> bool {
-    matches!(
-        error,
-        WriteError::Refused(Refusal::PlaceHold(
-            PlaceHoldRefusal::ExceedsCredits(_) | PlaceHoldRefusal::ExceedsBudget(_)
-        ))
-    )
+/// What the ledger has too little of for a hold, by the wallet or by a budget.
+const fn missing(error: &WriteError) -> Option<Nanos> {
+    match error {
+        WriteError::Refused(Refusal::PlaceHold(PlaceHoldRefusal::ExceedsCredits(exceeds))) => {
+            Some(exceeds.missing)
+        }
+        WriteError::Refused(Refusal::PlaceHold(PlaceHoldRefusal::ExceedsBudget(exceeds))) => {
+            Some(exceeds.missing)
+        }
+        _ => None,
+    }
 }
 
 fn held(asked: HoldId, acknowledged: Acknowledged) -> Held {

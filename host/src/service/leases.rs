@@ -356,6 +356,9 @@ impl Recalls {
 
 /// How often a call that waits for what is recalled looks again.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(50);
+/// How long a call waits at most, in milliseconds. An edge waits two seconds for its answer if it is
+/// not told otherwise, and takes none for a host that is away.
+const PATIENCE_MAX_MS: i64 = 1_500;
 
 /// A call that waits for what others have leased: once in a while it looks again, up to the time
 /// by which every edge has renewed once and once more.
@@ -369,20 +372,31 @@ impl Service {
     pub(super) const fn patience(&self) -> Patience {
         // An edge hears of the recall when it renews next, and gives back with its answer.
         let wait_ms = self.settings.leases.renew_ms.saturating_mul(3) / 2;
+        let wait_ms = if wait_ms < PATIENCE_MAX_MS {
+            wait_ms
+        } else {
+            PATIENCE_MAX_MS
+        };
         Patience {
             looks: wait_ms / 50,
         }
     }
 
-    /// Whether it makes sense to look again for `needed` credits of this org, after a while: while
-    /// something is leased, it is asked back.
-    pub(super) async fn look_again(&self, org: OrgId, patience: &mut Patience) -> bool {
+    /// Whether it makes sense to look again after a while for what this org has too little of: as
+    /// long as so much is leased, it is asked back. Of a lease in doubt nobody gives anything back.
+    pub(super) async fn look_again(
+        &self,
+        org: OrgId,
+        missing: Nanos,
+        patience: &mut Patience,
+    ) -> bool {
         let now_ms = self.clock.now_ms();
-        let is_leased = || {
-            let leases = self.store.leases(org);
-            leases.iter().any(|lease| !lease.left.is_zero())
-        };
-        if patience.looks <= 0 || !is_leased() {
+        let leases = self.store.leases(org);
+        let alive = leases.iter().filter(|lease| lease.expires_at_ms > now_ms);
+        let leased = alive.fold(Nanos::ZERO, |sum, lease| {
+            sum.checked_add(lease.left).unwrap_or(Nanos::MAX)
+        });
+        if patience.looks <= 0 || leased < missing {
             return false;
         }
         let until_ms = now_ms.saturating_add(self.settings.leases.renew_ms.saturating_mul(2));

@@ -20,6 +20,7 @@ use super::ledger::write::{
 };
 use super::policy::{PolicyError, Priced, ReleaseId};
 use super::{Context, Service};
+use farebox_ledger::command::Reach;
 use farebox_ledger::hold::Dimensions;
 use farebox_ledger::idempotency::ResponseId;
 use farebox_ledger::ids::{ChargeId, EventId, HoldId, OrgId};
@@ -38,6 +39,8 @@ pub struct Reported<'a> {
     pub report: Report<'a>,
     /// The hold it belongs to.
     pub hold: Option<HoldId>,
+    /// How far it reaches into the org's credits: see [`Service::may_report`].
+    pub reach: Reach,
     /// Whether nothing more comes under the hold.
     pub last: bool,
     /// When it was used, milliseconds since the Unix epoch; absent: when it was held, else now.
@@ -83,6 +86,9 @@ pub enum UsageError {
     /// The key is no longer valid, and did not place the hold.
     #[error("the key is no longer valid: it may report under holds that it placed")]
     KeyEnded,
+    /// The key is no longer valid, and its hold does not pay for this.
+    #[error("the key is no longer valid, and {0}: let an admin key report it")]
+    BeyondHold(Box<LedgerRefusal>),
     /// The call was held for another key.
     #[error("hold `{0}` was placed for the other key source")]
     KeySource(HoldId),
@@ -122,6 +128,7 @@ pub struct Prepared {
     release: ReleaseId,
     dimensions: Arc<Dimensions>,
     hold: Option<HoldId>,
+    reach: Reach,
     last: bool,
     audit: CallAudit,
     personal: Personal,
@@ -158,7 +165,9 @@ pub struct Submitted {
 }
 
 impl Service {
-    /// Whether a caller may report this.
+    /// Whether a caller may report this, and how far it reaches. What began under a key that has
+    /// ended is charged to its holds, and to nothing beyond them: whoever found the key could else
+    /// empty the wallet. The rest is an admin's to report.
     ///
     /// # Errors
     /// `KeyEnded`, `HoldNotFound`, or it cannot be read.
@@ -167,15 +176,15 @@ impl Service {
         context: &Context,
         doors: Doors,
         reported: &Reported<'_>,
-    ) -> Result<(), UsageError> {
+    ) -> Result<Reach, UsageError> {
         if doors == Doors::All {
-            return Ok(());
+            return Ok(Reach::Wallet);
         }
         let org = self.known_org(context.org)?;
         let hold = reported.hold.ok_or(UsageError::KeyEnded)?;
         let held = self.held_context(&org, hold)?;
         if held.dimensions.key == context.key {
-            Ok(())
+            Ok(Reach::Hold)
         } else {
             Err(UsageError::KeyEnded)
         }
@@ -243,10 +252,16 @@ impl Service {
             .map(|hold| self.held_context(&org, hold))
             .transpose()?;
         let placed_at_ms = held.as_ref().map(|held| held.placed_at_ms);
-        let occurred_at_ms = self.time_of(reported.occurred_at_ms, placed_at_ms, now_ms)?;
         let month_to_date_usd = held
             .as_ref()
             .and_then(|held| held.context.month_to_date_usd());
+        let occurred_at_ms = match (reported.occurred_at_ms, placed_at_ms) {
+            // An edge whose clock is wrong says so of calls that ran all the same.
+            (Some(said_ms), Some(placed_at_ms)) if month_to_date_usd.is_some() => {
+                said_ms.min(now_ms).max(placed_at_ms)
+            }
+            (said_ms, placed_at_ms) => self.time_of(said_ms, placed_at_ms, now_ms)?,
+        };
         let release = match &held {
             Some(held) => self.release_of_call(held.context.release, &org),
             None => self.release_for(&org),
@@ -295,6 +310,7 @@ impl Service {
             release,
             dimensions: self.usage_dimensions(context, &org, &labels, held.as_ref()),
             hold: reported.hold,
+            reach: reported.reach,
             last: reported.last && month_to_date_usd.is_none(),
             audit,
             personal: reported.personal,
@@ -345,6 +361,7 @@ impl Service {
             event_id,
             occurred_at_ms: prepared.facts.occurred_at_ms,
             hold: prepared.hold,
+            reach: prepared.reach,
             last: prepared.last,
             dimensions: prepared.dimensions,
             event: intake.event,
@@ -535,6 +552,15 @@ fn response_digest(provider: &str, id: &str) -> ResponseId {
 
 fn refused(error: WriteError, hold: Option<HoldId>) -> UsageError {
     match (&error, hold) {
+        (
+            WriteError::Refused(
+                beyond @ (LedgerRefusal::Capture(CaptureRefusal::BeyondHold { .. })
+                | LedgerRefusal::RecordUnpriced(RecordUnpricedRefusal::BeyondHold {
+                    ..
+                })),
+            ),
+            _,
+        ) => UsageError::BeyondHold(Box::new(beyond.clone())),
         (
             WriteError::Refused(
                 LedgerRefusal::Capture(CaptureRefusal::HoldNotFound { .. })

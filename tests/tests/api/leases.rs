@@ -1,6 +1,6 @@
 //! Leases over HTTP: what an edge takes, renews, reports under and returns.
 
-use super::server::{Answer, Customer, Server, call};
+use super::server::{ADMIN, Answer, Customer, Server, call};
 use farebox::clock::ManualClock;
 use farebox::config::Options;
 use farebox::service::time::SharedClock;
@@ -36,21 +36,32 @@ impl House {
     async fn new() -> Self {
         let clock = Arc::new(ManualClock::at(NOW_MS));
         let shared: SharedClock = clock.clone();
-        let change = |options: &mut Options| {
-            let data_dir = options.data_dir.clone().unwrap();
-            let book = data_dir.parent().unwrap().join("book.toml");
-            std::fs::write(&book, BOOK).unwrap();
-            options.price_book = Some(book);
-            options.lease_share_percent = Some(50);
-            options.lease_doubt_ms = Some(DOUBT_MS.unsigned_abs());
-            options.lease_renew_ms = Some(200);
-        };
-        let server = Server::start_as_at(change, shared).await;
+        let server = Server::start_as_at(Self::options, shared).await;
         let customer = server.customer("acme", "10").await;
         Self {
             server,
             clock,
             customer,
+        }
+    }
+
+    fn options(options: &mut Options) {
+        let data_dir = options.data_dir.clone().unwrap();
+        let book = data_dir.parent().unwrap().join("book.toml");
+        std::fs::write(&book, BOOK).unwrap();
+        options.price_book = Some(book);
+        options.lease_share_percent = Some(50);
+        options.lease_doubt_ms = Some(DOUBT_MS.unsigned_abs());
+    }
+
+    /// The same, stopped and started again.
+    async fn restart(self) -> Self {
+        let shared: SharedClock = self.clock.clone();
+        let server = self.server.restart_as_at(Self::options, shared).await;
+        Self {
+            customer: self.customer.of(&server),
+            server,
+            clock: self.clock,
         }
     }
 
@@ -84,6 +95,14 @@ impl House {
         self.customer.get(&path).await.expect(200)
     }
 
+    /// What the wallet has, whoever asks.
+    async fn wallet(&self) -> Value {
+        let org = [("farebox-org", self.customer.org.as_str())];
+        let api = &self.server.client;
+        let asked = api.with_headers(ADMIN, Method::GET, "/v1/wallet", &org, Value::Null);
+        asked.await.expect(200)
+    }
+
     async fn available(&self) -> Decimal {
         decimal(&json!(self.customer.available().await))
     }
@@ -111,7 +130,7 @@ async fn a_lease_takes_its_share_and_says_what_prices_its_calls() {
     // Eight calls like this one, but not more than half of what there is.
     assert_eq!(lease["granted_credits"], "5");
     assert_eq!(lease["expires_in_ms"], TTL_MS);
-    assert_eq!(lease["renew_in_ms"], 200);
+    assert_eq!(lease["renew_in_ms"], 1000);
     assert_eq!(lease["now_ms"], NOW_MS);
     let vouched = &lease["vouched"];
     assert_eq!(vouched["org_id"], house.customer.org);
@@ -241,7 +260,8 @@ async fn a_call_gets_what_lies_idle_in_leases() {
         let body = of(10_000);
         tokio::spawn(async move { customer.post("/v1/holds", body).await })
     };
-    // Its edge hears of it when it renews, and gives back at once.
+    // Its edge hears of it when it renews, and gives back at once. The clock stands, so the hold
+    // waits however long that takes.
     let mut turn = first.clone();
     while turn["recalled"] != true {
         assert!(!hold.is_finished());
@@ -249,12 +269,35 @@ async fn a_call_gets_what_lies_idle_in_leases() {
     }
     assert_eq!(turn["free_credits"], "0");
     house.renew(&turn, "0.5", "0.5", "0").await.expect(200);
+    while !hold.is_finished() {
+        house.clock.advance(1);
+        house.status(&second).await;
+    }
     let held = hold.await.unwrap().expect(201);
     assert_eq!(held["credits"], "3");
-    // What is needed beyond all leases is refused, and after a while only.
-    let refused = house.customer.post("/v1/holds", of(16_384)).await;
-    refused.problem(402, "insufficient-credits");
     house.give_back(&second, "0").await.expect(200);
+    house.stop().await;
+}
+
+/// What cannot be found in all leases together is not asked back: nobody could work meanwhile.
+#[tokio::test]
+async fn a_call_that_no_lease_can_pay_for_is_refused_at_once_and_recalls_nothing() {
+    let house = House::new().await;
+    let lease = house.lease("edge-1", "1").await;
+    let beyond = json!({"call": {"provider": "openai", "model": "gpt-4o-mini",
+        "body_bytes": 4_000_000_000_u64, "max_output_tokens": 16_384}});
+    let refused = house.customer.post("/v1/holds", beyond).await;
+    refused.problem(402, "insufficient-credits");
+    let renewed = house.renew(&lease, "5", "5", "1").await.expect(200);
+    assert_eq!(renewed["recalled"], false);
+    // Of a lease in doubt nobody gives anything back.
+    house.clock.advance(TTL_MS);
+    let more = json!({"call": {"provider": "openai", "model": "gpt-4o-mini",
+        "body_bytes": 0, "max_output_tokens": 16_384}});
+    let held = house.customer.post("/v1/holds", more.clone()).await;
+    held.expect(201);
+    let refused = house.customer.post("/v1/holds", more).await;
+    refused.problem(402, "insufficient-credits");
     house.stop().await;
 }
 
@@ -430,12 +473,32 @@ terms = { free = [{ meter = "input", quantity = "1000", per = "month" }], loss_l
         .problem(409, "not-leased");
 }
 
+/// An edge whose clock was set back an hour reports calls before their lease. They ran all the same.
+#[tokio::test]
+async fn a_report_under_a_lease_is_not_refused_for_its_time() {
+    let house = House::new().await;
+    let lease = house.lease("edge-1", "1").await;
+    for at in ["2026-11-20T23:00:10Z", "2026-11-21T09:00:00Z"] {
+        let report = json!({"provider": "openai", "model": "gpt-4o-mini", "hold_id": lease["id"],
+            "usage": {"input": 1000, "output": 100}, "occurred_at": at});
+        let charged = house.customer.post("/v1/usage", report).await.expect(200);
+        assert_eq!(charged["paid"]["from_hold_credits"], charged["credits"]);
+    }
+    house.stop().await;
+}
+
 /// What ran before the key was revoked is charged all the same.
 #[tokio::test]
 async fn a_revoked_key_may_report_under_its_lease_and_nothing_else() {
     let house = House::new().await;
     let lease = house.lease("edge-1", "1").await;
     let customer = &house.customer;
+    let released = customer
+        .post("/v1/holds", json!({"call": call()}))
+        .await
+        .expect(201);
+    let path = format!("/v1/holds/{}/release", released["id"].as_str().unwrap());
+    customer.post(&path, json!({})).await.expect(200);
     let path = format!(
         "/v1/admin/orgs/{}/keys/{}/revoke",
         customer.org, customer.key_id
@@ -458,6 +521,23 @@ async fn a_revoked_key_may_report_under_its_lease_and_nothing_else() {
         .post("/v1/usage", of_none)
         .await
         .problem(401, "key-ended");
+    // Whoever found the key gets nothing beyond what was put aside while it was valid.
+    let before = house.wallet().await;
+    let mut dear = json!({"provider": "openai", "model": "gpt-4o-mini",
+        "usage": {"input": 1000}, "provider_cost_usd": "100000", "hold_id": lease["id"]});
+    dear["usage"]["input"] = json!(1_000_000_000_000_u64);
+    customer
+        .post("/v1/usage", dear)
+        .await
+        .problem(401, "key-ended");
+    let mut under_old = json!({"provider": "openai", "model": "gpt-4o-mini",
+        "usage": {"input": 1000}});
+    under_old["hold_id"] = released["id"].clone();
+    customer
+        .post("/v1/usage", under_old)
+        .await
+        .problem(401, "key-ended");
+    assert_eq!(house.wallet().await, before);
     customer.get("/v1/wallet").await.problem(401, "key-ended");
     house.stop().await;
 }
@@ -467,26 +547,24 @@ async fn a_lease_outlives_a_restart() {
     let house = House::new().await;
     let lease = house.lease("edge-1", "1").await;
     house.report(&lease).await.expect(200);
-    let House {
-        server,
-        clock,
-        customer,
-    } = house;
-    let folder = server.stop().await;
-    let mut options = super::server::options(folder.path());
-    options.lease_renew_ms = Some(200);
-    let server = Server::on(folder, options).await;
-    let customer = Customer {
-        api: server.client.clone(),
-        ..customer
-    };
-    let house = House {
-        server,
-        clock,
-        customer,
-    };
-    // On the machine's clock its time may be over, but not its turn: whoever holds it says so.
+    let house = house.restart().await;
     let status = house.status(&lease).await;
     assert_eq!(status["lease"], true, "{status}");
+    assert_eq!(status["status"], "active", "{status}");
+    // Its holder goes on where it was, by the turn that it was told before.
+    let renewed = house.renew(&lease, "5", "4", "1").await.expect(200);
+    assert_eq!(renewed["id"], lease["id"]);
+    assert_eq!(renewed["vouched"], lease["vouched"]);
+    assert_eq!(decimal(&renewed["granted_credits"]), Decimal::from(5));
+    let charged = house.report(&lease).await.expect(200);
+    assert_eq!(charged["paid"]["from_hold_credits"], charged["credits"]);
+    // What was in doubt when it stopped still is.
+    house.clock.advance(TTL_MS);
+    let house = house.restart().await;
+    assert_eq!(house.status(&lease).await["status"], "in_doubt");
+    house.clock.advance(DOUBT_MS);
+    let late = house.report(&lease).await.expect(200);
+    assert_eq!(late["paid"]["from_wallet_credits"], late["credits"]);
+    assert_eq!(house.status(&lease).await["status"], "lapsed");
     house.stop().await;
 }

@@ -8,6 +8,7 @@ use farebox::service::ledger::write::{Action, Actor, CallAudit, Personal, UsageW
 use farebox::service::policy::{Digest, ReleaseId};
 use farebox::service::rerate::Control;
 use farebox::store::directory::DataDirectory;
+use farebox_ledger::command::Reach;
 use farebox_ledger::ids::{ChargeId, EventId, OrgId};
 use farebox_pricing::money::Nanos;
 use hyper::Method;
@@ -38,6 +39,7 @@ async fn forge(
         event_id: EventId::new(service.clock().next_id()),
         occurred_at_ms: service.clock().now_ms(),
         hold: None,
+        reach: Reach::Wallet,
         last: true,
         dimensions: std::sync::Arc::default(),
         event: receipt.event,

@@ -161,6 +161,20 @@ impl Server {
         Self::on(folder, options).await
     }
 
+    /// The same at another clock's time.
+    pub async fn restart_as_at(
+        self,
+        change: impl FnOnce(&mut Options),
+        clock: SharedClock,
+    ) -> Self {
+        let folder = self.stop().await;
+        let mut options = options(folder.path());
+        change(&mut options);
+        let config = Config::load(options).unwrap();
+        let app = start_with(&config, clock).await.unwrap();
+        Self::of(app, folder)
+    }
+
     /// Starts on the data of a server that was stopped.
     pub async fn on(folder: tempfile::TempDir, options: Options) -> Self {
         let app = start(&Config::load(options).unwrap()).await.unwrap();

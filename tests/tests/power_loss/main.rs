@@ -27,7 +27,7 @@ use farebox::service::time::{Clock, SharedClock};
 use farebox::store::directory::DataDirectory;
 use farebox::store::verify::{Evidence, verify};
 use farebox::store::{SqliteStore, StoreOptions};
-use farebox_ledger::command::{Command, GrantCredits, OpenWallet, PlaceHold};
+use farebox_ledger::command::{Command, GrantCredits, OpenWallet, PlaceHold, Reach};
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::grant::GrantSource;
 use farebox_ledger::hold::Dimensions;
@@ -149,6 +149,7 @@ fn usage(clock: &SharedClock, org: OrgId, hold: HoldId, event_id: EventId) -> Us
         event_id,
         occurred_at_ms: clock.now_ms(),
         hold: Some(hold),
+        reach: Reach::Wallet,
         last: true,
         dimensions: Arc::new(Dimensions::default()),
         event: UsageEvent {

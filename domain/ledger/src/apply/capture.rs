@@ -5,7 +5,7 @@
 use super::draft::{Begin, Draft, Entries, Found, sum};
 use super::lots::{Plan, pay};
 use crate::account::Account;
-use crate::command::{Capture, Past, RecordUnpriced, SettleUnpriced};
+use crate::command::{Capture, Past, Reach, RecordUnpriced, SettleUnpriced};
 use crate::effect::{Charged, Effect, HoldChange, Outcome, Unpriced, UnpricedChange};
 use crate::hold::{Dimensions, Hold, HoldEnd, Payer};
 use crate::ids::{ChargeId, Digest, EventId, HoldId};
@@ -46,6 +46,12 @@ pub(super) fn capture<'a>(
             Found::Unknown => return Err(CaptureRefusal::HoldNotFound { hold: id }),
         },
     };
+    if let (Reach::Hold, Some(id)) = (command.reach, command.hold) {
+        let left = hold.as_ref().map_or(Nanos::ZERO, Hold::left);
+        if hold.is_none() || command.price > left {
+            return Err(CaptureRefusal::BeyondHold { hold: id, left });
+        }
+    }
     let hold = hold.map(|mut hold| {
         hold.closing = ends(&hold, command.last);
         hold
@@ -91,6 +97,10 @@ pub(super) fn record_unpriced<'a>(
             Found::Active(_) | Found::Ended(HoldEnd::Captured, _) => {
                 return Err(RecordUnpricedRefusal::AlreadyCaptured { hold: id });
             }
+            Found::Ended(_, _) if command.reach == Reach::Hold => {
+                let left = Nanos::ZERO;
+                return Err(RecordUnpricedRefusal::BeyondHold { hold: id, left });
+            }
             Found::Ended(HoldEnd::Released | HoldEnd::Expired | HoldEnd::Lapsed, own) => {
                 dimensions = own;
             }
@@ -113,7 +123,8 @@ pub(super) fn settle_unpriced<'a>(
     let event = command.event;
     let not_unpriced = SettleUnpricedRefusal::EventNotUnpriced { event };
     let unpriced = draft.state.unpriced_event(event).ok_or(not_unpriced)?;
-    // A hold that counts this event cannot have ended; one that had ended is not found again.
+    // A hold that counts this event is active, but for a lease whose holder never came back: what
+    // has ended pays nothing.
     let hold = match unpriced.hold.map(|id| draft.find_hold(id, &Past::Nothing)) {
         Some(Found::Active(mut hold)) => {
             let rest = hold.unpriced.checked_sub(1);

@@ -159,7 +159,7 @@ impl OrgState {
 
     fn put_hold(&mut self, hold: &Hold) {
         self.end_hold(hold.id);
-        if hold.unpriced == 0 {
+        if !hold.is_kept() {
             self.due_holds.insert((hold.over_at_ms(), hold.id));
         }
         if hold.lease.is_some() {

@@ -242,7 +242,7 @@ impl From<UsageError> for Problem {
             UsageError::Intake(error) => error.into(),
             UsageError::Time { .. } => Self::new(Kind::TimeOutOfRange, detail),
             UsageError::HoldNotFound(_) => Self::new(Kind::NotFound, detail),
-            UsageError::KeyEnded => Self::new(Kind::KeyEnded, detail),
+            UsageError::KeyEnded | UsageError::BeyondHold(_) => Self::new(Kind::KeyEnded, detail),
             UsageError::KeySource(_) => Self::new(Kind::Conflict, detail),
             UsageError::Call(error) => error.into(),
             UsageError::Read(error) => error.into(),

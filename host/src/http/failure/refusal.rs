@@ -168,12 +168,14 @@ impl From<Refusal> for Problem {
                 CaptureRefusal::Wallet(refusal) => refusal.into(),
                 CaptureRefusal::HoldNotFound { .. } => Self::new(Kind::NotFound, detail),
                 CaptureRefusal::AlreadyCaptured { .. } => ended(detail, "captured"),
+                CaptureRefusal::BeyondHold { .. } => Self::new(Kind::Conflict, detail),
             },
             Refusal::RecordUnpriced(refusal) => match refusal {
                 RecordUnpricedRefusal::Wallet(refusal) => refusal.into(),
                 RecordUnpricedRefusal::EventExists { .. } => Self::new(Kind::Conflict, detail),
                 RecordUnpricedRefusal::HoldNotFound { .. } => Self::new(Kind::NotFound, detail),
                 RecordUnpricedRefusal::AlreadyCaptured { .. } => ended(detail, "captured"),
+                RecordUnpricedRefusal::BeyondHold { .. } => Self::new(Kind::Conflict, detail),
             },
             Refusal::SettleUnpriced(refusal) => match refusal {
                 SettleUnpricedRefusal::Wallet(refusal) => refusal.into(),

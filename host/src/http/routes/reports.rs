@@ -9,6 +9,7 @@ use crate::service::intake::Report;
 use crate::service::ledger::write::{CallAudit, Personal};
 use crate::service::usage::Reported;
 use crate::wire::{AmountText, PoolsText};
+use farebox_ledger::command::Reach;
 use farebox_pricing::event::KeySource;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -218,6 +219,7 @@ impl UsageBody {
                 feature: self.feature.as_deref(),
             },
             hold,
+            reach: Reach::default(),
             last: self.is_final.unwrap_or(true),
             occurred_at_ms,
             key_source: self.key_source.map(Into::into),

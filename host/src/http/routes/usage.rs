@@ -128,7 +128,7 @@ const fn status(recorded: &Recorded) -> StatusCode {
 /// With `hold_id` it is captured from that hold. What was used is never dropped: beyond the hold
 /// the wallet pays, and what it cannot pay is the org's shortfall. Without a price: 202, recorded
 /// as `unpriced`. A key that was revoked or expired may still report under the holds and leases
-/// that it placed.
+/// that it placed while they last, up to what they have left.
 #[utoipa::path(post, path = "/v1/usage", tag = "usage", request_body = UsageBody,
     responses((status = 200, body = RecordedJson), (status = 202, body = RecordedJson),
         (status = "4XX", body = ProblemJson), (status = "5XX", body = ProblemJson)))]
@@ -138,8 +138,8 @@ pub async fn report(
     mut body: Json<UsageBody>,
 ) -> Result<Response, Problem> {
     let (context, doors) = reporter.to_report(body.idempotency)?;
-    let reported = body.value.read()?;
-    api.service.may_report(&context, doors, &reported)?;
+    let mut reported = body.value.read()?;
+    reported.reach = api.service.may_report(&context, doors, &reported)?;
     let result = api.service.record_usage(&context, reported).await;
     count(&api, &result);
     let recorded = result?;
@@ -205,8 +205,8 @@ pub async fn batch(
     let mut items = Vec::with_capacity(bodies.len());
     for (body, text) in bodies.iter_mut().zip(&texts) {
         let read = match body {
-            Ok(body) => body.read().and_then(|reported| {
-                api.service.may_report(&context, doors, &reported)?;
+            Ok(body) => body.read().and_then(|mut reported| {
+                reported.reach = api.service.may_report(&context, doors, &reported)?;
                 Ok(reported)
             }),
             Err(problem) => Err(problem.clone()),

@@ -6,7 +6,7 @@ use super::past::Corrected;
 use super::receipt::Pricing;
 use crate::service::policy::ReleaseId;
 use farebox_ledger::budget::BudgetAlert;
-use farebox_ledger::command::{Command, OpenWallet};
+use farebox_ledger::command::{Command, OpenWallet, Reach};
 use farebox_ledger::effect::Outcome;
 use farebox_ledger::hold::Dimensions;
 use farebox_ledger::idempotency::{Idempotency, PaymentId, ResponseId};
@@ -97,6 +97,8 @@ pub struct UsageWrite {
     pub occurred_at_ms: i64,
     /// The hold it is captured from.
     pub hold: Option<HoldId>,
+    /// How far it reaches beyond that hold.
+    pub reach: Reach,
     /// Whether the hold's rest is given back.
     pub last: bool,
     /// What it was for.

@@ -21,7 +21,7 @@ use crate::service::ledger::write::{
     Acknowledged, Action, Actor, CallAudit, Once, Personal, UsageWrite, Write, WriteError,
 };
 use crate::service::time::Clock;
-use farebox_ledger::command::{Command, GrantCredits, OpenWallet, PlaceHold};
+use farebox_ledger::command::{Command, GrantCredits, OpenWallet, PlaceHold, Reach};
 use farebox_ledger::commodity::Commodity;
 use farebox_ledger::grant::GrantSource;
 use farebox_ledger::hold::Dimensions;
@@ -217,6 +217,7 @@ pub fn usage_write(
         event_id,
         occurred_at_ms: NOW - 5,
         hold,
+        reach: Reach::Wallet,
         last: true,
         dimensions: dimensions(),
         event: UsageEvent {

@@ -253,6 +253,7 @@ fn ready_usage(write: Box<UsageWrite>) -> Result<Ready, WriteError> {
         (Some((charge, pricing)), Some(receipt)) => Command::Capture(Capture {
             org: write.org,
             hold: write.hold,
+            reach: write.reach,
             last: write.last,
             charge: *charge,
             event: write.event_id,
@@ -264,6 +265,7 @@ fn ready_usage(write: Box<UsageWrite>) -> Result<Ready, WriteError> {
         _ => Command::RecordUnpriced(RecordUnpriced {
             org: write.org,
             hold: write.hold,
+            reach: write.reach,
             last: write.last,
             event: write.event_id,
             dimensions: write.dimensions.clone(),

@@ -194,6 +194,7 @@ fn unpriced_usage_keeps_its_hold_until_its_price_comes() {
     let record = Command::RecordUnpriced(RecordUnpriced {
         org: ORG,
         hold: Some(hold),
+        reach: Reach::Wallet,
         last: true,
         event,
         dimensions: Arc::default(),
@@ -285,4 +286,52 @@ fn a_balance_out_of_range_is_refused_never_wrapped() {
         extra: Nanos::MAX,
     });
     assert!(ledger.apply(hold).is_err());
+}
+
+/// Whoever may spend no more is charged to what was put aside while they could.
+#[test]
+fn what_reaches_no_further_than_its_hold_leaves_the_wallet_alone() {
+    let mut ledger = Ledger::with(100);
+    let hold = ledger.hold(60);
+    let reaching = |ledger: &mut Ledger, price| {
+        let capture = ledger.capturing(Some(hold), price, false);
+        Command::Capture(Capture {
+            reach: Reach::Hold,
+            ..capture
+        })
+    };
+    let most = reaching(&mut ledger, 60);
+    let beyond = reaching(&mut ledger, 61);
+    let refused = |left| {
+        CaptureRefusal::BeyondHold {
+            hold,
+            left: n(left),
+        }
+        .into()
+    };
+    assert_eq!(ledger.refused(beyond), refused(60));
+    ledger.ok(most);
+    let more = reaching(&mut ledger, 1);
+    assert_eq!(ledger.refused(more), refused(0));
+    ledger.release(hold).unwrap();
+    let past = Past::Hold(PastHold {
+        end: HoldEnd::Released,
+        dimensions: Arc::default(),
+    });
+    let free = reaching(&mut ledger, 0);
+    let ended = ledger.apply_with(&free, &past).unwrap_err();
+    assert_eq!(ended, refused(0));
+    let event = EventId::new(ledger.id());
+    let unpriced = Command::RecordUnpriced(RecordUnpriced {
+        org: ORG,
+        hold: Some(hold),
+        reach: Reach::Hold,
+        last: false,
+        event,
+        dimensions: Arc::default(),
+    });
+    let refused = RecordUnpricedRefusal::BeyondHold { hold, left: n(0) };
+    let ended = ledger.apply_with(&unpriced, &past).unwrap_err();
+    assert_eq!(ended, refused.into());
+    assert_eq!(ledger.available(), 40);
 }

@@ -226,6 +226,44 @@ fn a_lease_obeys_its_holders_last_word_alone() {
     assert_eq!(ledger.refused(of_hold), not_found.into());
 }
 
+/// One call without a price must not put all that was leased out of reach.
+#[test]
+fn a_lease_whose_holder_never_comes_back_lapses_though_usage_waits_for_its_price() {
+    let mut ledger = Ledger::with(100);
+    let id = lease(&mut ledger, 60, 1000);
+    let event = EventId::new(ledger.id());
+    ledger.ok(Command::RecordUnpriced(RecordUnpriced {
+        org: ORG,
+        hold: Some(id),
+        reach: Reach::Wallet,
+        last: true,
+        event,
+        dimensions: Arc::default(),
+    }));
+    ledger.pass(HOUR_MS + DOUBT_MS - 1);
+    assert_eq!(ledger.state.next_due(ledger.now_ms), None);
+    ledger.pass(1);
+    let effect = ledger.expire();
+    let [crate::effect::HoldChange::Ended(ended)] = &effect.holds[..] else {
+        panic!("{:?}", effect.holds)
+    };
+    assert_eq!((ended.end, ended.returned), (HoldEnd::Lapsed, n(60)));
+    let charge = ChargeId::new(ledger.id());
+    let effect = ledger.ok(Command::SettleUnpriced(SettleUnpriced {
+        org: ORG,
+        event,
+        charge,
+        price: n(5),
+        cost: n(0),
+        detail_digest: [2; 32],
+    }));
+    let Outcome::Charged(charged) = effect.outcome else {
+        panic!()
+    };
+    assert_eq!((charged.from_hold, charged.from_wallet), (n(0), n(5)));
+    assert_eq!(ledger.available(), 95);
+}
+
 #[test]
 fn a_returned_lease_is_kept_for_usage_without_a_price_alone() {
     let mut ledger = Ledger::with(100);
@@ -234,6 +272,7 @@ fn a_returned_lease_is_kept_for_usage_without_a_price_alone() {
     ledger.ok(Command::RecordUnpriced(RecordUnpriced {
         org: ORG,
         hold: Some(id),
+        reach: Reach::Wallet,
         last: true,
         event,
         dimensions: Arc::default(),

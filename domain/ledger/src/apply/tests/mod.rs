@@ -225,6 +225,7 @@ impl Ledger {
         Capture {
             org: ORG,
             hold,
+            reach: Reach::Wallet,
             last,
             charge: ChargeId::new(self.id()),
             event: EventId::new(self.id()),

@@ -37,6 +37,13 @@ pub(super) struct Lease {
 }
 
 impl Hold {
+    fn is_kept(&self) -> bool {
+        match self.lease {
+            None => self.unpriced > 0,
+            Some(_) => self.unpriced > 0 && self.closing,
+        }
+    }
+
     fn over_at_ms(&self) -> i64 {
         self.expires_at_ms + self.lease.as_ref().map_or(0, |lease| lease.doubt_ms)
     }
@@ -96,7 +103,7 @@ impl Naive {
         let due: Vec<(HoldId, bool)> = self
             .holds
             .iter()
-            .filter(|(_, hold)| hold.unpriced == 0 && hold.over_at_ms() <= self.now_ms)
+            .filter(|(_, hold)| !hold.is_kept() && hold.over_at_ms() <= self.now_ms)
             .map(|(id, hold)| (*id, hold.lease.is_some()))
             .collect();
         for (id, lease) in due {

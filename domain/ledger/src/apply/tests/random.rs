@@ -26,7 +26,7 @@ enum Step {
     /// By somebody who does not hold it.
     RenewAnothers(Pick),
     ReturnLease(Pick, i64),
-    Capture(Option<Pick>, i64, bool),
+    Capture(Option<Pick>, i64, bool, Reach),
     Unpriced(Option<Pick>, bool),
     Settle(Pick, i64),
     Refund(Pick, Option<i64>),
@@ -35,6 +35,10 @@ enum Step {
     /// The clock moves, also back.
     Pass(i64),
     Expire,
+}
+
+fn reach() -> impl Strategy<Value = Reach> {
+    prop_oneof![4 => Just(Reach::Wallet), 1 => Just(Reach::Hold)]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -57,8 +61,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(h, k, w, s, m)| Step::RenewLease(h, k, w, s, m)),
         1 => pick().prop_map(Step::RenewAnothers),
         1 => (pick(), 0..20_i64).prop_map(|(h, k)| Step::ReturnLease(h, k)),
-        6 => (prop::option::of(pick()), amount(), any::<bool>())
-            .prop_map(|(h, a, l)| Step::Capture(h, a, l)),
+        6 => (prop::option::of(pick()), amount(), any::<bool>(), reach())
+            .prop_map(|(h, a, l, r)| Step::Capture(h, a, l, r)),
         2 => (prop::option::of(pick()), any::<bool>()).prop_map(|(h, l)| Step::Unpriced(h, l)),
         2 => (pick(), amount()).prop_map(|(e, a)| Step::Settle(e, a)),
         3 => (pick(), maybe()).prop_map(|(c, a)| Step::Refund(c, a)),
@@ -279,15 +283,18 @@ impl Pair {
                 let done = self.apply(command).is_some();
                 self.expect(done, |naive| naive.return_lease(lease, keep))
             }
-            Step::Capture(pick, price, last) => {
+            Step::Capture(pick, price, last, reach) => {
                 let hold = pick.and_then(|pick| picked(&self.holds, pick));
-                let command = self.ledger.capturing(hold, price, last);
+                let mut command = self.ledger.capturing(hold, price, last);
+                command.reach = reach;
                 let dimensions = Arc::clone(&command.dimensions);
                 let effect = self.apply(Command::Capture(command));
                 if let Some(effect) = &effect {
                     self.ledger.remember(effect, dimensions);
                 }
-                self.expect(effect.is_some(), |naive| naive.capture(hold, price, last))
+                self.expect(effect.is_some(), |naive| {
+                    naive.capture(hold, price, last, reach)
+                })
             }
             Step::Unpriced(pick, last) => {
                 let hold = pick.and_then(|pick| picked(&self.holds, pick));
@@ -295,6 +302,7 @@ impl Pair {
                 let done = self.apply(Command::RecordUnpriced(RecordUnpriced {
                     org: ORG,
                     hold,
+                    reach: Reach::Wallet,
                     last,
                     event,
                     dimensions: Arc::default(),
@@ -552,8 +560,14 @@ impl Naive {
         lot.unwrap().left += amount;
     }
 
-    fn capture(&mut self, hold: Option<HoldId>, price: i64, last: bool) -> bool {
+    fn capture(&mut self, hold: Option<HoldId>, price: i64, last: bool, reach: Reach) -> bool {
         if hold.is_some_and(|hold| !self.takes_usage(hold)) {
+            return false;
+        }
+        let has = |hold: HoldId| self.holds.get(&hold).map(|hold| hold.aside.len());
+        if let (Reach::Hold, Some(hold)) = (reach, hold)
+            && has(hold).is_none_or(|left| left < usize::try_from(price).unwrap())
+        {
             return false;
         }
         let closes = hold.is_some_and(|hold| self.closes(hold, last));
