@@ -13,7 +13,7 @@ use crate::release::{Price, Prices, Unpriced};
 use crate::settings::{Settings, Upstream};
 use farebox_sdk::pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_sdk::pricing::failure::{Ending, Outcome};
-use farebox_sdk::pricing::money::{Nanos, Peg, Rounding};
+use farebox_sdk::pricing::money::{Peg, Rounding};
 use farebox_usage::{
     ANY_TIER, Api, Normalised, Normaliser, RequestFacts, UsageError, is_about_usage,
     normalise_answer,
@@ -202,14 +202,25 @@ impl Exchange {
         self.release.quote_usd(&request, &self.facts(upstream))
     }
 
-    /// The same in nano-credits, rounded up: what is put aside for the call.
+    /// The same, and what is put aside for it: nano-credits, rounded up.
     ///
     /// # Errors
     /// There is no such bound.
-    pub fn worst(&mut self, cluster: &str) -> Result<i64, Unpriced> {
+    pub fn worst(&mut self, cluster: &str) -> Result<(Decimal, i64), Unpriced> {
         let usd = self.quote(cluster)?;
         let worst = self.peg().to_nanos(usd, Rounding::AwayFromZero);
-        worst.map(Nanos::get).map_err(|_| Unpriced::Unreadable)
+        let worst = worst.map_err(|_| Unpriced::Unreadable)?;
+        Ok((usd, worst.get()))
+    }
+
+    /// From now on the call is priced by this release.
+    pub fn sell_by(&mut self, release: Rc<dyn Prices>) {
+        self.release = release;
+    }
+
+    /// The book that prices the call, by its digest; empty where it is not here.
+    pub fn book(&self) -> &str {
+        self.release.book()
     }
 
     /// From now on the call is priced by what the host vouches for, and by the host's clock.
@@ -217,13 +228,6 @@ impl Exchange {
         self.forget_vouched();
         self.occurred_at_ms = self.occurred_at_ms.saturating_add(vouched.ahead_ms);
         self.vouched = Some(vouched.clone());
-    }
-
-    /// Whether what the host vouches for can make a price of its own.
-    pub fn is_priced_apart(&self) -> bool {
-        self.vouched
-            .as_ref()
-            .is_some_and(|vouched| vouched.plan.is_some() || !vouched.month_to_date_usd.is_zero())
     }
 
     /// The call is held by itself after all: what it is priced by is known to the host alone.

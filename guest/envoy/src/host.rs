@@ -68,6 +68,8 @@ pub enum Held {
     Held {
         /// The hold's id.
         id: Box<str>,
+        /// SHA-256 of the book that prices the call, in hexadecimal.
+        book: Box<str>,
     },
     /// It may not: the host's problem is for the caller.
     Refused {
@@ -84,10 +86,14 @@ impl Held {
         #[derive(Deserialize)]
         struct Hold {
             id: Box<str>,
+            release: ReleaseText,
         }
         match status {
             Some(200 | 201) => match serde_json::from_slice(body) {
-                Ok(Hold { id }) => Self::Held { id },
+                Ok(Hold { id, release }) => Self::Held {
+                    id,
+                    book: release.book,
+                },
                 Err(_) => Self::Away,
             },
             Some(status @ 400..=499) => Self::Refused { status },
@@ -96,6 +102,12 @@ impl Held {
             _ => Self::Away,
         }
     }
+}
+
+/// The release that prices a call, as the host names it.
+#[derive(Deserialize)]
+struct ReleaseText {
+    book: Box<str>,
 }
 
 const fn word(key_source: KeySource) -> &'static str {
@@ -144,9 +156,15 @@ mod tests {
     fn a_hold_is_the_hosts_word_alone() {
         let id = Held::Held {
             id: "hold_1".into(),
+            book: "ab12".into(),
         };
         for (status, body, expect) in [
-            (Some(201), r#"{"id":"hold_1","credits":"1"}"#, id),
+            (
+                Some(201),
+                r#"{"id":"hold_1","credits":"1","release":{"id":"rel_1","book":"ab12"}}"#,
+                id,
+            ),
+            (Some(201), r#"{"id":"hold_1","credits":"1"}"#, Held::Away),
             (Some(201), "{}", Held::Away),
             (Some(402), "{}", Held::Refused { status: 402 }),
             (Some(500), "{}", Held::Away),

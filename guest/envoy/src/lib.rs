@@ -8,6 +8,7 @@
 //!
 //! - [`settings`]: what the operator says of the upstreams.
 //! - [`release`]: the policy with its book, and what is asked of it.
+//! - [`shelf`]: the books of a VM, of which the host says which one prices a call.
 //! - [`exchange`]: one call, from its request to its price. Plain data in, plain data out.
 //! - [`host`]: what is said to the host that keeps the ledger, and what its answers mean.
 //! - [`path`]: the model that a path names.
@@ -38,6 +39,7 @@ pub mod path;
 pub mod queue;
 pub mod release;
 pub mod settings;
+pub mod shelf;
 pub mod telling;
 
 /// Exports a [`farebox_sdk::Policy`] as a proxy-wasm filter (ABI 0.2.1). Write it once, at the root

@@ -140,6 +140,7 @@ mod tests {
             idempotency_key: String::new(),
             body: "{}".to_owned(),
             price_usd: None,
+            book: None,
             hold: None,
             leased: None,
         }

@@ -35,6 +35,8 @@ pub enum Unpriced {
     Unreadable,
     /// The answer is compressed though that was not asked for.
     Encoded,
+    /// The book that prices it is not here, or nobody said which one does.
+    OtherBook,
 }
 
 impl Unpriced {
@@ -49,6 +51,7 @@ impl Unpriced {
             Self::Ended(outcome) => outcome.name(),
             Self::Unreadable => "unreadable",
             Self::Encoded => "encoded",
+            Self::OtherBook => "other_book",
         }
     }
 }
@@ -61,7 +64,7 @@ pub trait Prices {
     /// There is no such bound.
     fn quote_usd(&self, request: &QuoteRequest, facts: &Facts) -> Result<Decimal, Unpriced>;
 
-    /// SHA-256 of the canonical book, in hexadecimal.
+    /// SHA-256 of the canonical book, in hexadecimal; empty where there is none.
     fn book(&self) -> &str;
 
     /// What a call costs.
@@ -69,6 +72,24 @@ pub trait Prices {
     /// # Errors
     /// It has no price here.
     fn rate(&self, event: &UsageEvent, facts: &Facts, peg: Peg) -> Result<Price, Unpriced>;
+}
+
+/// What is in the place of a release whose book is not here: it prices nothing, so that nobody is
+/// told another book's price.
+pub struct Absent;
+
+impl Prices for Absent {
+    fn quote_usd(&self, _: &QuoteRequest, _: &Facts) -> Result<Decimal, Unpriced> {
+        Err(Unpriced::OtherBook)
+    }
+
+    fn book(&self) -> &str {
+        ""
+    }
+
+    fn rate(&self, _: &UsageEvent, _: &Facts, _: Peg) -> Result<Price, Unpriced> {
+        Err(Unpriced::OtherBook)
+    }
 }
 
 /// A policy with its book.

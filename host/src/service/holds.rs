@@ -14,7 +14,7 @@ use super::policy::{Digest, ReleaseId};
 use super::{Context, Service};
 use farebox_ledger::command::{Command, PlaceHold, ReleaseHold, RenewHold};
 use farebox_ledger::effect::Outcome;
-use farebox_ledger::ids::{HoldId, QuoteId};
+use farebox_ledger::ids::{HoldId, OrgId, QuoteId};
 use farebox_ledger::refusal::{PlaceHoldRefusal, Refusal, RenewHoldRefusal};
 use farebox_pricing::event::KeySource;
 use farebox_pricing::money::Nanos;
@@ -30,6 +30,8 @@ pub struct Held {
     pub left: Nanos,
     /// When it is over unless renewed, milliseconds since the Unix epoch.
     pub expires_at_ms: i64,
+    /// What prices its call, unless it is revoked before.
+    pub release: ReleaseId,
     /// What the ledger says.
     pub acknowledged: Acknowledged,
 }
@@ -143,11 +145,14 @@ impl Service {
         match written {
             Ok(acknowledged) => {
                 // Of a retry it is the first hold that stands, perhaps under another release.
-                if !acknowledged.replayed {
+                let release = if acknowledged.replayed {
+                    self.release_of_hold(context.org, made(&acknowledged, hold))?
+                } else {
                     with.placed_at_ms = acknowledged.at_ms;
                     self.placed.remember(context.org, hold, with);
-                }
-                Ok((held(hold, acknowledged), worst))
+                    worst.release
+                };
+                Ok((held(hold, release, acknowledged), worst))
             }
             Err(error) => Err(self.explain(context, call, &worst, error)?),
         }
@@ -176,12 +181,47 @@ impl Service {
             note: None,
         };
         match self.write(context, None, action).await {
-            Ok(acknowledged) => Ok(held(hold, acknowledged)),
+            Ok(acknowledged) => {
+                let release = self.release_of_hold(context.org, hold)?;
+                Ok(held(hold, release, acknowledged))
+            }
             Err(WriteError::Refused(Refusal::RenewHold(RenewHoldRefusal::HoldNotFound {
                 ..
             }))) => Err(HoldError::NotFound(hold)),
             Err(error) => Err(HoldError::Write(error)),
         }
+    }
+
+    fn release_of_hold(&self, org: OrgId, hold: HoldId) -> Result<ReleaseId, HoldError> {
+        match self.placed_with(org, hold)? {
+            Some(with) => Ok(with.context.release),
+            // Another tool placed it: it is rated as a call without a hold.
+            None => Ok(self.release_for(&*self.known_org(org)?)),
+        }
+    }
+
+    /// What a hold, active or over, was placed with.
+    pub(super) fn placed_with(
+        &self,
+        org: OrgId,
+        hold: HoldId,
+    ) -> Result<Option<PlacedWith>, ReadError> {
+        if let Some(with) = self.placed.find(org, hold) {
+            return Ok(Some(with));
+        }
+        let Some(HoldView { hold: kept, .. }) = self.store.hold(org, hold)? else {
+            return Ok(None);
+        };
+        let Some(context) = HoldContext::from_bytes(&kept.context) else {
+            return Ok(None);
+        };
+        let with = PlacedWith {
+            context,
+            dimensions: kept.dimensions,
+            placed_at_ms: kept.placed_at_ms,
+        };
+        self.placed.remember(org, hold, with.clone());
+        Ok(Some(with))
     }
 
     /// Ends a hold without a charge.
@@ -284,11 +324,16 @@ const fn missing(error: &WriteError) -> Option<Nanos> {
     }
 }
 
-fn held(asked: HoldId, acknowledged: Acknowledged) -> Held {
-    let id = match acknowledged.made {
+/// The hold that stands: of a retry, the first one's.
+pub(super) const fn made(acknowledged: &Acknowledged, asked: HoldId) -> HoldId {
+    match acknowledged.made {
         Made::Hold(id) => id,
         _ => asked,
-    };
+    }
+}
+
+fn held(asked: HoldId, release: ReleaseId, acknowledged: Acknowledged) -> Held {
+    let id = made(&acknowledged, asked);
     let (left, expires_at_ms) = match acknowledged.outcome {
         Outcome::Held {
             left,
@@ -300,6 +345,7 @@ fn held(asked: HoldId, acknowledged: Acknowledged) -> Held {
         id,
         left,
         expires_at_ms,
+        release,
         acknowledged,
     }
 }

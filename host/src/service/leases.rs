@@ -9,10 +9,10 @@
 //! of what is available. A call elsewhere that finds too little left recalls what lies idle.
 
 use super::calls::{CallError, Labels, dimensions};
-use super::holds::{HoldContext, Serves};
+use super::holds::{HoldContext, Serves, made};
 use super::ledger::directory::OrgRecord;
 use super::ledger::failure::ReadError;
-use super::ledger::write::{Acknowledged, Action, Made, WriteError};
+use super::ledger::write::{Acknowledged, Action, WriteError};
 use super::placed::PlacedWith;
 use super::policy::ReleaseId;
 use super::{Context, Service};
@@ -254,19 +254,7 @@ impl Service {
 
     /// What a lease of this org was granted with.
     fn leased_with(&self, org: OrgId, id: HoldId) -> Result<PlacedWith, LeaseError> {
-        if let Some(with) = self.placed.find(org, id) {
-            return Ok(with);
-        }
-        let view = self.store.hold(org, id)?.ok_or(LeaseError::NotFound(id))?;
-        let hold = view.hold;
-        let context = HoldContext::from_bytes(&hold.context);
-        let with = PlacedWith {
-            context: context.ok_or(LeaseError::NotFound(id))?,
-            dimensions: hold.dimensions,
-            placed_at_ms: hold.placed_at_ms,
-        };
-        self.placed.remember(org, id, with.clone());
-        Ok(with)
+        self.placed_with(org, id)?.ok_or(LeaseError::NotFound(id))
     }
 
     /// Whether a new lease would be vouched for otherwise.
@@ -319,14 +307,6 @@ impl Service {
             },
             acknowledged,
         }
-    }
-}
-
-/// The lease that stands: of a retry, the first one's.
-fn made(acknowledged: &Acknowledged, asked: HoldId) -> HoldId {
-    match acknowledged.made {
-        Made::Hold(id) => id,
-        _ => asked,
     }
 }
 

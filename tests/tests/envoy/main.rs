@@ -11,6 +11,7 @@
     reason = "a test fails by panicking; the lints' own exemption stops at its functions"
 )]
 
+mod books;
 mod client;
 mod clients;
 mod ended;
@@ -18,6 +19,7 @@ mod fallback;
 mod gateway;
 mod held;
 mod lease;
+mod operator;
 mod own_keys;
 mod proxy;
 mod recorded;

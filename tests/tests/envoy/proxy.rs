@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 /// What a test says of its Envoy.
 pub struct Plan {
-    /// The canonical book, or what stands in its place.
+    /// The canonical book, or a [`list`] of some, or what stands in its place.
     pub book: Vec<u8>,
     /// The filter's settings, without the upstreams.
     pub settings: Value,
@@ -317,14 +317,30 @@ fn filter(plan: &Plan, settings: &Value) -> Value {
                 "vm_config": {
                     "runtime": "envoy.wasm.runtime.v8",
                     "code": {"local": {"filename": module}},
-                    "configuration": {
-                        "@type": "type.googleapis.com/google.protobuf.BytesValue",
-                        "value": STANDARD.encode(&plan.book),
-                    },
+                    "configuration": books(&plan.book),
                 },
             },
         },
     })
+}
+
+/// Several canonical books, for a [`Plan`].
+pub fn list(books: &[&[u8]]) -> Vec<u8> {
+    let books: Vec<String> = books.iter().map(|book| STANDARD.encode(book)).collect();
+    json!({"books": books}).to_string().into_bytes()
+}
+
+fn books(book: &[u8]) -> Value {
+    match serde_json::from_slice::<Value>(book) {
+        Ok(list) => json!({
+            "@type": "type.googleapis.com/google.protobuf.StringValue",
+            "value": list.to_string(),
+        }),
+        Err(_) => json!({
+            "@type": "type.googleapis.com/google.protobuf.BytesValue",
+            "value": STANDARD.encode(book),
+        }),
+    }
 }
 
 fn access_log(path: &Path) -> Value {

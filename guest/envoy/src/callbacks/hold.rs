@@ -1,6 +1,6 @@
 //! One call's standing with the host: asked before it goes upstream, told when it is over.
 
-use super::http::{Call, cluster};
+use super::http::{Call, cluster, keep_quote};
 use super::leased::Found;
 use super::proxy;
 use super::shared;
@@ -8,6 +8,7 @@ use crate::exchange::{Exchange, Over};
 use crate::host::report::{Leased, Report};
 use crate::host::usage::{self, Said};
 use crate::host::{self, Held, problem};
+use crate::release::{Absent, Prices, Unpriced};
 use crate::settings::WhenAway;
 use farebox_sdk::pricing::event::KeySource;
 use proxy_wasm::types::MapType;
@@ -150,16 +151,7 @@ impl Call {
             return self.hold(&key);
         }
         match self.lease(&key, true) {
-            Found::Runs => {
-                if self
-                    .exchange
-                    .as_ref()
-                    .is_some_and(Exchange::is_priced_apart)
-                {
-                    self.keep_quote();
-                }
-            }
-            Found::Asked => {}
+            Found::Runs | Found::Asked => {}
             Found::None => self.hold(&key),
         }
     }
@@ -187,9 +179,11 @@ impl Call {
             return self.heard_of_lease(sent_at_ms, status, &body);
         }
         match Held::read(status, &body) {
-            Held::Held { id } => {
+            Held::Held { id, book } => {
                 self.counters.held.add();
                 self.standing.state = State::Runs(Under::Hold(id));
+                let release = self.shelf.find(&book);
+                self.sell_by(release.unwrap_or_else(|| Rc::new(Absent)));
                 proxy::go_on();
             }
             Held::Refused { status } => {
@@ -212,9 +206,23 @@ impl Call {
         let when_away = self.settings.host.as_ref().map(|host| host.when_away);
         if when_away == Some(WhenAway::Open) {
             self.standing.state = State::Runs(Under::Nothing);
+            self.sell_by(self.shelf.only());
         } else {
             let detail = "the ledger does not answer, so the call cannot be paid for";
             self.refuse(503, "unavailable", "Unavailable", detail);
+        }
+    }
+
+    /// From now on the call is priced by this release, which is what the host said.
+    fn sell_by(&mut self, release: Rc<dyn Prices>) {
+        let Some(exchange) = &mut self.exchange else {
+            return;
+        };
+        exchange.sell_by(release);
+        match exchange.quote(&cluster()) {
+            Ok(most_usd) => keep_quote(most_usd),
+            Err(Unpriced::OtherBook) => self.counters.other_book.add(),
+            Err(_) => {}
         }
     }
 
@@ -286,6 +294,7 @@ impl Call {
         };
         let said_nothing = Said::nothing();
         let price_usd = price.map(|price| price.usd);
+        let book = price_usd.map(|_| exchange.book().into());
         let (path, body) = match (&over, hold.as_deref()) {
             (None, Some(hold)) if in_vain && leased.is_none() => {
                 (format!("/v1/holds/{hold}/release"), "{}".to_owned())
@@ -319,6 +328,7 @@ impl Call {
             idempotency_key,
             body,
             price_usd,
+            book,
             // A lease is not given back for one call.
             hold: hold.filter(|_| leased.is_none()),
             leased,

@@ -14,11 +14,13 @@ use crate::naming;
 use crate::parting;
 use crate::path::Named;
 use crate::queue::Queue;
-use crate::release::{Prices, Unpriced};
+use crate::release::Unpriced;
 use crate::settings::Settings;
+use crate::shelf::Shelf;
 use crate::telling;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType};
+use rust_decimal::Decimal;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -34,7 +36,7 @@ pub(super) const KEPT_MODEL: &str = "farebox_model";
 
 /// One call.
 pub struct Call {
-    pub(super) release: Rc<dyn Prices>,
+    pub(super) shelf: Rc<Shelf>,
     pub(super) settings: Rc<Settings>,
     pub(super) counters: Counters,
     pub(super) exchange: Option<Exchange>,
@@ -51,14 +53,14 @@ pub struct Call {
 
 impl Call {
     pub fn new(
-        release: Rc<dyn Prices>,
+        shelf: Rc<Shelf>,
         settings: Rc<Settings>,
         counters: Counters,
         reports: Rc<RefCell<Queue>>,
         keeper: Rc<RefCell<Keeper>>,
     ) -> Self {
         Self {
-            release,
+            shelf,
             settings,
             counters,
             exchange: None,
@@ -82,8 +84,10 @@ impl Call {
         let cluster = cluster();
         if whole {
             let body = proxy::body(BufferType::HttpRequestBody, 0, self.request_bytes);
-            if let Ok(most_usd) = exchange.request(&cluster, &body) {
-                proxy::keep(KEPT_QUOTE, &telling::plain(most_usd));
+            let most_usd = exchange.request(&cluster, &body);
+            // Where the host says what prices the call, it has not yet.
+            if let (Ok(most_usd), None) = (most_usd, &self.settings.host) {
+                keep_quote(most_usd);
             }
             if !exchange.is_offered(&cluster) {
                 return self.is_not_offered();
@@ -93,17 +97,6 @@ impl Call {
             }
         }
         self.ask(whole);
-    }
-
-    /// Keeps the most that the call can cost where the access log finds it.
-    pub(super) fn keep_quote(&mut self) {
-        let quote = self
-            .exchange
-            .as_mut()
-            .map(|exchange| exchange.quote(&cluster()));
-        if let Some(Ok(most_usd)) = quote {
-            proxy::keep(KEPT_QUOTE, &telling::plain(most_usd));
-        }
     }
 
     /// Puts the upstream's own name of the model in the place of the caller's; where several may
@@ -178,7 +171,7 @@ impl HttpContext for Call {
         proxy::set(map, "accept-encoding", "identity");
         let path = proxy::header(map, ":path").unwrap_or_default();
         self.exchange = Some(Exchange::new(
-            Rc::clone(&self.release),
+            self.shelf.first(),
             Rc::clone(&self.settings),
             &path,
             proxy::now_ms(),
@@ -283,6 +276,11 @@ pub(super) const fn hold_while(held: bool) -> Action {
     } else {
         Action::Continue
     }
+}
+
+/// Keeps the most that the call can cost where the access log finds it.
+pub(super) fn keep_quote(most_usd: Decimal) {
+    proxy::keep(KEPT_QUOTE, &telling::plain(most_usd));
 }
 
 /// The cluster that the call goes to, known from its first callback on.

@@ -1,7 +1,7 @@
 //! One call under its key's lease: takes its worst case from it, or asks the host for one.
 
 use super::hold::{State, Under};
-use super::http::{Call, cluster};
+use super::http::{Call, cluster, keep_quote};
 use super::proxy;
 use super::shared;
 use crate::host::report::Report;
@@ -31,12 +31,17 @@ impl Call {
             return Found::None;
         };
         let cluster = cluster();
-        let shared = shared::name(key, self.release.book());
+        let shared = shared::name(key, self.shelf.name());
         let now_ms = proxy::now_ms();
         if let Some(lease) = shared::read(&shared).offered(now_ms) {
+            // None is kept whose book is not here.
+            let Some(release) = self.shelf.find(&lease.vouched.book) else {
+                return Found::None;
+            };
+            exchange.sell_by(release);
             exchange.vouch(&lease.vouched);
             // What has no bound here may have one at the host, or its reason.
-            let Ok(worst) = exchange.worst(&cluster) else {
+            let Ok((usd, worst)) = exchange.worst(&cluster) else {
                 return Found::None;
             };
             let id = lease.id.clone();
@@ -47,6 +52,7 @@ impl Call {
                 return Found::None;
             }
             self.counters.leased.add();
+            keep_quote(usd);
             self.standing.state = State::Runs(Under::Lease {
                 shared,
                 lease: id,
@@ -54,7 +60,7 @@ impl Call {
             });
             return Found::Runs;
         }
-        let Ok(worst) = exchange.worst(&cluster) else {
+        let Ok((_, worst)) = exchange.worst(&cluster) else {
             return Found::None;
         };
         let timeout_ms = i64::try_from(host.timeout.as_millis()).unwrap_or(i64::MAX);
@@ -84,11 +90,11 @@ impl Call {
         let Some(key) = self.standing.key.clone() else {
             return;
         };
-        let shared = shared::name(&key, self.release.book());
+        let shared = shared::name(&key, self.shelf.name());
         let now_ms = proxy::now_ms();
         match Answer::read(status, body) {
             // Another book prices the key's calls: the host alone can say how.
-            Answer::Granted(granted) if *granted.book != *self.release.book() => {
+            Answer::Granted(granted) if self.shelf.find(&granted.vouched.book).is_none() => {
                 let back = Return {
                     lease: granted.id.clone(),
                     turn: granted.turn.clone(),
@@ -104,7 +110,6 @@ impl Call {
                     Some(())
                 });
                 if matches!(self.lease(&key, false), Found::Runs) {
-                    self.keep_quote();
                     return proxy::go_on();
                 }
             }

@@ -7,8 +7,8 @@ use super::proxy::{self, Counter, Line};
 use super::shared;
 use crate::host::report::{Heard, Parcel};
 use crate::queue::Queue;
-use crate::release::{Prices, Release};
 use crate::settings::{Settings, SettingsError};
+use crate::shelf::{Shelf, ShelfError};
 use farebox_sdk::Policy;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -20,8 +20,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 thread_local! {
-    /// The release of this VM, which has one thread.
-    static RELEASE: RefCell<Option<Rc<dyn Prices>>> = const { RefCell::new(None) };
+    /// The books of this VM, which has one thread.
+    static SHELF: RefCell<Option<Rc<Shelf>>> = const { RefCell::new(None) };
 }
 
 /// What the calls of a worker count into.
@@ -39,6 +39,8 @@ pub struct Counters {
     pub held: Counter,
     /// Calls that the host refused.
     pub refused: Counter,
+    /// Calls that ran and have no price here, because their book is not.
+    pub other_book: Counter,
     /// Calls that could not be held because the host did not answer.
     pub away: Counter,
     /// Reports that the host has.
@@ -58,6 +60,7 @@ impl Counters {
             leased: Counter::new("farebox.leased"),
             held: Counter::new("farebox.held"),
             refused: Counter::new("farebox.refused"),
+            other_book: Counter::new("farebox.other_book"),
             away: Counter::new("farebox.away"),
             reported: Counter::new("farebox.reported"),
             unreported: Counter::new("farebox.unreported"),
@@ -80,7 +83,7 @@ pub struct Root<P> {
     is_upstream: bool,
     /// Where reports go that are left when another configuration takes this one's place.
     line: Option<Line>,
-    configured: Option<(Rc<dyn Prices>, Rc<Settings>)>,
+    configured: Option<(Rc<Shelf>, Rc<Settings>)>,
     counters: Option<Counters>,
     reports: Rc<RefCell<Queue>>,
     keeper: Rc<RefCell<Keeper>>,
@@ -171,13 +174,13 @@ impl<P: Policy> Context for Root<P> {
 
 impl<P: Policy> RootContext for Root<P> {
     fn on_vm_start(&mut self, book_bytes: usize) -> bool {
-        if RELEASE.with_borrow(Option::is_some) {
+        if SHELF.with_borrow(Option::is_some) {
             return true;
         }
-        let book = buffer(BufferType::VmConfiguration, book_bytes);
-        match Release::<P>::load(book) {
-            Ok(release) => {
-                RELEASE.set(Some(Rc::new(release)));
+        let books = buffer(BufferType::VmConfiguration, book_bytes);
+        match Shelf::load::<P>(books) {
+            Ok(shelf) => {
+                SHELF.set(Some(Rc::new(shelf)));
                 true
             }
             Err(error) => refused(&error),
@@ -187,15 +190,18 @@ impl<P: Policy> RootContext for Root<P> {
     fn on_configure(&mut self, settings_bytes: usize) -> bool {
         let text = buffer(BufferType::PluginConfiguration, settings_bytes);
         let settings: Result<_, SettingsError> = Settings::read(&text);
-        match (settings, RELEASE.with_borrow(Clone::clone)) {
-            (Ok(settings), Some(release)) => {
+        match (settings, SHELF.with_borrow(Clone::clone)) {
+            (Ok(settings), Some(shelf)) if settings.host.is_none() && shelf.has_several() => {
+                refused(&ShelfError::NoHost)
+            }
+            (Ok(settings), Some(shelf)) => {
                 let root = proxy::property(&["plugin_root_id"]);
                 self.is_upstream = root.is_some_and(|root| root == UPSTREAM);
                 if settings.host.is_some() && !self.is_upstream {
                     proxy::tick_every(TICK);
                     self.line = Line::open(LINE);
                 }
-                self.configured = Some((release, Rc::new(settings)));
+                self.configured = Some((shelf, Rc::new(settings)));
                 self.counters = Some(Counters::new());
                 true
             }
@@ -237,12 +243,12 @@ impl<P: Policy> RootContext for Root<P> {
     }
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        let (release, settings) = self.configured.clone()?;
+        let (shelf, settings) = self.configured.clone()?;
         if self.is_upstream {
             return Some(Box::new(Attempt::new(settings)));
         }
         Some(Box::new(Call::new(
-            release,
+            shelf,
             settings,
             self.counters?,
             Rc::clone(&self.reports),

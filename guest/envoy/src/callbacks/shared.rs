@@ -1,5 +1,5 @@
 //! The leases that all workers of the proxy share: changed by compare-and-swap, under a hash of the
-//! customer's key and the book that prices its calls.
+//! customer's key and the books that its calls can be priced by.
 //!
 //! The proxy keeps what is shared for as long as it runs and cannot take it out again: one entry
 //! for each key that ever had a lease, empty when it has none.
@@ -16,10 +16,10 @@ const TRIES_MAX: u32 = 10_000;
 /// one under another than its own. It counts versions from one, a change each.
 const ABSENT: u32 = u32::MAX;
 
-/// Where the leases of a key are shared, for calls that this book prices.
-pub fn name(key: &str, book: &str) -> Rc<str> {
-    let book: String = book.chars().take(16).collect();
-    format!("farebox:{book}:{}", hash::hex(key.as_bytes())).into()
+/// Where the leases of a key are shared, among filters with these books.
+pub fn name(key: &str, books: &str) -> Rc<str> {
+    let books: String = books.chars().take(16).collect();
+    format!("farebox:{books}:{}", hash::hex(key.as_bytes())).into()
 }
 
 /// The leases as they are now.

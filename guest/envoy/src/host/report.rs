@@ -1,6 +1,7 @@
 //! What the host has to hear, by itself or with others, until it has it: as it is sent, as it is
 //! handed on, and what an answer means for it. Must not know what is in it.
 
+use super::ReleaseText;
 use crate::lease::Return;
 use crate::lease::wire::{self, nanos};
 use crate::telling;
@@ -24,6 +25,8 @@ pub struct Report {
     pub body: String,
     /// What the edge took the call to cost, in USD.
     pub price_usd: Option<Decimal>,
+    /// SHA-256 of the book by which it did, in hexadecimal.
+    pub book: Option<Box<str>>,
     /// The hold that it is under, where that is its own.
     pub hold: Option<Box<str>>,
     /// The lease that it was a call under.
@@ -39,6 +42,7 @@ impl Report {
             idempotency_key: format!("{}:{}:back", back.lease, back.turn),
             body: wire::give_back(back),
             price_usd: None,
+            book: None,
             hold: None,
             leased: None,
         }
@@ -52,6 +56,7 @@ impl Report {
             "idempotency_key": self.idempotency_key,
             "body": self.body,
             "price_usd": self.price_usd.map(telling::plain),
+            "book": self.book,
             "hold": self.hold,
             "shared": leased.map(|leased| &*leased.shared),
             "lease": leased.map(|leased| &leased.lease),
@@ -78,6 +83,7 @@ impl Report {
             idempotency_key: text.idempotency_key,
             body: text.body,
             price_usd,
+            book: text.book,
             hold: text.hold,
             leased,
         })
@@ -92,6 +98,7 @@ impl Report {
             idempotency_key: format!("{hold}:nothing"),
             body: "{}".to_owned(),
             price_usd: None,
+            book: None,
             hold: None,
             leased: None,
         })
@@ -133,6 +140,7 @@ struct ReportText {
     idempotency_key: String,
     body: String,
     price_usd: Option<Box<str>>,
+    book: Option<Box<str>>,
     hold: Option<Box<str>>,
     shared: Option<Box<str>>,
     lease: Option<Box<str>>,
@@ -267,7 +275,7 @@ fn charged(body: &[u8]) -> Option<i64> {
 pub enum Heard {
     /// The host has it.
     Yes {
-        /// Its price is another than the edge's.
+        /// Its price is another than the edge's, or another book made it.
         differs: bool,
     },
     /// The provider answered with an error, and the book charges what was seen, which is nothing.
@@ -284,14 +292,18 @@ impl Heard {
         #[derive(Deserialize)]
         struct Charged {
             price_usd: Option<Box<str>>,
+            release: Option<ReleaseText>,
         }
         match status {
             Some(200..=299) => {
                 let charged: Option<Charged> = serde_json::from_slice(body).ok();
-                let theirs = charged.and_then(|charged| charged.price_usd);
+                let (theirs, release) = charged
+                    .map(|charged| (charged.price_usd, charged.release))
+                    .unwrap_or_default();
+                let book = release.map(|release| release.book);
                 let ours = report.price_usd.map(telling::plain);
                 let differs = match (&theirs, &ours) {
-                    (Some(theirs), Some(ours)) => **theirs != **ours,
+                    (Some(theirs), Some(ours)) => **theirs != **ours || book != report.book,
                     (None, Some(_)) => true,
                     // What has no price at the edge is the host's to settle.
                     (_, None) => false,
@@ -326,6 +338,7 @@ mod tests {
             idempotency_key: "hold_1".to_owned(),
             body: "{}".to_owned(),
             price_usd,
+            book: price_usd.map(|_| "ab12".into()),
             hold: None,
             leased: None,
         }
@@ -336,8 +349,22 @@ mod tests {
         let priced = report(Some(Decimal::new(4375, 6)));
         let yes = |differs| Heard::Yes { differs };
         for (status, body, expect) in [
-            (Some(200), r#"{"price_usd":"0.004375"}"#, yes(false)),
-            (Some(200), r#"{"price_usd":"0.00437"}"#, yes(true)),
+            (
+                Some(200),
+                r#"{"price_usd":"0.004375","release":{"book":"ab12"}}"#,
+                yes(false),
+            ),
+            (
+                Some(200),
+                r#"{"price_usd":"0.00437","release":{"book":"ab12"}}"#,
+                yes(true),
+            ),
+            (
+                Some(200),
+                r#"{"price_usd":"0.004375","release":{"book":"cd34"}}"#,
+                yes(true),
+            ),
+            (Some(200), r#"{"price_usd":"0.004375"}"#, yes(true)),
             (Some(202), r#"{"reason":"unknown_model"}"#, yes(true)),
             (Some(422), "{}", Heard::Refused),
             (Some(422), r#"{"reason":"no_usage"}"#, Heard::Refused),
@@ -391,7 +418,7 @@ mod tests {
             ..report(Some(Decimal::new(usd, 3)))
         };
         let parcel = Parcel::Many(vec![leased(1), leased(1), leased(1)]);
-        let body = br#"{"items":[{"price_usd":"0.001","credits":"0.01"},
+        let body = br#"{"items":[{"price_usd":"0.001","credits":"0.01","release":{"book":"ab12"}},
             {"status":"unpriced"},{"problem":{"status":422,"reason":"provider_error"}}]}"#;
         let yes = |differs| Heard::Yes { differs };
         assert_eq!(

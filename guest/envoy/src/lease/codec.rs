@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 /// The first byte. Another one's leases are not understood, and in doubt until the host takes them
 /// back.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl Leases {
     /// The bytes.
@@ -68,6 +68,7 @@ fn put_lease(out: &mut Vec<u8>, lease: &Lease) {
     put_text(out, &lease.vouched.org);
     // A plan has a name.
     put_text(out, lease.vouched.plan.as_deref().unwrap_or_default());
+    put_text(out, &lease.vouched.book);
     out.extend_from_slice(&lease.vouched.month_to_date_usd.serialize());
     out.extend_from_slice(&lease.vouched.peg.usd_per_credit().serialize());
 }
@@ -80,7 +81,7 @@ fn lease(input: &mut &[u8]) -> Option<Lease> {
     let (expires_at_ms, renew_at_ms, asked_until_ms) = (int(input)?, int(input)?, int(input)?);
     let (ahead_ms, open) = (int(input)?, int(input)?);
     let [idle, closed] = array(input)?;
-    let (org, plan) = (text(input)?, text(input)?);
+    let (org, plan, book) = (text(input)?, text(input)?, text(input)?);
     Some(Lease {
         id,
         turn,
@@ -100,6 +101,7 @@ fn lease(input: &mut &[u8]) -> Option<Lease> {
         vouched: Vouched {
             org,
             plan: Some(plan).filter(|plan| !plan.is_empty()),
+            book,
             month_to_date_usd: Decimal::deserialize(array(input)?),
             peg: Peg::new(Decimal::deserialize(array(input)?))?,
             ahead_ms,

@@ -34,6 +34,8 @@ pub struct Vouched {
     pub org: Box<str>,
     /// On which plan.
     pub plan: Option<Box<str>>,
+    /// SHA-256 of the book that prices them, in hexadecimal.
+    pub book: Box<str>,
     /// What the org had been charged this month when the lease was granted.
     pub month_to_date_usd: Decimal,
     /// What a credit is worth.

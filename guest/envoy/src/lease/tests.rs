@@ -17,10 +17,10 @@ fn granted(granted: i64, free: i64, turn: u32) -> Granted {
         expires_in_ms: 30_000,
         renew_in_ms: 1_000,
         now_ms: NOW_MS + 500,
-        book: "b".into(),
         vouched: Vouched {
             org: "org_1".into(),
             plan: Some("pro".into()),
+            book: "b".into(),
             month_to_date_usd: Decimal::new(12, 1),
             peg: Peg::DEFAULT,
             ahead_ms: 0,

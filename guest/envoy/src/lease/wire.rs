@@ -29,9 +29,7 @@ pub struct Granted {
     pub renew_in_ms: i64,
     /// The host's clock.
     pub now_ms: i64,
-    /// SHA-256 of the book that prices its calls, in hexadecimal.
-    pub book: Box<str>,
-    /// What prices its calls besides. Its clock is not compared yet.
+    /// What prices its calls. Its clock is not compared yet.
     pub vouched: Vouched,
 }
 
@@ -103,10 +101,10 @@ fn granted(text: Text<'_>) -> Option<Granted> {
         expires_in_ms: text.expires_in_ms,
         renew_in_ms: text.renew_in_ms,
         now_ms: text.now_ms,
-        book: vouched.book,
         vouched: Vouched {
             org: vouched.org_id,
             plan: vouched.plan,
+            book: vouched.book,
             month_to_date_usd: parse_exact(vouched.month_to_date_usd).ok()?,
             peg: Peg::new(parse_exact(vouched.usd_per_credit).ok()?)?,
             ahead_ms: 0,

@@ -7,6 +7,7 @@ use super::super::body::{Id, Json};
 use super::super::problem::{Kind, Problem, ProblemJson};
 use super::super::show::{AlertJson, BalanceJson, credits};
 use super::super::time;
+use super::receipts::ReleaseJson;
 use super::reports::{KeySourceJson, labels};
 use super::{nanos, text};
 use crate::http::amount::Amount;
@@ -192,6 +193,8 @@ pub struct HoldJson {
     credits: String,
     /// When it is over unless renewed.
     expires_at: String,
+    /// The release that will price what is reported under it.
+    release: ReleaseJson,
     /// Whether this is the answer to an earlier, equal request.
     replayed: bool,
     /// The output tokens the hold allows for.
@@ -211,6 +214,7 @@ impl HoldJson {
             id: held.id.to_string(),
             credits: credits(held.left),
             expires_at: time::show(held.expires_at_ms),
+            release: (&held.release).into(),
             replayed: acknowledged.replayed,
             max_output_tokens,
             balance: acknowledged.wallet.as_ref().map(Into::into),

@@ -152,7 +152,7 @@ impl From<&Facts> for FactsJson {
     }
 }
 
-/// What priced a charge; component and book by SHA-256, hex.
+/// What prices calls; component and book by SHA-256, hex.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReleaseJson {
     /// The release's address.

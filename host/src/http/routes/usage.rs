@@ -6,6 +6,7 @@ use super::super::body::{Id, Json, parse};
 use super::super::problem::{Kind, Problem, ProblemJson};
 use super::super::show::{AlertJson, BalanceJson, PriceJson, credits};
 use super::super::{Api, State};
+use super::receipts::ReleaseJson;
 use super::reports::UsageBody;
 use super::usage_events::UsageJson;
 use crate::service::batch::{BATCH_MAX, Item};
@@ -65,6 +66,9 @@ pub struct RecordedJson {
     replayed: bool,
     #[serde(flatten)]
     price: Option<PriceJson>,
+    /// The release that priced it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release: Option<ReleaseJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     paid: Option<PaidJson>,
     /// `complete`, `partial` (a stream that was cut) or `failed`.
@@ -94,6 +98,7 @@ impl From<&Recorded> for RecordedJson {
             reason: recorded.unpriced_reason.as_deref().map(Into::into),
             replayed: acknowledged.replayed,
             price: charge.map(|(_, pricing)| pricing.into()),
+            release: charge.and_then(|(_, pricing)| pricing.release.as_ref().map(Into::into)),
             paid: match &acknowledged.outcome {
                 Outcome::Charged(charged) => Some(charged.into()),
                 _ => None,
