@@ -242,6 +242,11 @@ impl Exchange {
         self.occurred_at_ms
     }
 
+    /// Whose the call is, where the host vouches for it.
+    pub fn org(&self) -> Option<&str> {
+        self.vouched.as_ref().map(|vouched| &*vouched.org)
+    }
+
     fn peg(&self) -> Peg {
         self.vouched
             .as_ref()
@@ -481,10 +486,10 @@ fn read(upstream: &Upstream, body: Body) -> (Result<Normalised, Unread>, Said) {
             let by_name = by_name.map(|(name, value)| (name.as_str(), value.as_str()));
             let whole = normalise_answer(&upstream.provider, api, by_name, &bytes);
             let said = match String::from_utf8(bytes) {
-                Ok(body) => {
-                    let kept = digest::body(&upstream.provider, api, &headers, &body, &whole);
-                    Said::Response(kept.unwrap_or(body), headers)
-                }
+                Ok(body) => match digest::body(&upstream.provider, api, &headers, &body, &whole) {
+                    Some(kept) => Said::Response(kept, headers),
+                    None => Said::Content(body, headers),
+                },
                 Err(_) => nothing(),
             };
             (whole.map_err(Unread::Answer), said)

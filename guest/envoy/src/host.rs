@@ -1,9 +1,11 @@
 //! What is said to the host that keeps the ledger, and what its answers mean: a hold before a call,
-//! and after it what was used ([`usage`]), until the host has heard it ([`report`]).
+//! and after it what was used ([`usage`]), until the host has heard it ([`report`]); what is kept
+//! beside that in case it never does ([`record`]).
 //!
 //! The host's answer is the authority on money; the price of the edge goes along only to be
 //! compared. Must not know proxies.
 
+pub mod record;
 pub mod report;
 pub mod usage;
 
@@ -68,6 +70,8 @@ pub enum Held {
     Held {
         /// The hold's id.
         id: Box<str>,
+        /// Whose it is.
+        org: Box<str>,
         /// SHA-256 of the book that prices the call, in hexadecimal.
         book: Box<str>,
     },
@@ -86,12 +90,18 @@ impl Held {
         #[derive(Deserialize)]
         struct Hold {
             id: Box<str>,
+            org_id: Box<str>,
             release: ReleaseText,
         }
         match status {
             Some(200 | 201) => match serde_json::from_slice(body) {
-                Ok(Hold { id, release }) => Self::Held {
+                Ok(Hold {
                     id,
+                    org_id: org,
+                    release,
+                }) => Self::Held {
+                    id,
+                    org,
                     book: release.book,
                 },
                 Err(_) => Self::Away,
@@ -156,15 +166,20 @@ mod tests {
     fn a_hold_is_the_hosts_word_alone() {
         let id = Held::Held {
             id: "hold_1".into(),
+            org: "org_1".into(),
             book: "ab12".into(),
         };
         for (status, body, expect) in [
             (
                 Some(201),
-                r#"{"id":"hold_1","credits":"1","release":{"id":"rel_1","book":"ab12"}}"#,
+                r#"{"id":"hold_1","org_id":"org_1","release":{"id":"rel_1","book":"ab12"}}"#,
                 id,
             ),
-            (Some(201), r#"{"id":"hold_1","credits":"1"}"#, Held::Away),
+            (
+                Some(201),
+                r#"{"id":"hold_1","org_id":"org_1","credits":"1"}"#,
+                Held::Away,
+            ),
             (Some(201), "{}", Held::Away),
             (Some(402), "{}", Held::Refused { status: 402 }),
             (Some(500), "{}", Held::Away),

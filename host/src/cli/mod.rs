@@ -64,9 +64,28 @@ enum Command {
 /// Runs the command line of this process.
 pub fn main() -> Exit {
     compiler::this_program();
-    let cli = Cli::parse();
-    let mut out = std::io::stdout().lock();
-    let result = cli.command.run(&mut out).and_then(|()| Ok(out.flush()?));
+    Cli::parse().run(&mut std::io::stdout().lock())
+}
+
+/// Runs a command line, the program's name first, in this process.
+pub fn run(arguments: &[&str], out: &mut dyn Write) -> Exit {
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli.run(out),
+        Err(error) => {
+            let _ = write!(std::io::stderr(), "{error}");
+            Exit::Usage
+        }
+    }
+}
+
+impl Cli {
+    fn run(&self, out: &mut dyn Write) -> Exit {
+        let result = self.command.run(out).and_then(|()| Ok(out.flush()?));
+        ended(result)
+    }
+}
+
+fn ended(result: Result<(), Failure>) -> Exit {
     match result {
         Ok(()) => Exit::Done,
         Err(Failure::Stream(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,

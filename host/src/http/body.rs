@@ -19,6 +19,8 @@ use sha2::{Digest as _, Sha256};
 pub struct Json<T> {
     /// What it says.
     pub value: T,
+    /// Its text.
+    pub text: Bytes,
     /// The caller's idempotency key, where it sent one.
     pub idempotency: Option<Idempotency>,
 }
@@ -33,7 +35,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         require_type(request.headers(), "application/json")?;
         let (bytes, idempotency) = received(request, state).await?;
         let value = parse(&bytes)?;
-        Ok(Self { value, idempotency })
+        Ok(Self {
+            value,
+            text: bytes,
+            idempotency,
+        })
     }
 }
 
@@ -112,17 +118,27 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Problem> {
     let Some(key) = headers.get("idempotency-key") else {
         return Ok(None);
     };
-    let key = key.as_bytes();
+    key_digest("Idempotency-Key", key.as_bytes()).map(Some)
+}
+
+/// What is kept of an idempotency key, which stands in `field`.
+///
+/// # Errors
+/// It is none.
+pub fn key_digest(field: &str, key: &[u8]) -> Result<[u8; 32], Problem> {
     if key.is_empty()
         || key.len() > IDEMPOTENCY_KEY_BYTES_MAX
         || !key.iter().all(u8::is_ascii_graphic)
     {
         return Err(Problem::new(
             Kind::InvalidRequest,
-            "`Idempotency-Key` must be 1 to 255 printable ASCII characters without spaces",
+            format!(
+                "`{field}` must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable ASCII characters \
+                 without spaces"
+            ),
         ));
     }
-    Ok(Some(Sha256::digest(key).into()))
+    Ok(Sha256::digest(key).into())
 }
 
 /// The value that JSON `bytes` hold.

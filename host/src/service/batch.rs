@@ -18,6 +18,8 @@ pub const BATCH_MAX: usize = super::policy::BATCH_MAX;
 pub struct Item<'a> {
     /// What was used.
     pub reported: Reported<'a>,
+    /// Its own idempotency, which holds in whatever batch it comes.
+    pub own: Option<Idempotency>,
     /// SHA-256 of the item's own text: makes its retry recognisable.
     pub request_digest: [u8; 32],
 }
@@ -44,9 +46,10 @@ impl Service {
         let mut prepared = Vec::with_capacity(items.len());
         for (index, item) in items.into_iter().enumerate() {
             contexts.push(Context {
-                idempotency: context
-                    .idempotency
-                    .map(|batch| of_item(batch, index, item.request_digest)),
+                idempotency: item.own.or_else(|| {
+                    let batch = context.idempotency?;
+                    Some(of_item(batch, index, item.request_digest))
+                }),
                 ..context.clone()
             });
             prepared.push(self.prepare_usage(context, item.reported));

@@ -28,6 +28,7 @@ pub mod policy;
 pub mod quotes;
 pub mod rate_card;
 pub mod receipts;
+pub mod recorded;
 pub mod refunds;
 pub mod releases;
 pub mod repair;

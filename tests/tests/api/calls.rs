@@ -363,6 +363,69 @@ async fn a_batch_answers_each_item_for_itself() {
     assert_eq!(customer.available().await, balance);
 }
 
+/// Who is not sure whether a report arrived says it again, in whatever company.
+#[tokio::test]
+async fn a_report_with_a_key_of_its_own_counts_once_in_any_batch() {
+    let server = Server::start().await;
+    let customer = server.customer("acme", "10").await;
+    let with = |key: &str, input: u64| {
+        let mut report = usage();
+        report["usage"]["input"] = json!(input);
+        report["idempotency_key"] = json!(key);
+        report
+    };
+    let first = customer
+        .post("/v1/usage", with("call-1", 700))
+        .await
+        .expect(200);
+    let batch = json!({"items": [with("call-2", 700), with("call-1", 700), with("call-1", 701)]});
+    let batch = customer
+        .post_once("/v1/usage/batch", "b-1", batch)
+        .await
+        .expect(200);
+    let items = batch["items"].as_array().unwrap();
+    assert_eq!(items[0]["replayed"], false);
+    assert_eq!(items[1]["replayed"], true);
+    assert_eq!(items[1]["charge_id"], first["charge_id"]);
+    assert_eq!(
+        items[2]["problem"]["type"],
+        "/problems/idempotency-conflict"
+    );
+    let again = customer
+        .post_once("/v1/usage", "elsewhere", with("call-2", 700))
+        .await
+        .expect(200);
+    assert_eq!(again["charge_id"], items[0]["charge_id"]);
+    customer
+        .post("/v1/usage", with("no key", 700))
+        .await
+        .problem(400, "invalid-request");
+
+    let asked = json!({"idempotency_keys": ["call-2", "call-3", "call-1"]});
+    let found = customer
+        .post("/v1/usage/lookup", asked.clone())
+        .await
+        .expect(200);
+    assert_eq!(found["items"][0]["charge_id"], items[0]["charge_id"]);
+    assert_eq!(
+        found["items"][1],
+        json!({"idempotency_key": "call-3", "recorded": false})
+    );
+    assert_eq!(found["items"][2]["event_id"], first["event_id"]);
+    let other = server.customer("other", "10").await;
+    let found = other.post("/v1/usage/lookup", asked).await.expect(200);
+    for item in found["items"].as_array().unwrap() {
+        assert_eq!(item["recorded"], false, "{item}");
+    }
+    let many: Vec<String> = (0..257).map(|number| number.to_string()).collect();
+    for keys in [json!([]), json!(many), json!(["a b"])] {
+        customer
+            .post("/v1/usage/lookup", json!({"idempotency_keys": keys}))
+            .await
+            .problem(400, "invalid-request");
+    }
+}
+
 #[tokio::test]
 async fn a_kept_quote_bounds_its_hold() {
     let server = Server::start().await;

@@ -136,6 +136,10 @@ async fn unknown_fields_are_refused_by_name_on_every_body() {
         ("/v1/holds", json!({"call": call(), "surprise": 1})),
         ("/v1/data-queries", json!({"name": "x", "surprise": 1})),
         ("/v1/usage/batch", json!({"items": [], "surprise": 1})),
+        (
+            "/v1/usage/lookup",
+            json!({"idempotency_keys": ["a"], "surprise": 1}),
+        ),
     ] {
         let problem = customer
             .post(path, body)

@@ -80,6 +80,10 @@ pub fn examples(ids: &Ids) -> BTreeMap<&'static str, (Value, u16)> {
         ("POST /v1/usage", (usage(), 200)),
         ("POST /v1/usage/batch", (json!({"items": [usage()]}), 200)),
         (
+            "POST /v1/usage/lookup",
+            (json!({"idempotency_keys": ["call-1"]}), 200),
+        ),
+        (
             "POST /v1/data-queries",
             (json!({"name": "company_search"}), 201),
         ),

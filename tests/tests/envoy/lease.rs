@@ -1,212 +1,11 @@
 //! Calls under leases: held and charged by Envoy itself, with a real host as the authority on money.
 
-use crate::client::{Caller, Got, whole};
-use crate::proxy::{Envoy, HOST, Plan};
-use axum::response::Response;
-use farebox::config::Options;
-use farebox_pricing::event::Deployment;
-use farebox_tests::books;
-use farebox_tests::http::HttpServer;
-use farebox_tests::upstream::{self, Asked};
-use hyper::Method;
+use crate::client::Got;
+use crate::house::{DOUBT_MS, House, PRICE, TTL_MS, USUAL, Wish, decimal, send, send_as};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Runtime;
-use tokio::sync::watch;
-
-/// What each call costs: USD 0.004375 at ten cents a credit.
-const PRICE: &str = "0.04375";
-const TTL_MS: i64 = 30_000;
-const DOUBT_MS: i64 = 60_000;
-
-/// An answer within what its request allows: 1,000 prompt and 100 completion tokens.
-fn answer(id: &str) -> Response {
-    let body = format!(
-        r#"{{"id":"{id}","object":"chat.completion","model":"gpt-4o","choices":[],"usage":{{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100}}}}"#
-    );
-    upstream::whole("application/json", body.as_bytes())
-}
-
-/// A request of so many bytes: as many prompt tokens at most.
-fn request(bytes: usize) -> String {
-    let empty = r#"{"model":"gpt-4o","max_tokens":100,"messages":[{"role":"user","content":""}]}"#;
-    let padding = "x".repeat(bytes.saturating_sub(empty.len()));
-    empty.replace(r#""content":"""#, &format!(r#""content":"{padding}""#))
-}
-
-/// A host, an upstream that counts, and Envoys between them and their callers.
-struct House {
-    runtime: Runtime,
-    host: HttpServer,
-    envoys: Vec<Envoy>,
-    served: Arc<AtomicU64>,
-    door: Door,
-}
-
-/// What a test wants to be otherwise.
-struct Wish {
-    envoys: usize,
-    share_percent: u64,
-    renew_ms: u64,
-    report_ms: u64,
-    timeout_ms: u64,
-}
-
-const USUAL: Wish = Wish {
-    envoys: 1,
-    share_percent: 50,
-    renew_ms: 200,
-    report_ms: 100,
-    timeout_ms: 60_000,
-};
-
-impl House {
-    fn new(wish: &Wish) -> Self {
-        let runtime = Runtime::new().unwrap();
-        let text = books::two_models_text("edge");
-        let change = |options: &mut Options| {
-            options.lease_share_percent = Some(wish.share_percent);
-            options.lease_renew_ms = Some(wish.renew_ms);
-            options.lease_doubt_ms = Some(DOUBT_MS.unsigned_abs());
-        };
-        let host = HttpServer::start_as(Some(&text), Deployment::Hosted, books::NOW_MS, change);
-        let served = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&served);
-        let upstream = runtime.block_on(upstream::start(Arc::new(move |asked: &Asked| {
-            let number = count.fetch_add(1, Ordering::SeqCst);
-            assert_eq!(asked.headers["authorization"], "Bearer sk-upstream");
-            answer(&format!("call-{number}"))
-        })));
-        let door = runtime.block_on(Door::new(host.address()));
-        let key = json!({"header": "authorization", "value": "Bearer sk-upstream"});
-        let envoy = |number: usize| {
-            Envoy::start(&Plan {
-                book: books::two_models("edge").canonical,
-                settings: json!({
-                    "deployment": "hosted",
-                    "host": {"cluster": HOST, "timeout_ms": wish.timeout_ms,
-                        "report_ms": wish.report_ms, "edge": format!("edge-{number}")},
-                }),
-                clusters: BTreeMap::from([(
-                    "openai".to_owned(),
-                    json!({"provider": "openai", "key": key}),
-                )]),
-                upstream,
-                host: vec![door.address],
-                timeout: "0s",
-            })
-        };
-        let envoys = (0..wish.envoys).map(envoy).collect();
-        Self {
-            runtime,
-            host,
-            envoys,
-            served,
-            door,
-        }
-    }
-
-    fn post(&self, envoy: usize, key: &str, bytes: usize) -> Got {
-        self.runtime
-            .block_on(send(self.envoys[envoy].address, key, bytes))
-    }
-
-    fn counted(&self, name: &str) -> u64 {
-        self.envoys.iter().map(|envoy| envoy.counted(name)).sum()
-    }
-
-    /// Until the host has as many reports as calls were served.
-    fn until_reported(&self) {
-        let served = self.served.load(Ordering::SeqCst);
-        while self.counted("farebox.reported") < served {
-            assert_eq!(self.counted("farebox.unreported"), 0);
-            std::thread::yield_now();
-        }
-        assert_eq!(self.counted("farebox.difference"), 0);
-    }
-
-    /// Until nothing is put aside any more.
-    fn until_free(&self, key: &str) {
-        while self.balance(key, "held_credits") > Decimal::ZERO {
-            std::thread::yield_now();
-        }
-    }
-
-    fn balance(&self, key: &str, field: &str) -> Decimal {
-        let wallet = self.host.read(key, "/v1/wallet");
-        decimal(wallet["balance"][field].as_str().unwrap())
-    }
-
-    fn spent(&self) -> Decimal {
-        Decimal::from(self.served.load(Ordering::SeqCst)) * decimal(PRICE)
-    }
-
-    /// What was served is what was charged, to the last digit, and the ledger is whole.
-    fn settle(self, key: &str, credits: &str) {
-        self.until_reported();
-        let left = self.balance(key, "posted_credits");
-        assert_eq!(left, decimal(credits) - self.spent());
-        assert!(left >= Decimal::ZERO);
-        assert_eq!(self.balance(key, "shortfall_credits"), Decimal::ZERO);
-        drop(self.envoys);
-        self.host.verify();
-    }
-}
-
-async fn send(envoy: SocketAddr, key: &str, bytes: usize) -> Got {
-    let caller = Caller::new(envoy, false);
-    let bearer = format!("Bearer {key}");
-    let headers = [("authorization", bearer.as_str())];
-    let path = "/openai/v1/chat/completions";
-    whole(
-        caller
-            .send(Method::POST, path, &headers, request(bytes))
-            .await,
-    )
-    .await
-}
-
-fn decimal(text: &str) -> Decimal {
-    text.parse().unwrap()
-}
-
-/// A door in front of the host. Shut, it drops whoever is inside or comes.
-struct Door {
-    address: SocketAddr,
-    is_shut: watch::Sender<bool>,
-}
-
-impl Door {
-    async fn new(host: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (is_shut, shut) = watch::channel(false);
-        tokio::spawn(async move {
-            while let Ok((mut caller, _)) = listener.accept().await {
-                let mut shut = shut.clone();
-                if *shut.borrow() {
-                    continue;
-                }
-                tokio::spawn(async move {
-                    let Ok(mut host) = TcpStream::connect(host).await else {
-                        return;
-                    };
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut caller, &mut host) => {}
-                        _ = shut.wait_for(|shut| *shut) => {}
-                    }
-                });
-            }
-        });
-        Self { address, is_shut }
-    }
-}
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn calls_under_a_lease_of_envoy_ask_the_host_nothing() {
@@ -238,7 +37,11 @@ fn calls_under_a_lease_of_envoy_ask_the_host_nothing() {
 /// Whatever number of workers and Envoys: the money is spent once, and all that is spent was there.
 #[test]
 fn two_envoys_and_one_nearly_empty_wallet_end_at_zero_or_above() {
-    let house = House::new(&Wish { envoys: 2, ..USUAL });
+    let house = House::new(&Wish {
+        envoys: 2,
+        time_passes: true,
+        ..USUAL
+    });
     // A hundred calls and a half.
     let credits = "4.396875";
     let key = house.host.sell_to(credits);
@@ -277,6 +80,7 @@ fn two_envoys_and_one_nearly_empty_wallet_end_at_zero_or_above() {
 fn one_dollar_over_two_envoys_still_buys_a_call_of_sixty_cents() {
     let house = House::new(&Wish {
         envoys: 2,
+        time_passes: true,
         // Idle leases go back by themselves, but not that soon.
         renew_ms: 2_000,
         ..USUAL
@@ -380,4 +184,17 @@ fn a_revoked_key_is_stopped_in_envoy_when_its_lease_is_renewed() {
     house.until_reported();
     drop(house.envoys);
     house.host.verify();
+}
+
+/// Envoy takes a caller's word for the id of its request.
+#[test]
+fn no_callers_request_id_keeps_its_call_from_being_charged_in_envoy() {
+    let house = House::new(&USUAL);
+    let key = house.host.sell_to("10");
+    let long = "x".repeat(400);
+    for id in [long.as_str(), "a b c", "m\u{fc}ll", "same", "same"] {
+        let sent = send_as(house.envoys[0].address, &key, 1_000, id);
+        assert_eq!(house.runtime.block_on(sent).status, 200);
+    }
+    house.settle(&key, "10");
 }

@@ -78,6 +78,7 @@ fn command(folder: &Path, name: &str, configuration: &str) -> Command {
         .arg(folder.join("admin"))
         .args(["--concurrency", "2", "--use-dynamic-base-id"])
         .args(["--log-level", "warning"])
+        .args(["--file-flush-interval-msec", "100"])
         .stdin(Stdio::null());
     command
 }
@@ -211,13 +212,35 @@ impl Envoy {
         count.parse().unwrap()
     }
 
+    /// Kills it: it can neither say nor write anything any more. Its record of calls stays.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Where its record of calls is.
+    pub fn calls(&self) -> PathBuf {
+        self.folder.path().join("calls")
+    }
+
+    /// Until its record has so many calls. It writes them a moment after they are over.
+    pub fn until_recorded(&self, calls: usize) {
+        until(|| {
+            let log = std::fs::read_to_string(self.calls()).unwrap_or_default();
+            match log.lines().count() {
+                lines if lines >= calls => Ok(()),
+                lines => Err(format!("{lines} of {calls} calls in the record")),
+            }
+        });
+    }
+
     /// Ends it in good order, and gives out its record of calls, by path.
     pub fn record(mut self) -> BTreeMap<String, Value> {
         let agent = ureq::Agent::new_with_defaults();
         let quit = format!("http://{}/quitquitquit", self.admin);
         agent.post(quit).send_empty().unwrap();
         assert!(self.process.wait().unwrap().success());
-        let log = std::fs::read_to_string(self.folder.path().join("calls")).unwrap();
+        let log = std::fs::read_to_string(self.calls()).unwrap();
         let lines = log.lines().map(|line| {
             let call: Value = serde_json::from_str(line).unwrap();
             (call["path"].as_str().unwrap().to_owned(), call)
@@ -354,6 +377,7 @@ fn access_log(path: &Path) -> Value {
                 "details": "%RESPONSE_CODE_DETAILS%",
                 "told": "%FILTER_STATE(wasm.farebox:PLAIN)%",
                 "quote_usd": "%FILTER_STATE(wasm.farebox_quote_usd:PLAIN)%",
+                "farebox_report": "%FILTER_STATE(wasm.farebox_report:PLAIN)%",
             }},
         },
     })

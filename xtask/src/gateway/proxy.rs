@@ -59,6 +59,8 @@ impl Proxy {
             .arg(&config)
             .args(["--concurrency", "2", "--use-dynamic-base-id"])
             .args(["--log-level", "warning"])
+            // What is killed has written all but its last moment.
+            .args(["--file-flush-interval-msec", "100"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(&log)?)

@@ -5,6 +5,7 @@ use super::leased::Found;
 use super::proxy;
 use super::shared;
 use crate::exchange::{Exchange, Over};
+use crate::host::record::Record;
 use crate::host::report::{Leased, Report};
 use crate::host::usage::{self, Said};
 use crate::host::{self, Held, problem};
@@ -19,6 +20,13 @@ pub(super) const KEYS: [&str; 3] = ["authorization", "x-api-key", "x-goog-api-ke
 
 /// Where callers put their key whose own provider's key stands in one of [`KEYS`].
 pub(super) const KEY: &str = "farebox-key";
+
+/// Where the proxy's access log finds what is reported of a call:
+/// `%FILTER_STATE(wasm.farebox_report:PLAIN)%`.
+const KEPT_REPORT: &str = "farebox_report";
+
+/// How much of the proxy's own id of a call goes into the key of its report.
+const ID_CHARS_MAX: usize = 32;
 
 /// A key as the host takes it, from wherever it stood.
 fn bearer(value: String) -> String {
@@ -56,8 +64,8 @@ pub(super) enum State {
 pub(super) enum Under {
     /// Nothing: the host is away, and calls run all the same.
     Nothing,
-    /// A hold of its own.
-    Hold(Box<str>),
+    /// A hold of its own, and whose it is.
+    Hold { hold: Box<str>, org: Box<str> },
     /// A lease, of which it took its worst case in nano-credits.
     Lease {
         shared: Rc<str>,
@@ -179,9 +187,9 @@ impl Call {
             return self.heard_of_lease(sent_at_ms, status, &body);
         }
         match Held::read(status, &body) {
-            Held::Held { id, book } => {
+            Held::Held { id, org, book } => {
                 self.counters.held.add();
-                self.standing.state = State::Runs(Under::Hold(id));
+                self.standing.state = State::Runs(Under::Hold { hold: id, org });
                 let release = self.shelf.find(&book);
                 self.sell_by(release.unwrap_or_else(|| Rc::new(Absent)));
                 proxy::go_on();
@@ -265,9 +273,9 @@ impl Call {
             .as_ref()
             .and_then(|(over, _)| over.told.price.as_ref().ok());
         let nothing_used = over.is_none() && in_vain;
-        let (hold, leased) = match under {
-            Under::Nothing => (None, None),
-            Under::Hold(hold) => (Some(hold), None),
+        let (org, hold, leased) = match under {
+            Under::Nothing => (None, None, None),
+            Under::Hold { hold, org } => (Some(org), Some(hold), None),
             Under::Lease {
                 shared,
                 lease,
@@ -289,7 +297,19 @@ impl Call {
                     lease: lease.clone(),
                     cost,
                 };
-                (Some(lease), Some(leased))
+                let org = exchange.org().map(Into::into);
+                (org, Some(lease), Some(leased))
+            }
+        };
+        let idempotency_key = match &hold {
+            Some(hold) if leased.is_none() => format!("{hold}:over"),
+            // The proxy's own id of the call may be its caller's word, whatever it says; the time of
+            // its end is not.
+            _ => {
+                let id = proxy::property(&["request", "id"]).unwrap_or_default();
+                let id = id.chars().filter(char::is_ascii_alphanumeric);
+                let id: String = id.take(ID_CHARS_MAX).collect();
+                format!("{id}:{}", proxy::now_nanos())
             }
         };
         let said_nothing = Said::nothing();
@@ -302,24 +322,25 @@ impl Call {
             (None, _) if in_vain => return,
             (over, hold) => {
                 let over = over.as_ref();
+                let said = over.map_or(&said_nothing, |(over, _)| &over.said);
                 let body = usage::body(&usage::Over {
                     upstream,
                     asked: &asked,
-                    said: over.map_or(&said_nothing, |(over, _)| &over.said),
+                    said,
                     status: over.map(|(over, _)| over.status),
                     aborted: over.map_or(aborted, |(_, aborted)| *aborted),
                     hold,
+                    idempotency_key: &idempotency_key,
                     leased_at_ms: leased.as_ref().map(|_| exchange.occurred_at_ms()),
                 });
+                let record = Record {
+                    org: org.as_deref(),
+                    idempotency_key: &idempotency_key,
+                    price_usd,
+                    report: (!said.has_content()).then_some(&body),
+                };
+                proxy::keep(KEPT_REPORT, &record.text());
                 ("/v1/usage".to_owned(), body)
-            }
-        };
-        let idempotency_key = match &hold {
-            Some(hold) if leased.is_none() => format!("{hold}:over"),
-            // The proxy's own id of the call may be its caller's word; the time of its end is not.
-            _ => {
-                let id = proxy::property(&["request", "id"]).unwrap_or_default();
-                format!("{}:{}", id, proxy::now_nanos())
             }
         };
         self.reports.borrow_mut().push(Report {

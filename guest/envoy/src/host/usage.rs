@@ -14,9 +14,11 @@ use serde_json::{Map, Value, json};
 /// What an answer said of its usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// The body of the answer, or what of it says all of that; and the headers that count.
+    /// What of the body of the answer says all of it, and the headers that count.
     Response(String, Headers),
-    /// The stream, or those of its events that say all of it. Empty: nothing was said.
+    /// The same with all of the body, where no part of it says the same.
+    Content(String, Headers),
+    /// Those events of the stream that say all of it. Empty: nothing was said.
     Stream(String, Headers),
     /// What was read, where no text says the same.
     Read(Box<Normalised>),
@@ -26,6 +28,11 @@ impl Said {
     /// Nothing.
     pub const fn nothing() -> Self {
         Self::Stream(String::new(), Vec::new())
+    }
+
+    /// Whether it has something of what was answered, beside what was used.
+    pub const fn has_content(&self) -> bool {
+        matches!(self, Self::Content(..))
     }
 
     /// What was read, where it can be told by the names of its pools; `None` where that would say
@@ -59,6 +66,8 @@ pub struct Over<'a> {
     pub aborted: bool,
     /// The hold, where there is one.
     pub hold: Option<&'a str>,
+    /// Under which it counts once.
+    pub idempotency_key: &'a str,
     /// When it was, in milliseconds since the Unix epoch by the host's clock: where the hold is a
     /// lease, which further calls are reported under.
     pub leased_at_ms: Option<i64>,
@@ -73,6 +82,7 @@ pub fn body(over: &Over<'_>) -> String {
         "model": over.asked.model,
         "request": record,
         "hold_id": over.hold,
+        "idempotency_key": over.idempotency_key,
         "status": over.status,
         "region": over.upstream.region,
         "key_source": word(over.upstream.key_source),
@@ -91,7 +101,9 @@ pub fn body(over: &Over<'_>) -> String {
 fn said(said: &Said) -> Map<String, Value> {
     let mut fields = Map::new();
     let headers = match said {
-        Said::Response(_, headers) | Said::Stream(_, headers) => headers.as_slice(),
+        Said::Response(_, headers) | Said::Content(_, headers) | Said::Stream(_, headers) => {
+            headers.as_slice()
+        }
         Said::Read(_) => &[],
     };
     if !headers.is_empty() {
@@ -100,16 +112,18 @@ fn said(said: &Said) -> Map<String, Value> {
         fields.insert("headers".to_owned(), Value::Object(headers));
     }
     let (name, value) = match said {
-        Said::Response(body, _) => match serde_json::from_str::<&RawValue>(body) {
-            // Numbers keep their source text.
-            Ok(raw) if raw.get().starts_with('{') => match serde_json::from_str(raw.get()) {
-                Ok(value) => ("response", value),
+        Said::Response(body, _) | Said::Content(body, _) => {
+            match serde_json::from_str::<&RawValue>(body) {
+                // Numbers keep their source text.
+                Ok(raw) if raw.get().starts_with('{') => match serde_json::from_str(raw.get()) {
+                    Ok(value) => ("response", value),
+                    Err(_) => ("sse", Value::String(String::new())),
+                },
+                // A list of objects is read as the stream it came as.
+                Ok(raw) => ("sse", Value::String(raw.get().to_owned())),
                 Err(_) => ("sse", Value::String(String::new())),
-            },
-            // A list of objects is read as the stream it came as.
-            Ok(raw) => ("sse", Value::String(raw.get().to_owned())),
-            Err(_) => ("sse", Value::String(String::new())),
-        },
+            }
+        }
         Said::Stream(stream, _) => ("sse", Value::String(stream.clone())),
         Said::Read(whole) => {
             let pool = |pool: &Pool| {

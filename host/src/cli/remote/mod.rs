@@ -7,6 +7,7 @@
 mod key;
 mod margins;
 mod org;
+mod reconcile;
 mod repair;
 pub(in crate::cli) mod server;
 pub(in crate::cli) mod show;

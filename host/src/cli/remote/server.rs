@@ -109,6 +109,21 @@ impl Server {
         }
     }
 
+    /// `POST path` for `org`, whatever is answered: the status and the body. A refusal of one org's
+    /// is not the end for those who ask for many.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] when the server cannot be reached, [`Failure::Usage`] for a URL or
+    /// key that cannot be sent.
+    pub fn ask(&self, path: &str, org: &str, body: Vec<u8>) -> Result<(u16, Value), Failure> {
+        let body = Body {
+            kind: "application/json",
+            bytes: body,
+        };
+        let (status, body) = self.send(Method::POST, path, Some(org), Some(body))?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
     fn json_of(
         &self,
         method: Method,
@@ -133,6 +148,22 @@ impl Server {
         org: Option<&str>,
         body: Option<Body>,
     ) -> Result<Vec<u8>, Failure> {
+        let (status, body) = self.send(method, path, org, body)?;
+        if (200..300).contains(&status) {
+            return Ok(body);
+        }
+        let body = serde_json::from_slice(&body).unwrap_or_default();
+        Err(Failure::Found(problem(status, &body)))
+    }
+
+    /// The status and the body of the answer.
+    fn send(
+        &self,
+        method: Method,
+        path: &str,
+        org: Option<&str>,
+        body: Option<Body>,
+    ) -> Result<(u16, Vec<u8>), Failure> {
         let key = self.key.as_deref().ok_or_else(|| {
             Failure::Usage("an admin key is needed: set FAREBOX_ADMIN_KEY or give --key".to_owned())
         })?;
@@ -159,11 +190,7 @@ impl Server {
         let unreachable = |error| Failure::unavailable(format!("cannot call `{url}`"), error);
         let mut answer = sent.map_err(unreachable)?;
         let body = read(&mut answer).map_err(unreachable)?;
-        if answer.status().is_success() {
-            return Ok(body);
-        }
-        let body = serde_json::from_slice(&body).unwrap_or_default();
-        Err(Failure::Found(problem(answer.status().as_u16(), &body)))
+        Ok((answer.status().as_u16(), body))
     }
 }
 
@@ -199,7 +226,7 @@ fn agent() -> ureq::Agent {
 }
 
 /// A refusal in one line: what the server says, else its status alone.
-fn problem(status: u16, body: &Value) -> String {
+pub fn problem(status: u16, body: &Value) -> String {
     let field = |name| body.get(name).and_then(Value::as_str);
     match (field("detail").or(field("title")), field("type")) {
         (Some(text), Some(kind)) => format!("{text} ({status}, {kind})"),

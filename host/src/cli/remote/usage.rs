@@ -1,4 +1,4 @@
-//! `farebox usage`: what waits for a price on a running server.
+//! `farebox usage`: what waits for a price on a running server, and what it was never told.
 
 use super::server::Server;
 use super::show;
@@ -11,9 +11,12 @@ const EXAMPLES: &str = "\
 Examples:
   farebox usage list-unpriced
   farebox usage settle-unpriced --json
-  farebox usage repair --wrong november --corrected november-fixed --since 2026-11-03";
+  farebox usage repair --wrong november --corrected november-fixed --since 2026-11-03
+  farebox usage reconcile --access-log calls.jsonl --access-log calls.jsonl.1.gz
+  zstdcat calls.jsonl.zst | farebox usage reconcile --access-log - --dry-run";
 
-/// Usage that waits for a price, and bills that were wrong, on a running server.
+/// Usage that waits for a price or was never reported, and bills that were wrong, on a running
+/// server.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Usage {
@@ -31,12 +34,14 @@ enum Command {
     /// does it at once. Ends with 1 when something still waits.
     SettleUnpriced,
     Repair(super::repair::Repair),
+    Reconcile(super::reconcile::Reconcile),
 }
 
 impl Usage {
     pub(in crate::cli) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
         match &self.command {
             Command::Repair(repair) => repair.run(&self.server, out),
+            Command::Reconcile(reconcile) => reconcile.run(&self.server, out),
             Command::ListUnpriced => {
                 let items = pages(|cursor| {
                     let cursor = cursor.map_or_else(String::new, |text| format!("&cursor={text}"));

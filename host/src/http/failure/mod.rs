@@ -93,6 +93,7 @@ impl From<WriteError> for Problem {
             WriteError::Directory(refusal) => refusal.into(),
             WriteError::IdempotencyConflict => Self::new(Kind::IdempotencyConflict, error),
             WriteError::Moved => Self::new(Kind::Conflict, error),
+            WriteError::NotRecorded => Self::new(Kind::NotFound, error),
             WriteError::Busy | WriteError::ShuttingDown => {
                 Self::new(Kind::Busy, error).retry_after(1)
             }

@@ -18,7 +18,7 @@ use crate::service::ledger::view::HoldView;
 use crate::service::quotes::Quoted;
 use crate::wire::{AmountText, LineJson, PoolsText, plain};
 use axum::http::StatusCode;
-use farebox_ledger::ids::{HoldId, QuoteId};
+use farebox_ledger::ids::{HoldId, OrgId, QuoteId};
 use farebox_pricing::event::QuoteRequest;
 use farebox_pricing::money::Nanos;
 use farebox_pricing::provider;
@@ -189,6 +189,8 @@ pub struct HoldBody {
 pub struct HoldJson {
     #[schema(example = "hold_0192f0c8b7a67c1e9f3a5d2b4c6e8f01")]
     id: String,
+    /// Whose it is.
+    org_id: String,
     /// What is put aside now.
     credits: String,
     /// When it is over unless renewed.
@@ -208,10 +210,11 @@ pub struct HoldJson {
 }
 
 impl HoldJson {
-    fn of(held: &Held, max_output_tokens: Option<u64>) -> Self {
+    fn of(org: OrgId, held: &Held, max_output_tokens: Option<u64>) -> Self {
         let acknowledged = &held.acknowledged;
         Self {
             id: held.id.to_string(),
+            org_id: org.to_string(),
             credits: credits(held.left),
             expires_at: time::show(held.expires_at_ms),
             release: (&held.release).into(),
@@ -248,7 +251,7 @@ pub async fn hold(
         .service
         .hold(&context, &call, body.value.ttl_ms, quote)
         .await?;
-    let answer = HoldJson::of(&held, worst.quote.max_output_tokens);
+    let answer = HoldJson::of(context.org, &held, worst.quote.max_output_tokens);
     Ok((StatusCode::CREATED, Answer(answer)))
 }
 
@@ -345,7 +348,7 @@ pub async fn renew(
         .service
         .renew_hold(&context, hold, body.value.ttl_ms, extra)
         .await?;
-    Ok(Answer(HoldJson::of(&held, None)))
+    Ok(Answer(HoldJson::of(context.org, &held, None)))
 }
 
 /// Nothing: every field of a release is in its path.

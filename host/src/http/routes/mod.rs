@@ -27,6 +27,7 @@ mod transactions;
 mod usage;
 mod usage_events;
 mod usage_groups;
+mod usage_lookup;
 mod wallet;
 
 use super::Api;
@@ -63,6 +64,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(leases::take_back))
         .routes(routes!(usage::report, history::usage))
         .routes(routes!(usage::batch))
+        .routes(routes!(usage_lookup::lookup))
         .routes(routes!(usage::show))
         .routes(routes!(data_queries::record, data_queries::list))
         .routes(routes!(wallet::wallet))

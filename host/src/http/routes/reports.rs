@@ -1,5 +1,6 @@
 //! A usage report as JSON, on its own or in a batch.
 
+use super::super::body::key_digest;
 use super::super::problem::{Kind, Problem};
 use super::super::time;
 use super::text;
@@ -10,9 +11,11 @@ use crate::service::ledger::write::{CallAudit, Personal};
 use crate::service::usage::Reported;
 use crate::wire::{AmountText, PoolsText};
 use farebox_ledger::command::Reach;
+use farebox_ledger::idempotency::Idempotency;
 use farebox_pricing::event::KeySource;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use utoipa::ToSchema;
@@ -156,6 +159,9 @@ pub struct UsageBody {
     feature: Option<String>,
     /// What operations want to know.
     audit: Option<AuditBody>,
+    /// Under which this report counts once, in the place of `Idempotency-Key`: the same text by
+    /// itself and in any batch is the same report.
+    idempotency_key: Option<String>,
 }
 
 /// Labels of a call.
@@ -174,6 +180,17 @@ pub fn labels(
 }
 
 impl UsageBody {
+    /// The report's own idempotency, where it has one. `text`: the body, as it came.
+    pub fn idempotency(&self, text: &[u8]) -> Result<Option<Idempotency>, Problem> {
+        let Some(key) = &self.idempotency_key else {
+            return Ok(None);
+        };
+        Ok(Some(Idempotency {
+            key_digest: key_digest("idempotency_key", key.as_bytes())?,
+            request_digest: Sha256::digest(text).into(),
+        }))
+    }
+
     /// The report, borrowing what is large.
     pub fn read(&mut self) -> Result<Reported<'_>, Problem> {
         let labels = labels(

@@ -142,7 +142,8 @@ pub async fn report(
     reporter: Reporter,
     mut body: Json<UsageBody>,
 ) -> Result<Response, Problem> {
-    let (context, doors) = reporter.to_report(body.idempotency)?;
+    let own = body.value.idempotency(&body.text)?;
+    let (context, doors) = reporter.to_report(own.or(body.idempotency))?;
     let mut reported = body.value.read()?;
     reported.reach = api.service.may_report(&context, doors, &reported)?;
     let result = api.service.record_usage(&context, reported).await;
@@ -210,17 +211,19 @@ pub async fn batch(
     let mut items = Vec::with_capacity(bodies.len());
     for (body, text) in bodies.iter_mut().zip(&texts) {
         let read = match body {
-            Ok(body) => body.read().and_then(|mut reported| {
+            Ok(body) => body.idempotency(text.get().as_bytes()).and_then(|own| {
+                let mut reported = body.read()?;
                 reported.reach = api.service.may_report(&context, doors, &reported)?;
-                Ok(reported)
+                Ok((own, reported))
             }),
             Err(problem) => Err(problem.clone()),
         };
         match read {
-            Ok(reported) => {
+            Ok((own, reported)) => {
                 refused.push(None);
                 items.push(Item {
                     reported,
+                    own,
                     request_digest: Sha256::digest(text.get()).into(),
                 });
             }

@@ -83,6 +83,9 @@ pub enum Action {
     },
     /// Orgs, keys, releases, bindings, quotes, queries.
     Directory(DirectoryWrite),
+    /// Nothing: answered with what took effect under the idempotency key before, whatever the request
+    /// was, or with [`WriteError::NotRecorded`].
+    Recall(OrgId),
 }
 
 /// A usage event and, where it has a price, its charge. The store derives the ledger command
@@ -288,6 +291,9 @@ pub enum WriteError {
     /// The idempotency key came with another request before.
     #[error("the idempotency key was used with another request")]
     IdempotencyConflict,
+    /// Nothing took effect under the idempotency key yet.
+    #[error("nothing is recorded under the idempotency key")]
+    NotRecorded,
     /// The charge was refunded, or corrected by another repair, since the correction was worked out.
     #[error("the charge was refunded or corrected meanwhile")]
     Moved,

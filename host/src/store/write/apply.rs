@@ -73,6 +73,7 @@ impl Turn<'_, '_> {
                     opened.map(Some)
                 }
             }
+            Ready::Recall => Err(WriteError::NotRecorded),
             Ready::Directory(directory) => {
                 let by = By {
                     id: self.id,

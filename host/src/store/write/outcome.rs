@@ -4,7 +4,7 @@ use super::super::connection::{DamagedRow, damaged, failure};
 use super::super::dedupe::EffectId;
 use super::super::rows::usage::{FirstEffect, effect, effect_body};
 use super::memory::Memory;
-use super::prepare::Prepared;
+use super::prepare::{Prepared, Ready};
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::write::{Acknowledged, WriteError};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -169,7 +169,8 @@ fn first_effect(
         made,
         outcome,
     } = effect(&body).map_err(damaged)?;
-    if same_request && request_digest != write.request_digest {
+    let asks_only = matches!(write.action, Ready::Recall);
+    if same_request && !asks_only && request_digest != write.request_digest {
         return Ok(Known::Conflict);
     }
     Ok(Known::Before(Box::new(Acknowledged {

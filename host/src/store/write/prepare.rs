@@ -60,6 +60,7 @@ pub enum Ready {
         wallet: OpenWallet,
     },
     Directory(DirectoryWrite),
+    Recall,
 }
 
 /// Makes a write ready.
@@ -119,6 +120,7 @@ fn org_of(action: &Action) -> Option<OrgId> {
         Action::Settle(settle) => Some(settle.org),
         Action::Correct(correction) => Some(correction.org),
         Action::CreateOrg { org, .. } => Some(org.id),
+        Action::Recall(org) => Some(*org),
         Action::Directory(write) => match write {
             DirectoryWrite::SetPlan { org, .. }
             | DirectoryWrite::RevokeKey { org, .. }
@@ -163,6 +165,7 @@ fn made_by(action: &Action) -> Made {
             Way::Taken => Made::Nothing,
         },
         Action::CreateOrg { org, .. } => Made::Other(org.id.get()),
+        Action::Recall(_) => Made::Nothing,
         Action::Directory(write) => match write {
             DirectoryWrite::CreateCommodity(commodity) => Made::Other(commodity.id.get()),
             DirectoryWrite::CreateKey(key) => Made::Other(key.id.get()),
@@ -200,6 +203,7 @@ fn ready(action: Action) -> Result<Ready, WriteError> {
         }
         Action::CreateOrg { org, wallet } => Ready::CreateOrg { org, wallet },
         Action::Directory(write) => Ready::Directory(write),
+        Action::Recall(_) => Ready::Recall,
     })
 }
 

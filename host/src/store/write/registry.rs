@@ -298,7 +298,7 @@ pub fn audit(
 fn audited(write: &Prepared) -> Option<(&'static str, Option<String>)> {
     let (verb, subject) = match &write.action {
         Ready::Ledger { command, .. } => audited_command(command)?,
-        Ready::Usage { .. } => return None,
+        Ready::Usage { .. } | Ready::Recall => return None,
         Ready::Settle { write, .. } => ("settle_unpriced", Some(write.event_id.to_string())),
         Ready::Correct { write, .. } => ("correct_charge", Some(write.charge.to_string())),
         Ready::CreateOrg { org, .. } => ("create_org", Some(org.id.to_string())),
