@@ -5,9 +5,9 @@
 
 use crate::service::time::Clock;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::watch;
 
 /// The machine's clock.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Clock for SystemClock {
 /// A clock that stands still until it is set.
 #[derive(Debug, Default)]
 pub struct ManualClock {
-    now_ms: watch::Sender<i64>,
+    now_ms: AtomicI64,
     ids: Ids,
 }
 
@@ -66,37 +66,30 @@ impl ManualClock {
     /// A clock that shows `now_ms`, milliseconds since the Unix epoch.
     pub fn at(now_ms: i64) -> Self {
         Self {
-            now_ms: watch::Sender::new(now_ms),
+            now_ms: AtomicI64::new(now_ms),
             ids: Ids::default(),
         }
     }
 
     /// Shows `now_ms` from here on, be it later or earlier.
     pub fn set(&self, now_ms: i64) {
-        self.now_ms.send_replace(now_ms);
+        self.now_ms.store(now_ms, Ordering::SeqCst);
     }
 
     /// Moves on by `ms`.
     pub fn advance(&self, ms: i64) {
-        self.now_ms
-            .send_modify(|now_ms| *now_ms = now_ms.saturating_add(ms));
+        self.now_ms.fetch_add(ms, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now_ms(&self) -> i64 {
-        *self.now_ms.borrow()
+        self.now_ms.load(Ordering::SeqCst)
     }
 
-    /// Until it shows that much more.
+    /// Others do their part meanwhile, whatever hour it is.
     fn pause(&self, time: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-        let until_ms = self.now_ms().saturating_add(ms);
-        let mut shown = self.now_ms.subscribe();
-        Box::pin(async move {
-            // A clock that is gone shows nothing more, and nobody waits for it.
-            drop(shown.wait_for(|now_ms| *now_ms >= until_ms).await);
-        })
+        Box::pin(tokio::time::sleep(time))
     }
 
     fn elapsed(&self) -> Duration {

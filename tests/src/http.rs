@@ -126,11 +126,6 @@ impl HttpServer {
         self.app.as_ref().unwrap().address()
     }
 
-    /// The server's clock.
-    pub fn clock(&self) -> Arc<ManualClock> {
-        Arc::clone(&self.clock)
-    }
-
     /// Moves the server's clock on.
     pub fn advance(&self, ms: i64) {
         self.clock.advance(ms);

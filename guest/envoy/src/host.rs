@@ -138,7 +138,7 @@ fn without_nulls(value: Value) -> Value {
 }
 
 /// Whether this is the host's own word, and not that of a proxy in its place.
-fn is_problem(body: &[u8]) -> bool {
+pub(crate) fn is_problem(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Problem {
         r#type: Box<str>,

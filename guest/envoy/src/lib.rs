@@ -15,6 +15,7 @@
 //! - [`parting`]: how a call ended, by the proxy's word for it.
 //! - [`lease`]: what is leased from the host, and what calls take of it.
 //! - [`queue`]: reports that wait for the host.
+//! - [`handed`]: what is left to whoever takes this filter's place.
 //! - [`digest`]: what is kept of a stream so that the host can read its usage again.
 //! - [`naming`]: the model's name in a request, and another in its place.
 //! - [`boundary`]: where a stream of events stands, and so where a comment may.
@@ -29,6 +30,7 @@ pub mod boundary;
 pub mod callbacks;
 pub mod digest;
 pub mod exchange;
+pub mod handed;
 mod hash;
 pub mod host;
 pub mod lease;

@@ -11,7 +11,7 @@ const ON_THEIR_WAY_MAX: usize = 32;
 const TICKS_AFTER_SILENCE: u32 = 20;
 /// How many reports go as one.
 const TOGETHER_MAX: usize = 64;
-/// How many bytes of reports wait for more to go with.
+/// How many bytes of reports go as one, where one alone is not larger.
 const TOGETHER_BYTES: usize = 1 << 20;
 
 /// The reports of a worker.
@@ -21,6 +21,8 @@ pub struct Queue {
     waiting: VecDeque<Parcel>,
     gathering: Vec<Gathering>,
     on_their_way: BTreeMap<u32, Parcel>,
+    /// Those that the host could not take, and in how many ticks they go again.
+    later: Vec<(u32, Parcel)>,
     quiet_ticks: u32,
 }
 
@@ -35,7 +37,9 @@ struct Gathering {
 impl Queue {
     /// How many the host does not have yet.
     pub fn len(&self) -> usize {
-        let parcels = self.waiting.iter().chain(self.on_their_way.values());
+        let later = self.later.iter().map(|(_, parcel)| parcel);
+        let on_their_way = self.on_their_way.values();
+        let parcels = self.waiting.iter().chain(on_their_way).chain(later);
         let sent: usize = parcels.map(|parcel| parcel.reports().len()).sum();
         let gathered: usize = self.gathering.iter().map(|own| own.reports.len()).sum();
         sent.saturating_add(gathered)
@@ -78,17 +82,30 @@ impl Queue {
     pub fn drain(&mut self) -> Vec<Parcel> {
         self.gather(|_| true);
         let on_their_way = std::mem::take(&mut self.on_their_way).into_values();
-        on_their_way.chain(self.waiting.drain(..)).collect()
+        let later = self.later.drain(..).map(|(_, parcel)| parcel);
+        on_their_way
+            .chain(self.waiting.drain(..))
+            .chain(later)
+            .collect()
     }
 
     /// Makes parcels of what has waited for others long enough.
     fn gather(&mut self, is_ready: impl Fn(&Gathering) -> bool) {
         for ready in self.gathering.extract_if(.., |own| is_ready(own)) {
-            let mut reports = ready.reports.into_iter().peekable();
-            while reports.peek().is_some() {
-                let together = reports.by_ref().take(TOGETHER_MAX).collect();
-                self.waiting.push_back(Parcel::Many(together));
+            let mut together = Vec::new();
+            let mut bytes = 0_usize;
+            for report in ready.reports {
+                let with_it = bytes.saturating_add(report.body.len());
+                let is_full = together.len() >= TOGETHER_MAX || with_it > TOGETHER_BYTES;
+                if is_full && !together.is_empty() {
+                    let full = std::mem::take(&mut together);
+                    self.waiting.push_back(Parcel::Many(full));
+                    bytes = 0;
+                }
+                bytes = bytes.saturating_add(report.body.len());
+                together.push(report);
             }
+            self.waiting.push_back(Parcel::Many(together));
         }
     }
 
@@ -102,6 +119,11 @@ impl Queue {
                 || own.reports.len() >= TOGETHER_MAX
                 || own.bytes >= TOGETHER_BYTES
         });
+        for (ticks, _) in &mut self.later {
+            *ticks = ticks.saturating_sub(1);
+        }
+        let again = self.later.extract_if(.., |(ticks, _)| *ticks == 0);
+        self.waiting.extend(again.map(|(_, parcel)| parcel));
         if self.quiet_ticks > 0 {
             self.quiet_ticks = self.quiet_ticks.saturating_sub(1);
             return Vec::new();
@@ -121,10 +143,21 @@ impl Queue {
         self.on_their_way.remove(&token)
     }
 
-    /// The host did not take it: it is tried again after a while, before all others.
-    pub fn again(&mut self, parcel: Parcel) {
+    /// Nobody answered: it is tried again after a while, and nothing else before.
+    pub fn unanswered(&mut self, parcel: Parcel) {
         self.waiting.push_front(parcel);
         self.quiet_ticks = TICKS_AFTER_SILENCE;
+    }
+
+    /// The host could not take this one, which is tried again after a while. Others need not wait.
+    pub fn again(&mut self, parcel: Parcel) {
+        self.later.push((TICKS_AFTER_SILENCE, parcel));
+    }
+
+    /// The host would not take it as a whole: each report goes by itself.
+    pub fn apart(&mut self, parcel: Parcel) {
+        let each = parcel.into_reports().into_iter().rev();
+        each.for_each(|report| self.waiting.push_front(Parcel::Many(vec![report])));
     }
 }
 
@@ -169,7 +202,7 @@ mod tests {
         assert!(queue.due(1).is_empty(), "no more at once");
         let first = queue.answered(0).unwrap();
         assert_eq!(queue.answered(0), None);
-        queue.again(first);
+        queue.unanswered(first);
         assert_eq!(queue.len(), 40);
         for _ in 0..TICKS_AFTER_SILENCE {
             assert!(queue.due(1).is_empty());
@@ -197,5 +230,43 @@ mod tests {
             "that of `b`, and as many of `c` as go at once"
         );
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_report_that_the_host_cannot_take_stops_no_other() {
+        let mut queue = Queue::default();
+        (0..ON_THEIR_WAY_MAX).for_each(|number| queue.push(report(number)));
+        for parcel in queue.due(1) {
+            queue.again(parcel);
+        }
+        queue.push(report(100));
+        assert_eq!(queue.due(1), [Parcel::One(report(100))]);
+        assert_eq!(queue.len(), ON_THEIR_WAY_MAX);
+        for _ in 2..TICKS_AFTER_SILENCE {
+            assert!(queue.due(1).is_empty());
+        }
+        assert_eq!(queue.due(1).len(), ON_THEIR_WAY_MAX);
+        queue.again(Parcel::One(report(7)));
+        assert_eq!(queue.drain(), [Parcel::One(report(7))], "none is lost");
+    }
+
+    #[test]
+    fn reports_go_together_up_to_so_many_bytes_and_apart_where_that_is_refused() {
+        let mut queue = Queue::default();
+        let large = |number| Report {
+            body: "x".repeat(TOGETHER_BYTES / 2),
+            ..leased(number, "a")
+        };
+        (0..5).for_each(|number| queue.push(large(number)));
+        let parcels = queue.due(1);
+        let sizes: Vec<_> = parcels
+            .iter()
+            .map(|parcel| parcel.reports().len())
+            .collect();
+        assert_eq!(sizes, [2, 2, 1]);
+        let first = parcels.into_iter().next().unwrap();
+        queue.apart(first);
+        let alone = |number| Parcel::Many(vec![large(number)]);
+        assert_eq!(queue.due(1), [alone(0), alone(1)]);
     }
 }

@@ -130,7 +130,7 @@ impl Service {
             command,
             note: None,
         };
-        let mut patience = self.patience();
+        let patience = self.patience();
         let written = loop {
             let written = self.write(context, None, action.clone()).await;
             // What others have leased and do not use may be enough.
@@ -138,7 +138,7 @@ impl Service {
             let Some(missing) = missing else {
                 break written;
             };
-            if !self.look_again(context.org, missing, &mut patience).await {
+            if !self.look_again(context.org, missing, &patience).await {
                 break written;
             }
         };

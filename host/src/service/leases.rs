@@ -344,46 +344,36 @@ const PATIENCE_MAX_MS: i64 = 1_500;
 /// by which every edge has renewed once and once more.
 #[derive(Debug)]
 pub(super) struct Patience {
-    looks: i64,
+    until_ms: i64,
 }
 
 impl Service {
     /// How long a call waits for leases to come back.
-    pub(super) const fn patience(&self) -> Patience {
+    pub(super) fn patience(&self) -> Patience {
         // An edge hears of the recall when it renews next, and gives back with its answer.
         let wait_ms = self.settings.leases.renew_ms.saturating_mul(3) / 2;
-        let wait_ms = if wait_ms < PATIENCE_MAX_MS {
-            wait_ms
-        } else {
-            PATIENCE_MAX_MS
-        };
+        let wait_ms = wait_ms.min(PATIENCE_MAX_MS);
         Patience {
-            looks: wait_ms / 50,
+            until_ms: self.clock.now_ms().saturating_add(wait_ms),
         }
     }
 
     /// Whether it makes sense to look again after a while for what this org has too little of: as
     /// long as so much is leased, it is asked back. Of a lease in doubt nobody gives anything back.
-    pub(super) async fn look_again(
-        &self,
-        org: OrgId,
-        missing: Nanos,
-        patience: &mut Patience,
-    ) -> bool {
+    pub(super) async fn look_again(&self, org: OrgId, missing: Nanos, patience: &Patience) -> bool {
         let now_ms = self.clock.now_ms();
         let leases = self.store.leases(org);
         let alive = leases.iter().filter(|lease| lease.expires_at_ms > now_ms);
         let leased = alive.fold(Nanos::ZERO, |sum, lease| {
             sum.checked_add(lease.left).unwrap_or(Nanos::MAX)
         });
-        if patience.looks <= 0 || leased < missing {
+        if leased < missing {
             return false;
         }
         let until_ms = now_ms.saturating_add(self.settings.leases.renew_ms.saturating_mul(2));
         self.recalls.recall(org, now_ms, until_ms);
         let before = self.held(org);
-        while patience.looks > 0 {
-            patience.looks = patience.looks.saturating_sub(1);
+        while self.clock.now_ms() < patience.until_ms {
             self.clock.pause(LOOK).await;
             if self.held(org) != before {
                 return true;

@@ -1,7 +1,7 @@
 //! A house of tests: a host, an upstream that counts, and Envoys between them and their callers.
 
 use crate::client::{Caller, Got, whole};
-use crate::proxy::{Envoy, HOST, Plan};
+use crate::proxy::{Envoy, HOST, Plan, until};
 use axum::response::Response;
 use farebox::config::Options;
 use farebox_pricing::event::Deployment;
@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -23,9 +22,6 @@ use tokio::sync::{mpsc, watch};
 
 /// What each call costs: USD 0.004375 at ten cents a credit.
 pub const PRICE: &str = "0.04375";
-/// How the host's clock goes on, where it does.
-const TICK_MS: i64 = 10;
-const TICK: Duration = Duration::from_millis(TICK_MS.unsigned_abs());
 pub const TTL_MS: i64 = 30_000;
 pub const DOUBT_MS: i64 = 60_000;
 
@@ -69,8 +65,6 @@ pub struct Wish {
     pub report_ms: u64,
     pub timeout_ms: u64,
     pub leases: bool,
-    /// Whether the host's clock goes on by itself: who waits at the host waits by its clock.
-    pub time_passes: bool,
 }
 
 pub const USUAL: Wish = Wish {
@@ -80,7 +74,6 @@ pub const USUAL: Wish = Wish {
     report_ms: 100,
     timeout_ms: 60_000,
     leases: true,
-    time_passes: false,
 };
 
 impl House {
@@ -93,16 +86,6 @@ impl House {
             options.lease_doubt_ms = Some(DOUBT_MS.unsigned_abs());
         };
         let host = HttpServer::start_as(Some(&text), Deployment::Hosted, books::NOW_MS, change);
-        if wish.time_passes {
-            let clock = host.clock();
-            runtime.spawn(async move {
-                let mut ticks = tokio::time::interval(TICK);
-                loop {
-                    ticks.tick().await;
-                    clock.advance(TICK_MS);
-                }
-            });
-        }
         let served = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&served);
         let open = Open::default();
@@ -181,18 +164,31 @@ impl House {
     /// Until the host has as many reports as calls were served.
     pub fn until_reported(&self) {
         let served = self.served.load(Ordering::SeqCst);
-        while self.counted("farebox.reported") < served {
+        until(|| {
             assert_eq!(self.counted("farebox.unreported"), 0);
-            std::thread::yield_now();
-        }
+            match self.counted("farebox.reported") {
+                reported if reported < served => Err(format!("{reported} of {served}")),
+                _ => Ok(()),
+            }
+        });
         assert_eq!(self.counted("farebox.difference"), 0);
     }
 
     /// Until nothing is put aside any more.
     pub fn until_free(&self, key: &str) {
-        while self.balance(key, "held_credits") > Decimal::ZERO {
-            std::thread::yield_now();
-        }
+        self.until_held(key, Decimal::is_zero);
+    }
+
+    /// Until what is put aside is as it should be.
+    pub fn until_held(&self, key: &str, mut is_it: impl FnMut(&Decimal) -> bool) -> Decimal {
+        until(|| {
+            let held = self.balance(key, "held_credits");
+            if is_it(&held) {
+                Ok(held)
+            } else {
+                Err(format!("{held} credits are put aside"))
+            }
+        })
     }
 
     pub fn balance(&self, key: &str, field: &str) -> Decimal {

@@ -138,9 +138,10 @@ impl Envoy {
     pub fn swap(&self, plan: &Plan) {
         let before = self.reloads();
         watched(self.folder.path(), plan);
-        while self.reloads() == before {
-            std::thread::yield_now();
-        }
+        until(|| match self.reloads() {
+            reloads if reloads == before => Err(self.log()),
+            _ => Ok(()),
+        });
     }
 
     fn reloads(&self) -> u64 {

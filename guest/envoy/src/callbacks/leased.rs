@@ -6,7 +6,9 @@ use super::proxy;
 use super::shared;
 use crate::host::report::Report;
 use crate::lease::Return;
+use crate::lease::asks::Asked;
 use crate::lease::wire::{self, Answer};
+use std::rc::Rc;
 
 /// How long a key for which the host has no leases is not asked about again, in milliseconds.
 const DENIED_MS: i64 = 60_000;
@@ -31,7 +33,7 @@ impl Call {
             return Found::None;
         };
         let cluster = cluster();
-        let shared = shared::name(key, self.shelf.name());
+        let shared = shared::name(key, &host.cluster, self.shelf.name());
         let now_ms = proxy::now_ms();
         if let Some(lease) = shared::read(&shared).offered(now_ms) {
             // None is kept whose book is not here.
@@ -65,18 +67,22 @@ impl Call {
         };
         let timeout_ms = i64::try_from(host.timeout.as_millis()).unwrap_or(i64::MAX);
         let until_ms = now_ms.saturating_add(timeout_ms);
-        let first = may_ask.then(|| {
-            shared::change(&shared, |leases| {
-                leases.may_ask(now_ms, until_ms).then_some(())
-            })
+        let asked = may_ask.then(|| {
+            let new = || Asked {
+                idempotency_key: format!("{shared}:{}", proxy::now_nanos()),
+                body: wire::grant(&host.edge, worst),
+            };
+            let mut keeper = self.keeper.borrow_mut();
+            keeper.asks.next(&shared, now_ms, until_ms, new)
         });
-        if first.flatten().is_none() {
+        let Some(asked) = asked.flatten() else {
             return Found::None;
-        }
-        let once = format!("{shared}:{}", proxy::now_nanos());
-        let headers = [("authorization", key), ("idempotency-key", &once)];
-        let body = wire::grant(&host.edge, worst);
-        match proxy::post(host, "/v1/leases", &headers, &body) {
+        };
+        let headers = [
+            ("authorization", key),
+            ("idempotency-key", asked.idempotency_key.as_str()),
+        ];
+        match proxy::post(host, "/v1/leases", &headers, &asked.body) {
             Some(_) => {
                 self.standing.state = State::AskedLease(now_ms);
                 Found::Asked
@@ -87,12 +93,29 @@ impl Call {
 
     /// The host answered a request for a lease that was sent at this time.
     pub(super) fn heard_of_lease(&mut self, sent_at_ms: i64, status: Option<u16>, body: &[u8]) {
-        let Some(key) = self.standing.key.clone() else {
+        let (Some(key), Some(host)) = (self.standing.key.clone(), &self.settings.host) else {
             return;
         };
-        let shared = shared::name(&key, self.shelf.name());
+        let shared = shared::name(&key, &host.cluster, self.shelf.name());
         let now_ms = proxy::now_ms();
-        match Answer::read(status, body) {
+        let answer = Answer::read(status, body);
+        let waits_ms = match answer {
+            // Nobody has answered, so it is asked again in the same words.
+            Answer::Away => None,
+            // The next call asks again, or is refused as this one.
+            Answer::Granted(_) | Answer::Refused { .. } => Some(0),
+            // Less is there than even this call needs, which the host says best.
+            Answer::None if status == Some(402) => Some(POOR_MS),
+            Answer::Failed => Some(POOR_MS),
+            // There are no leases for the key.
+            Answer::None => Some(DENIED_MS),
+        };
+        match waits_ms {
+            None => {}
+            Some(0) => self.keeper.borrow_mut().asks.answered(&shared),
+            Some(ms) => self.deny(&shared, now_ms.saturating_add(ms)),
+        }
+        match answer {
             // Another book prices the key's calls: the host alone can say how.
             Answer::Granted(granted) if self.shelf.find(&granted.vouched.book).is_none() => {
                 let back = Return {
@@ -102,31 +125,20 @@ impl Call {
                 };
                 let back = Report::of_return(&back, &key);
                 self.reports.borrow_mut().push(back);
-                self.deny(&shared, now_ms);
+                self.deny(&shared, now_ms.saturating_add(DENIED_MS));
             }
             Answer::Granted(granted) => {
                 shared::change(&shared, |leases| {
                     leases.granted(&granted, sent_at_ms, now_ms);
                     Some(())
                 });
+                self.keeper.borrow_mut().meet(&shared, &key);
                 if matches!(self.lease(&key, false), Found::Runs) {
                     return proxy::go_on();
                 }
             }
-            // Less is there than even this call needs, which the host says best; or there are no
-            // leases for the key.
-            Answer::None if status == Some(402) => {
-                shared::change(&shared, |leases| {
-                    leases.denied(now_ms.saturating_add(POOR_MS));
-                    Some(())
-                });
-            }
-            Answer::None => self.deny(&shared, now_ms),
+            Answer::None | Answer::Failed => {}
             Answer::Refused { status } => {
-                shared::change(&shared, |leases| {
-                    leases.denied(0);
-                    Some(())
-                });
                 self.counters.refused.add();
                 return self.refuse_with(status, body);
             }
@@ -138,10 +150,7 @@ impl Call {
         }
     }
 
-    fn deny(&self, shared: &str, now_ms: i64) {
-        shared::change(shared, |leases| {
-            leases.denied(now_ms.saturating_add(DENIED_MS));
-            Some(())
-        });
+    fn deny(&self, shared: &Rc<str>, until_ms: i64) {
+        self.keeper.borrow_mut().asks.denied(shared, until_ms);
     }
 }

@@ -4,8 +4,10 @@
 
 use super::proxy;
 use super::shared;
+use crate::handed::Handed;
 use crate::host::report::Report;
 use crate::lease::Renewal;
+use crate::lease::asks::Asks;
 use crate::lease::wire::{self, Answer};
 use crate::queue::Queue;
 use crate::settings::Host;
@@ -28,13 +30,15 @@ struct Watched {
 pub struct Keeper {
     /// Keys by where their leases are shared.
     keys: BTreeMap<Rc<str>, Watched>,
-    on_their_way: BTreeMap<u32, Asked>,
+    on_their_way: BTreeMap<u32, Sent>,
     /// Those that were not answered, and in how many ticks they are sent again.
-    again: Vec<(u32, Asked)>,
+    again: Vec<(u32, Sent)>,
+    /// Keys for which the host is asked for a first lease.
+    pub asks: Asks,
 }
 
 /// A renewal that was sent. Sent again it is the same, so that it takes effect once.
-struct Asked {
+struct Sent {
     shared: Rc<str>,
     renewal: Renewal,
     body: String,
@@ -54,6 +58,26 @@ impl Keeper {
                 self.keys.insert(Rc::clone(shared), watched);
             }
         }
+    }
+
+    /// The keys that may have leases, for whoever takes this place.
+    pub fn drain(&mut self) -> Vec<Handed> {
+        let keys = std::mem::take(&mut self.keys).into_iter();
+        keys.map(|(shared, Watched { key, .. })| Handed::Leases { shared, key })
+            .collect()
+    }
+
+    /// Looks after a key whose filter is gone. `is_own`: this filter shares the leases; if not,
+    /// none of its calls can run under them, and they go back.
+    pub fn take_over(&mut self, shared: &Rc<str>, key: &str, is_own: bool) {
+        if !is_own {
+            let now_ms = proxy::now_ms();
+            shared::change(shared, |leases| {
+                leases.close(now_ms);
+                Some(())
+            });
+        }
+        self.meet(shared, key);
     }
 
     /// Renews what is due, and returns what nobody uses.
@@ -96,7 +120,7 @@ impl Keeper {
                 && let Some(renewal) =
                     shared::change(name, |leases| leases.renewal(now_ms, timeout_ms))
             {
-                due.push(Asked {
+                due.push(Sent {
                     shared: Rc::clone(name),
                     body: wire::renew(&renewal),
                     renewal,
@@ -112,7 +136,7 @@ impl Keeper {
         }
     }
 
-    fn send(&mut self, host: &Host, asked: Asked) {
+    fn send(&mut self, host: &Host, asked: Sent) {
         let Some(Watched { key, .. }) = self.keys.get(&asked.shared) else {
             return;
         };
@@ -138,15 +162,15 @@ impl Keeper {
         }
         let (status, body) = proxy::answer(body_bytes);
         let lease = &*asked.renewal.lease;
+        let now_ms = proxy::now_ms();
         match Answer::read(status, &body) {
             Answer::Granted(granted) => {
                 shared::change(&asked.shared, |leases| {
-                    leases.renewed(&asked.renewal, &granted, asked.sent_at_ms);
+                    leases.renewed(&asked.renewal, &granted, asked.sent_at_ms, now_ms);
                     Some(())
                 });
             }
-            Answer::Away => {
-                let now_ms = proxy::now_ms();
+            Answer::Away | Answer::Failed => {
                 let waits = shared::change(&asked.shared, |leases| {
                     leases.waits(lease, now_ms).then_some(())
                 });

@@ -5,7 +5,8 @@ use super::http::Call;
 use super::leases::Keeper;
 use super::proxy::{self, Counter, Line};
 use super::shared;
-use crate::host::report::{Heard, Parcel};
+use crate::handed::Handed;
+use crate::host::report::{Answered, Heard};
 use crate::queue::Queue;
 use crate::settings::{Settings, SettingsError};
 use crate::shelf::{Shelf, ShelfError};
@@ -69,8 +70,8 @@ impl Counters {
     }
 }
 
-/// The name of the line of reports that were handed on.
-const LINE: &str = "farebox.reports";
+/// What the name of the line of what was handed on begins with; its host's cluster follows.
+const LINE: &str = "farebox.handed";
 /// How often a worker looks at its reports.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -108,9 +109,11 @@ impl<P: Policy> Context for Root<P> {
     /// Another configuration has taken its place, and its last call is over. There are no more ticks
     /// and no more answers, so what the host does not have yet is the next one's to say.
     fn on_done(&mut self) -> bool {
-        for parcel in self.reports.borrow_mut().drain() {
-            let is_handed_on = self.line.is_some_and(|line| line.put(&parcel.to_text()));
-            if !is_handed_on {
+        let parcels = self.reports.borrow_mut().drain();
+        let keys = self.keeper.borrow_mut().drain();
+        for handed in parcels.into_iter().map(Handed::Parcel).chain(keys) {
+            let is_handed_on = self.line.is_some_and(|line| line.put(&handed.to_text()));
+            if let (false, Handed::Parcel(parcel)) = (is_handed_on, &handed) {
                 let (path, _) = parcel.request();
                 proxy::log(LogLevel::Error, &format!("farebox: `{path}` is lost"));
             }
@@ -129,10 +132,13 @@ impl<P: Policy> Context for Root<P> {
             return;
         };
         let (status, body) = proxy::answer(bytes);
-        let heard = parcel.heard(status, &body);
-        if heard.iter().any(|(heard, _)| *heard == Heard::NotYet) {
-            return self.reports.borrow_mut().again(parcel);
-        }
+        let mut reports = self.reports.borrow_mut();
+        let heard = match parcel.answered(status, &body) {
+            Answered::Each(heard) => heard,
+            Answered::Apart => return reports.apart(parcel),
+            Answered::Later => return reports.again(parcel),
+            Answered::Nobody => return reports.unanswered(parcel),
+        };
         let heard = parcel.reports().iter().zip(heard);
         for (report, (heard, charged)) in heard.filter(|(report, _)| report.is_of_call()) {
             match heard {
@@ -143,7 +149,7 @@ impl<P: Policy> Context for Root<P> {
                     }
                 }
                 Heard::Nothing => match report.clone().of_nothing() {
-                    Some(report) => self.reports.borrow_mut().push(report),
+                    Some(report) => reports.push(report),
                     None => counters.reported.add(),
                 },
                 Heard::Refused => {
@@ -158,11 +164,7 @@ impl<P: Policy> Context for Root<P> {
                 Heard::NotYet => {}
             }
             if let Some(leased) = &report.leased {
-                let charged = match heard {
-                    // Nothing was charged, and never will be.
-                    Heard::Refused | Heard::Nothing => Some(0),
-                    _ => charged,
-                };
+                let charged = heard.settled(leased.cost, charged);
                 shared::change(&leased.shared, |leases| {
                     leases.charged(&leased.lease, leased.cost, charged);
                     Some(())
@@ -197,9 +199,9 @@ impl<P: Policy> RootContext for Root<P> {
             (Ok(settings), Some(shelf)) => {
                 let root = proxy::property(&["plugin_root_id"]);
                 self.is_upstream = root.is_some_and(|root| root == UPSTREAM);
-                if settings.host.is_some() && !self.is_upstream {
+                if let Some(host) = settings.host.as_ref().filter(|_| !self.is_upstream) {
                     proxy::tick_every(TICK);
-                    self.line = Line::open(LINE);
+                    self.line = Line::open(&format!("{LINE}:{}", host.cluster));
                 }
                 self.configured = Some((shelf, Rc::new(settings)));
                 self.counters = Some(Counters::new());
@@ -211,7 +213,7 @@ impl<P: Policy> RootContext for Root<P> {
     }
 
     fn on_tick(&mut self) {
-        let Some((_, settings)) = &self.configured else {
+        let Some((shelf, settings)) = &self.configured else {
             return;
         };
         let Some(host) = &settings.host else {
@@ -219,8 +221,21 @@ impl<P: Policy> RootContext for Root<P> {
         };
         let mut reports = self.reports.borrow_mut();
         while let Some(text) = self.line.and_then(Line::take) {
-            if let Some(parcel) = Parcel::from_text(&text) {
-                reports.take_over(parcel);
+            match Handed::from_text(&text) {
+                Some(Handed::Parcel(parcel)) => reports.take_over(parcel),
+                Some(Handed::Leases { shared, key }) => {
+                    let own = shared::name(&key, &host.cluster, shelf.name());
+                    let mut keeper = self.keeper.borrow_mut();
+                    keeper.take_over(&shared, &key, shared == own);
+                }
+                None => {
+                    if let Some(counters) = self.counters {
+                        counters.unreported.add();
+                    }
+                    let message =
+                        "farebox: what another filter handed on cannot be read, and is lost";
+                    proxy::log(LogLevel::Error, message);
+                }
             }
         }
         self.keeper.borrow_mut().tick(host, &mut reports);
@@ -237,7 +252,7 @@ impl<P: Policy> RootContext for Root<P> {
             let (path, body) = parcel.request();
             match proxy::post(host, &path, &headers, &body) {
                 Some(token) => reports.sent(token, parcel),
-                None => reports.again(parcel),
+                None => reports.unanswered(parcel),
             }
         }
     }

@@ -16,10 +16,10 @@ const TRIES_MAX: u32 = 10_000;
 /// one under another than its own. It counts versions from one, a change each.
 const ABSENT: u32 = u32::MAX;
 
-/// Where the leases of a key are shared, among filters with these books.
-pub fn name(key: &str, books: &str) -> Rc<str> {
+/// Where the leases of a key are shared, among filters of one host that have these books.
+pub fn name(key: &str, host: &str, books: &str) -> Rc<str> {
     let books: String = books.chars().take(16).collect();
-    format!("farebox:{books}:{}", hash::hex(key.as_bytes())).into()
+    format!("farebox:{host}:{books}:{}", hash::hex(key.as_bytes())).into()
 }
 
 /// The leases as they are now.

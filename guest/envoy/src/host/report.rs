@@ -2,6 +2,7 @@
 //! handed on, and what an answer means for it. Must not know what is in it.
 
 use super::ReleaseText;
+use super::is_problem;
 use crate::lease::Return;
 use crate::lease::wire::{self, nanos};
 use crate::telling;
@@ -178,6 +179,14 @@ impl Parcel {
         }
     }
 
+    /// Its reports.
+    pub fn into_reports(self) -> Vec<Report> {
+        match self {
+            Self::One(report) => vec![report],
+            Self::Many(reports) => reports,
+        }
+    }
+
     /// Where it goes, and what is said there.
     pub fn request(&self) -> (String, String) {
         match self {
@@ -196,46 +205,57 @@ impl Parcel {
         }
     }
 
-    /// What became of each of its reports.
-    pub fn heard(&self, status: Option<u16>, body: &[u8]) -> Vec<(Heard, Option<i64>)> {
+    /// What an answer means for it; without a status there was none.
+    pub fn answered(&self, status: Option<u16>, body: &[u8]) -> Answered {
         let reports = self.reports();
-        match self {
+        let each: Vec<_> = match self {
             Self::One(report) => vec![(Heard::read(status, body, report), charged(body))],
-            Self::Many(_) => {
+            Self::Many(_) if status == Some(200) => {
                 #[derive(Deserialize)]
                 struct Answers<'a> {
                     #[serde(borrow)]
                     items: Vec<&'a RawValue>,
                 }
-                let answers: Option<Answers<'_>> = match status {
-                    Some(200) => serde_json::from_slice(body).ok(),
-                    _ => None,
-                };
-                match answers {
-                    Some(Answers { items }) if items.len() == reports.len() => items
-                        .iter()
-                        .zip(reports)
-                        .map(|(item, report)| {
+                match serde_json::from_slice(body) {
+                    Ok(Answers { items }) if items.len() == reports.len() => {
+                        let heard = |(item, report): (&&RawValue, &Report)| {
                             let (status, body) = by_itself(item.get());
                             (Heard::read(Some(status), body, report), charged(body))
-                        })
-                        .collect(),
-                    // One bad report never makes the batch one, but whoever sent it may be let in
-                    // no more.
-                    _ => {
-                        let heard = match status {
-                            Some(200) => Heard::NotYet,
-                            status => match reports.first() {
-                                Some(first) => Heard::read(status, body, first),
-                                None => Heard::NotYet,
-                            },
                         };
-                        reports.iter().map(|_| (heard, None)).collect()
+                        items.iter().zip(reports).map(heard).collect()
                     }
+                    _ => return Answered::Later,
                 }
             }
+            // It is about all of them, or about one that nobody names.
+            Self::Many(_) => {
+                let heard = |report| (Heard::read(status, body, report), None);
+                reports.iter().map(heard).collect()
+            }
+        };
+        let is_refused = status.is_some_and(|status| (400..=499).contains(&status));
+        let waits = each.iter().any(|(heard, _)| *heard == Heard::NotYet);
+        match status {
+            None => Answered::Nobody,
+            Some(500..=599) if !is_problem(body) => Answered::Nobody,
+            Some(_) if waits => Answered::Later,
+            Some(_) if is_refused && reports.len() > 1 => Answered::Apart,
+            Some(_) => Answered::Each(each),
         }
     }
+}
+
+/// What the host's answer means for a parcel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// What became of each of its reports, and what was charged for it in nano-credits.
+    Each(Vec<(Heard, Option<i64>)>),
+    /// It is not taken as a whole. Nothing of it was, so each report may go by itself.
+    Apart,
+    /// It cannot be taken now.
+    Later,
+    /// There is no answer.
+    Nobody,
 }
 
 /// What an item of a batch would have been answered by itself.
@@ -287,6 +307,17 @@ pub enum Heard {
 }
 
 impl Heard {
+    /// What a call that left `cost` of its lease has really cost, as far as that is known now. What
+    /// the host refuses was used all the same, so it is not to be spent again.
+    pub const fn settled(self, cost: i64, charged: Option<i64>) -> Option<i64> {
+        match self {
+            Self::Yes { .. } => charged,
+            Self::Nothing => Some(0),
+            Self::Refused => Some(cost),
+            Self::NotYet => None,
+        }
+    }
+
     /// Reads the answer to a report; without a status there was none.
     pub fn read(status: Option<u16>, body: &[u8], report: &Report) -> Self {
         #[derive(Deserialize)]
@@ -422,17 +453,39 @@ mod tests {
             {"status":"unpriced"},{"problem":{"status":422,"reason":"provider_error"}}]}"#;
         let yes = |differs| Heard::Yes { differs };
         assert_eq!(
-            parcel.heard(Some(200), body),
-            [
+            parcel.answered(Some(200), body),
+            Answered::Each(vec![
                 (yes(false), Some(10_000_000)),
                 (yes(true), None),
                 (Heard::Nothing, None)
-            ]
+            ])
         );
         // An answer for fewer is none.
         let body = br#"{"items":[{"price_usd":"0.001","credits":"0.01"}]}"#;
-        assert_eq!(parcel.heard(Some(200), body), [(Heard::NotYet, None); 3]);
-        assert_eq!(parcel.heard(None, b""), [(Heard::NotYet, None); 3]);
-        assert_eq!(parcel.heard(Some(401), b"{}"), [(Heard::Refused, None); 3]);
+        let full: &[u8] = br#"{"type":"/problems/storage-full"}"#;
+        for (status, body, expect) in [
+            (Some(200), &body[..], Answered::Later),
+            (Some(429), b"{}", Answered::Later),
+            (Some(507), full, Answered::Later),
+            (Some(503), b"no healthy upstream", Answered::Nobody),
+            (None, b"", Answered::Nobody),
+            (Some(413), b"{}", Answered::Apart),
+        ] {
+            assert_eq!(parcel.answered(status, body), expect, "{status:?}");
+        }
+        let alone = Parcel::Many(vec![leased(1)]);
+        let refused = Answered::Each(vec![(Heard::Refused, None)]);
+        assert_eq!(alone.answered(Some(413), b"{}"), refused);
+        let wait = br#"{"items":[{"problem":{"status":503}}]}"#;
+        assert_eq!(alone.answered(Some(200), wait), Answered::Later);
+    }
+
+    #[test]
+    fn what_the_host_refuses_is_not_to_be_spent_again() {
+        let yes = Heard::Yes { differs: false };
+        assert_eq!(yes.settled(7, Some(8)), Some(8));
+        assert_eq!(yes.settled(7, None), None, "it waits for its price");
+        assert_eq!(Heard::Nothing.settled(7, None), Some(0));
+        assert_eq!(Heard::Refused.settled(7, None), Some(7));
     }
 }

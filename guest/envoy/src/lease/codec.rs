@@ -7,14 +7,16 @@ use rust_decimal::Decimal;
 
 /// The first byte. Another one's leases are not understood, and in doubt until the host takes them
 /// back.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+
+/// In the place of the time since which a lease is closed.
+const OPEN: i64 = i64::MIN;
 
 impl Leases {
     /// The bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         out.push(VERSION);
-        put(&mut out, self.asked_until_ms);
         for lease in &self.all {
             put_lease(&mut out, lease);
         }
@@ -32,15 +34,11 @@ impl Leases {
             return None;
         }
         let input = &mut rest;
-        let asked_until_ms = int(input)?;
         let mut all = Vec::new();
         while !input.is_empty() {
             all.push(lease(input)?);
         }
-        Some(Self {
-            all,
-            asked_until_ms,
-        })
+        Some(Self { all })
     }
 }
 
@@ -58,13 +56,14 @@ fn put_lease(out: &mut Vec<u8>, lease: &Lease) {
         lease.expires_at_ms,
         lease.renew_at_ms,
         lease.asked_until_ms,
+        lease.heard_at_ms,
+        lease.closed_at_ms.unwrap_or(OPEN),
         lease.vouched.ahead_ms,
         i64::from(lease.open),
     ] {
         put(out, number);
     }
     out.push(lease.idle);
-    out.push(u8::from(lease.closed));
     put_text(out, &lease.vouched.org);
     // A plan has a name.
     put_text(out, lease.vouched.plan.as_deref().unwrap_or_default());
@@ -79,8 +78,9 @@ fn lease(input: &mut &[u8]) -> Option<Lease> {
     let (taken, recent) = (int(input)?, int(input)?);
     let (target, full) = (int(input)?, int(input)?);
     let (expires_at_ms, renew_at_ms, asked_until_ms) = (int(input)?, int(input)?, int(input)?);
+    let (heard_at_ms, closed_at_ms) = (int(input)?, int(input)?);
     let (ahead_ms, open) = (int(input)?, int(input)?);
-    let [idle, closed] = array(input)?;
+    let [idle] = array(input)?;
     let (org, plan, book) = (text(input)?, text(input)?, text(input)?);
     Some(Lease {
         id,
@@ -94,7 +94,8 @@ fn lease(input: &mut &[u8]) -> Option<Lease> {
         target,
         full,
         idle,
-        closed: closed != 0,
+        closed_at_ms: Some(closed_at_ms).filter(|at_ms| *at_ms != OPEN),
+        heard_at_ms,
         expires_at_ms,
         renew_at_ms,
         asked_until_ms,

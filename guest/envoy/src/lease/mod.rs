@@ -6,6 +6,7 @@
 //! not at all. All workers share one record of each key, so every rule here is a step from one
 //! record to the next. Must not know proxies, nor how a record is shared.
 
+pub mod asks;
 mod codec;
 pub mod wire;
 
@@ -26,6 +27,11 @@ const FORGOTTEN_MS: i64 = 3_600_000;
 const LOOK_MS: i64 = 1_000;
 /// How soon after a renewal the next one may be asked for, in milliseconds.
 const PACE_MS: i64 = 50;
+/// How long a lease that no call may take from any more is renewed for those that run, in
+/// milliseconds. None runs longer whose VM still knows of it.
+const CLOSED_MAX_MS: i64 = 3_600_000;
+/// How far the clock may go back before a lease is not believed to be valid, in milliseconds.
+const BACK_MAX_MS: i64 = 1_000;
 
 /// What the host vouches for about the calls of a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,8 +75,10 @@ pub struct Lease {
     full: i64,
     /// How many renewals there were without a call.
     idle: u8,
-    /// No further call runs under it.
-    closed: bool,
+    /// Since then no further call runs under it.
+    closed_at_ms: Option<i64>,
+    /// When the host last said anything of it.
+    heard_at_ms: i64,
     /// From then on it may not be spent from.
     expires_at_ms: i64,
     renew_at_ms: i64,
@@ -84,8 +92,6 @@ pub struct Lease {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leases {
     all: Vec<Lease>,
-    /// A call has asked for a lease, and is waited for until then.
-    asked_until_ms: i64,
 }
 
 /// What a worker asks the host for: nothing beyond `keep` is spent until it answers.
@@ -122,10 +128,13 @@ impl Lease {
 }
 
 impl Leases {
-    /// The lease that new calls run under at this time, in milliseconds since the Unix epoch.
+    /// The lease that new calls run under at this time, in milliseconds since the Unix epoch. A clock
+    /// that was set back does not know when it expires.
     pub fn offered(&self, now_ms: i64) -> Option<&Lease> {
         let newest = self.all.last()?;
-        (!newest.closed && now_ms < newest.expires_at_ms).then_some(newest)
+        let from_ms = newest.heard_at_ms.saturating_sub(BACK_MAX_MS);
+        let is_valid = (from_ms..newest.expires_at_ms).contains(&now_ms);
+        (newest.closed_at_ms.is_none() && is_valid).then_some(newest)
     }
 
     /// A call takes its worst case; false when it does not fit.
@@ -144,23 +153,9 @@ impl Leases {
         true
     }
 
-    /// Whether this call may ask the host for a lease: one at a time does, until `until_ms`.
-    pub fn may_ask(&mut self, now_ms: i64, until_ms: i64) -> bool {
-        let may = self.asked_until_ms <= now_ms && self.offered(now_ms).is_none();
-        if may {
-            self.asked_until_ms = until_ms;
-        }
-        may
-    }
-
-    /// The host has no lease for the key: it is not asked again before `until_ms`.
-    pub const fn denied(&mut self, until_ms: i64) {
-        self.asked_until_ms = until_ms;
-    }
-
-    /// The host granted a lease, for a request sent at this time.
+    /// The host granted a lease, for a request sent at this time. Where another worker's was granted
+    /// meanwhile, this one goes back.
     pub fn granted(&mut self, granted: &Granted, sent_at_ms: i64, now_ms: i64) {
-        self.asked_until_ms = 0;
         self.all.retain(|lease| *lease.id != *granted.id);
         let mut lease = Lease {
             id: granted.id.clone(),
@@ -174,20 +169,27 @@ impl Leases {
             target: 0,
             full: 0,
             idle: 0,
-            closed: false,
+            closed_at_ms: None,
+            heard_at_ms: 0,
             expires_at_ms: 0,
             renew_at_ms: 0,
             asked_until_ms: 0,
-            vouched: Vouched {
-                ahead_ms: granted.now_ms.saturating_sub(now_ms),
-                ..granted.vouched.clone()
-            },
+            vouched: granted.vouched.clone(),
         };
-        lease.hears(granted, sent_at_ms);
-        for older in &mut self.all {
-            older.closed = true;
+        lease.hears(granted, sent_at_ms, now_ms);
+        if self.offered(now_ms).is_some() {
+            lease.closed_at_ms = Some(now_ms);
+            return self.all.insert(0, lease);
         }
+        self.close(now_ms);
         self.all.push(lease);
+    }
+
+    /// No further call runs under any of them: each goes back when its last call is over.
+    pub fn close(&mut self, now_ms: i64) {
+        for lease in &mut self.all {
+            lease.closed_at_ms.get_or_insert(now_ms);
+        }
     }
 
     /// A call is over: it leaves `cost` of the worst case it took. `told`: nothing is to be
@@ -229,23 +231,24 @@ impl Leases {
         }
         own.taken = 0;
         // What is free beyond what the host wants goes back; no call takes it from now on.
-        let target = if own.closed { 0 } else { own.target };
+        let is_closed = own.closed_at_ms.is_some();
+        let target = if is_closed { 0 } else { own.target };
         own.granted = own.granted.min(own.used.saturating_add(target));
         Some(Renewal {
             lease: own.id.clone(),
             turn: own.turn.clone(),
             keep: own.granted,
             free: own.free(),
-            recent: if own.closed { 0 } else { own.recent },
+            recent: if is_closed { 0 } else { own.recent },
         })
     }
 
     /// The host answered a renewal that was sent at this time.
-    pub fn renewed(&mut self, renewal: &Renewal, granted: &Granted, sent_at_ms: i64) {
+    pub fn renewed(&mut self, renewal: &Renewal, granted: &Granted, sent_at_ms: i64, now_ms: i64) {
         if let Some(own) = self.of(&renewal.lease)
             && own.turn == renewal.turn
         {
-            own.hears(granted, sent_at_ms);
+            own.hears(granted, sent_at_ms, now_ms);
         }
     }
 
@@ -277,7 +280,7 @@ impl Leases {
         let unused = |lease: &Lease| {
             lease.open == 0
                 && lease.asked_until_ms <= now_ms
-                && (lease.closed || lease.idle >= IDLE_MAX)
+                && (lease.closed_at_ms.is_some() || lease.idle >= IDLE_MAX)
         };
         let index = self.all.iter().position(unused)?;
         let own = self.all.remove(index);
@@ -301,18 +304,26 @@ impl Leases {
 }
 
 impl Lease {
-    /// Whether the host is to be asked: it is time, or calls take faster than was thought.
-    const fn is_due(&self, now_ms: i64) -> bool {
-        let runs_out = !self.closed && self.full > 0 && self.free() < self.full / 4;
-        self.asked_until_ms <= now_ms && (self.renew_at_ms <= now_ms || runs_out)
+    /// Whether the host is to be asked: it is time, or calls take faster than was thought. One whose
+    /// calls never end, because their VM is gone, is left to lapse.
+    fn is_due(&self, now_ms: i64) -> bool {
+        let has_calls = |closed_at_ms| now_ms < CLOSED_MAX_MS.saturating_add(closed_at_ms);
+        let is_renewed = self.closed_at_ms.is_none_or(has_calls);
+        let is_open = self.closed_at_ms.is_none();
+        let runs_out = is_open && self.full > 0 && self.free() < self.full / 4;
+        is_renewed && self.asked_until_ms <= now_ms && (self.renew_at_ms <= now_ms || runs_out)
     }
 
-    fn hears(&mut self, granted: &Granted, sent_at_ms: i64) {
+    fn hears(&mut self, granted: &Granted, sent_at_ms: i64, now_ms: i64) {
         let after = |ms: i64| sent_at_ms.saturating_add(ms);
+        self.heard_at_ms = now_ms;
+        self.vouched.ahead_ms = granted.now_ms.saturating_sub(now_ms);
         self.turn = granted.turn.clone();
         self.granted = granted.granted;
         self.target = granted.free;
-        self.closed |= granted.superseded;
+        if granted.superseded {
+            self.closed_at_ms.get_or_insert(now_ms);
+        }
         self.expires_at_ms = after(granted.expires_in_ms);
         self.full = self.free();
         // Who waits elsewhere for what lies idle here gets it now.

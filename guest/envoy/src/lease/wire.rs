@@ -1,6 +1,7 @@
 //! What is said to the host about leases, and what its answers mean.
 
 use super::{Renewal, Return, Vouched};
+use crate::host::is_problem;
 use crate::telling::plain;
 use farebox_sdk::pricing::money::{Nanos, Peg};
 use farebox_usage::parse_exact;
@@ -45,6 +46,8 @@ pub enum Answer {
         /// The HTTP status.
         status: u16,
     },
+    /// The host cannot say now.
+    Failed,
     /// There is no answer.
     Away,
 }
@@ -82,9 +85,10 @@ impl Answer {
                 None => Self::Away,
             },
             Some(status @ (401 | 403)) => Self::Refused { status },
-            Some(408 | 425 | 429) | None => Self::Away,
+            Some(408 | 425 | 429) => Self::Failed,
             Some(400..=499) => Self::None,
-            Some(_) => Self::Away,
+            Some(500..=599) if is_problem(body) => Self::Failed,
+            _ => Self::Away,
         }
     }
 }
