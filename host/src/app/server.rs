@@ -3,8 +3,9 @@
 //! Used by `farebox serve` and, on port 0, by tests. Nothing here knows what a request says.
 
 use super::prepare::{Preparation, configured};
+use super::settler::Settler;
+use super::shipped;
 use super::trials::Watcher;
-use super::{settler, shipped};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::engine::package::PackageError;
@@ -157,7 +158,7 @@ pub struct RunningApp {
     store: Arc<SqliteStore>,
     stop: watch::Sender<bool>,
     served: JoinHandle<std::io::Result<()>>,
-    settler: Option<JoinHandle<()>>,
+    settler: Option<Settler>,
     watcher: Option<Watcher>,
     drain: Duration,
 }
@@ -334,13 +335,14 @@ async fn listen(
         let _ = stopped.wait_for(|stop| *stop).await;
     }));
     let works = work == Work::OnItsOwn;
-    let settler = (works && config.settle_interval_ms > 0).then(|| {
-        tokio::spawn(settler::run(
+    let settler = match works && config.settle_interval_ms > 0 {
+        true => Some(Settler::start(
             Arc::clone(&service),
             Duration::from_millis(config.settle_interval_ms),
             stop.subscribe(),
-        ))
-    });
+        )?),
+        false => None,
+    };
     let watcher = match works {
         true => Some(Watcher::start(Arc::clone(&service))?),
         false => None,
@@ -379,12 +381,12 @@ impl RunningApp {
             tracing::warn!("open requests were cut off");
             served.abort();
         }
-        if let Some(settler) = self.settler {
-            let _ = settler.await;
-        }
-        let (store, watcher) = (self.store, self.watcher);
-        // Both wait for a thread, so they may block.
+        let (store, settler, watcher) = (self.store, self.settler, self.watcher);
+        // Each waits for a thread, so they may block.
         let close = move || {
+            if let Some(settler) = settler {
+                settler.join();
+            }
             if let Some(watcher) = watcher {
                 watcher.stop();
             }

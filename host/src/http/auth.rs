@@ -149,9 +149,9 @@ impl Auth {
     }
 
     /// The same to any org.
-    pub fn to_administer_any(&self) -> Result<impl Fn(OrgId) -> Context, Problem> {
+    pub fn administering_any(self) -> Result<impl Fn(OrgId) -> Context + Send + 'static, Problem> {
         self.caller.require_admin()?;
-        Ok(|org| self.context_of(org, None))
+        Ok(move |org| self.context_of(org, None))
     }
 
     /// To do what only an admin may, and what concerns no single org.

@@ -67,8 +67,8 @@ kinds! {
     /// The key was revoked, or its time is over.
     KeyEnded = 401 "key-ended" "The API key is no longer valid";
     /// Less is available than is needed. `available_credits` and `missing_credits` say how much,
-    /// `max_output_tokens_affordable` the largest limit on output that would fit the wallet and
-    /// every hard budget. Nothing was held or charged: the same idempotency key can be used again
+    /// `max_output_tokens_affordable` the largest limit on output that was found to fit the wallet and
+    /// every hard budget: the very largest where the price grows evenly with it. Nothing was held or charged: the same idempotency key can be used again
     /// after a top-up. When a budget is short as well, the wallet is named: it is looked at first.
     InsufficientCredits = 402 "insufficient-credits" "The wallet does not have enough credits";
     /// The wallet has enough, but a hard budget has less left than is needed: `budget_id`,

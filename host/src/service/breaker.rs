@@ -24,6 +24,9 @@ const PAIRS_MAX: usize = 10_000;
 pub(super) enum Question {
     Quote,
     Rate,
+    /// A rating of usage that waits for a price. It has a pause of its own: what failed before fails
+    /// again, and must not stop the calls of today, nor must their pause end with it.
+    Settle,
 }
 
 /// When a breaker opens, and for how long.
@@ -58,11 +61,14 @@ pub struct Faults {
 struct Entry {
     quotes_in_a_row: u32,
     ratings_in_a_row: u32,
+    settlings_in_a_row: u32,
     total: u64,
     last: Box<str>,
     last_at_ms: i64,
-    /// Until when, on the stopwatch, nothing is let through.
+    /// Until when, on the stopwatch, no call is let through.
     open_until: Option<Duration>,
+    /// The same for usage that waits.
+    settling_open_until: Option<Duration>,
 }
 
 impl Entry {
@@ -70,6 +76,14 @@ impl Entry {
         match question {
             Question::Quote => &mut self.quotes_in_a_row,
             Question::Rate => &mut self.ratings_in_a_row,
+            Question::Settle => &mut self.settlings_in_a_row,
+        }
+    }
+
+    const fn open_until(&mut self, question: Question) -> &mut Option<Duration> {
+        match question {
+            Question::Quote | Question::Rate => &mut self.open_until,
+            Question::Settle => &mut self.settling_open_until,
         }
     }
 }
@@ -99,7 +113,13 @@ impl Breakers {
 
     /// Whether a call may be priced now. When a pause is over, one call is let through and the next
     /// waits for another pause, unless the first succeeds.
-    fn lets_through(&self, release: ReleaseId, org: OrgId, now: impl Fn() -> Duration) -> bool {
+    fn lets_through(
+        &self,
+        release: ReleaseId,
+        org: OrgId,
+        question: Question,
+        now: impl Fn() -> Duration,
+    ) -> bool {
         if !self.any.load(Ordering::Acquire) {
             return true;
         }
@@ -108,10 +128,11 @@ impl Breakers {
         let Some(entry) = entries.get_mut(&(release, org)) else {
             return true;
         };
-        match entry.open_until {
+        let open_until = entry.open_until(question);
+        match *open_until {
             Some(until) if now < until => false,
             Some(_) => {
-                entry.open_until = Some(now.saturating_add(self.rule.pause));
+                *open_until = Some(now.saturating_add(self.rule.pause));
                 true
             }
             None => true,
@@ -138,10 +159,12 @@ impl Breakers {
                 let entry = entries.entry((release, org)).or_insert_with(|| Entry {
                     quotes_in_a_row: 0,
                     ratings_in_a_row: 0,
+                    settlings_in_a_row: 0,
                     total: 0,
                     last: Box::default(),
                     last_at_ms: at_ms,
                     open_until: None,
+                    settling_open_until: None,
                 });
                 let in_a_row = entry.in_a_row(question);
                 *in_a_row = in_a_row.saturating_add(1);
@@ -150,7 +173,7 @@ impl Breakers {
                 entry.last = fault.to_string().into();
                 entry.last_at_ms = at_ms;
                 if opens {
-                    entry.open_until = Some(now.saturating_add(self.rule.pause));
+                    *entry.open_until(question) = Some(now.saturating_add(self.rule.pause));
                 }
                 self.any.store(true, Ordering::Release);
             }
@@ -160,7 +183,7 @@ impl Breakers {
                     && let Some(entry) = self.entries().get_mut(&(release, org))
                 {
                     *entry.in_a_row(question) = 0;
-                    entry.open_until = None;
+                    *entry.open_until(question) = None;
                 }
             }
         }
@@ -174,7 +197,10 @@ impl Breakers {
             .map(|((release, org), entry)| Faults {
                 release: *release,
                 org: *org,
-                in_a_row: entry.quotes_in_a_row.max(entry.ratings_in_a_row),
+                in_a_row: entry
+                    .quotes_in_a_row
+                    .max(entry.ratings_in_a_row)
+                    .max(entry.settlings_in_a_row),
                 total: entry.total,
                 last: entry.last.clone(),
                 last_at_ms: entry.last_at_ms,
@@ -199,14 +225,15 @@ impl Service {
         ask: impl FnOnce() -> Result<T, PolicyError>,
     ) -> Result<T, PolicyError> {
         let breakers = &self.breakers;
-        if !breakers.lets_through(release, org, || self.clock.elapsed()) {
+        if !breakers.lets_through(release, org, question, || self.clock.elapsed()) {
             return Err(PolicyError::Paused);
         }
         let answer = ask();
         breakers.note(release, org, question, &answer, || {
             (self.clock.elapsed(), self.clock.now_ms())
         });
-        if matches!(answer, Err(PolicyError::Fault(_))) {
+        // What waits failed once already.
+        if matches!(answer, Err(PolicyError::Fault(_))) && question != Question::Settle {
             self.note_failure(release, org);
         }
         answer
@@ -252,7 +279,7 @@ mod tests {
         let quoted = |now| {
             breakers.note(release(), odd, Question::Quote, &Ok(()), || (now, 0));
         };
-        let lets = |org, now| breakers.lets_through(release(), org, || now);
+        let lets = |org, now| breakers.lets_through(release(), org, Question::Rate, || now);
         note(fault(), at(0));
         note(fault(), at(0));
         note(Ok(()), at(0));

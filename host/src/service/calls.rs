@@ -160,39 +160,9 @@ impl Service {
 
     /// A bound in nano-credits. A hold rounds up whatever the book says of charges: one nano too
     /// many is given back, one too few would be a shortfall.
-    fn hold_amount(&self, quote: &Quote, facts: &Facts) -> Result<Nanos, ArithmeticError> {
+    pub(super) fn hold_amount(&self, quote: &Quote, facts: &Facts) -> Result<Nanos, ArithmeticError> {
         let peg = self.settings.pegs.at(facts.occurred_at_ms);
         peg.to_nanos(quote.total_usd, Rounding::AwayFromZero)
-    }
-
-    /// The largest limit on output tokens with which the call's worst case is at most
-    /// `available`; `None` when not even one token fits, or the call has no output.
-    pub(super) fn affordable_output(
-        &self,
-        call: &Call,
-        worst: &WorstCase,
-        available: Nanos,
-    ) -> Option<u64> {
-        let fits = |tokens: u64| {
-            let mut request = call.request.clone();
-            request.max_output_tokens = Some(tokens);
-            self.engine
-                .quote(&worst.release, &request, &worst.facts)
-                .ok()
-                .and_then(|quote| self.hold_amount(&quote, &worst.facts).ok())
-                .is_some_and(|amount| amount <= available)
-        };
-        // A worst case never falls when its output limit rises, so halving finds the edge.
-        let (mut fitting, mut too_many) = (0_u64, worst.quote.max_output_tokens?);
-        while too_many.saturating_sub(fitting) > 1 {
-            let middle = fitting.midpoint(too_many);
-            if fits(middle) {
-                fitting = middle;
-            } else {
-                too_many = middle;
-            }
-        }
-        (fitting > 0).then_some(fitting)
     }
 }
 

@@ -8,6 +8,7 @@
 //! Only books with such rules come here: for all others rating takes no lock.
 
 use super::Service;
+use super::breaker::Question;
 use super::ledger::failure::ReadError;
 use super::ledger::write::Counted;
 use super::policy::{PolicyError, Priced, ReleaseId};
@@ -40,6 +41,35 @@ impl Counters {
 const PERIODS_KEPT: usize = 3;
 
 impl Service {
+    /// The same through the breaker.
+    ///
+    /// # Errors
+    /// The inner error is the policy's; the outer says that the counts cannot be read.
+    pub(super) fn ask_counted(
+        &self,
+        question: Question,
+        release: ReleaseId,
+        org: OrgId,
+        event: &UsageEvent,
+        facts: &mut Facts,
+    ) -> Result<(Result<Priced, PolicyError>, Vec<Counted>), ReadError> {
+        let mut counted = Ok(Vec::new());
+        let answer = self.ask(release, org, question, || {
+            match self.rate_counted(&release, org, event, facts) {
+                Ok((answer, found)) => {
+                    counted = Ok(found);
+                    answer
+                }
+                Err(error) => {
+                    counted = Err(error);
+                    // Says nothing of the policy.
+                    Err(PolicyError::NotLoaded)
+                }
+            }
+        });
+        Ok((answer, counted?))
+    }
+
     /// Rates an event, with what the release's book counts among its facts.
     ///
     /// # Errors

@@ -306,7 +306,7 @@ impl Service {
         Ok(HoldError::NotEnough(Box::new(NotEnough {
             refusal,
             needed: worst.amount,
-            max_output_tokens: self.affordable_output(call, worst, available),
+            max_output_tokens: self.affordable_output(context.org, call, worst, available),
         })))
     }
 }

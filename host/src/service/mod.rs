@@ -5,6 +5,7 @@
 //! here: who asks ([`Context`]), and how a write is handed over.
 
 pub mod access;
+mod affordable;
 pub mod backtest;
 pub mod batch;
 pub mod bindings;

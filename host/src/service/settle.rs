@@ -1,5 +1,6 @@
-//! Usage that was recorded without a price gets one: by the release it began under or the present
-//! one, or by decision.
+//! Usage that was recorded without a price gets one: by the release it ran under, and only where an
+//! operator names another and that one has none, by that; or by decision. Whatever is bound by then
+//! does not matter: nobody who made the call could know it.
 
 use super::calls::{CallError, Labels};
 use super::history::HistoryError;
@@ -9,22 +10,42 @@ use super::ledger::failure::ReadError;
 use super::ledger::receipt::Pricing;
 use super::ledger::view::UsageView;
 use super::ledger::write::{Acknowledged, Action, Counted, Made, SettleWrite, WriteError};
-use super::policy::{PolicyError, Priced, ReleaseId};
+use super::breaker::Question;
+use super::policy::{Fault, PolicyError, Priced, ReleaseId};
+use super::releases::{Address, ReleaseError};
 use super::{Context, Service};
-use farebox_ledger::ids::{ChargeId, EventId};
+use farebox_ledger::ids::{ChargeId, EventId, OrgId};
 use farebox_pricing::event::{Facts, KeySource, UsageEvent};
 
-/// What priced it and with which facts, the answer, and what the book counts of it.
-type RatedLate = (ReleaseId, Facts, Result<Priced, PolicyError>, Vec<Counted>);
+/// What priced it and with which facts, the price, and what the book counts of it.
+type RatedLate = (ReleaseId, Facts, Priced, Vec<Counted>);
 
 /// How the price is found.
 #[derive(Clone, Copy, Debug)]
 pub enum Settlement {
-    /// By a release: the one that held the call, or where that has no price, the present one.
-    /// For this key source; absent: for the one it was reported with.
-    Rate(Option<KeySource>),
+    /// By the release that it ran under.
+    Rate {
+        /// For this key source; absent: for the one it was reported with.
+        key_source: Option<KeySource>,
+        /// What an operator lets price it where that release cannot.
+        under: Option<ReleaseId>,
+    },
     /// It is charged nothing.
     WriteOff,
+}
+
+/// Why usage that waits is not rated under a release.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum UnderError {
+    /// It cannot be used.
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
+    /// It prices nothing any more.
+    #[error("release `{0}` was revoked: it prices nothing")]
+    Revoked(ReleaseId),
+    /// It is only being tried.
+    #[error("release `{0}` is the candidate of a trial: it prices only the calls of its trial")]
+    Candidate(ReleaseId),
 }
 
 /// Why usage gets no price.
@@ -39,6 +60,12 @@ pub enum SettleError {
     /// It states nothing that was used, or a rule of the price book holds it.
     #[error("usage `{0}` waits for a person: rate it or write it off by hand")]
     NeedsDecision(EventId),
+    /// It was recorded when that was not kept.
+    #[error("usage `{0}` does not say which release it ran under: name one to rate it under")]
+    NoRelease(EventId),
+    /// What it ran under prices nothing any more.
+    #[error("release `{0}`, under which it ran, was revoked: name another to rate it under")]
+    Revoked(ReleaseId),
     /// The policy still gives no price.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -50,7 +77,43 @@ pub enum SettleError {
     Write(#[from] WriteError),
 }
 
+impl SettleError {
+    fn is_busy(&self) -> bool {
+        matches!(self, Self::Call(CallError::Fault(error)) if **error == PolicyError::Busy)
+    }
+
+    /// Whether the usage could have a price in a moment, from the same release.
+    pub(super) fn passes(&self) -> bool {
+        let Self::Call(CallError::Fault(error)) = self else {
+            return false;
+        };
+        match **error {
+            PolicyError::Busy | PolicyError::Paused | PolicyError::NotLoaded => true,
+            PolicyError::Fault(ref fault) => *fault == Fault::Time,
+            PolicyError::Refused(_) => false,
+        }
+    }
+}
+
 impl Service {
+    /// The release under which an operator lets usage be rated that its own cannot price.
+    ///
+    /// # Errors
+    /// See [`UnderError`].
+    pub fn rates_waiting(&self, address: Address) -> Result<ReleaseId, UnderError> {
+        let release = self.loaded(address)?;
+        if release.revoked.is_some() {
+            return Err(UnderError::Revoked(release.id));
+        }
+        self.require_signed(&release)?;
+        let bindings = self.store.bindings();
+        let mut candidates = bindings.trials().iter().map(|trial| trial.release);
+        if candidates.any(|candidate| candidate == release.id) {
+            return Err(UnderError::Candidate(release.id));
+        }
+        Ok(release.id)
+    }
+
     /// Charges usage that waits for a price. Its hold, if it was the last usage, ends with it.
     ///
     /// # Errors
@@ -93,9 +156,11 @@ impl Service {
             .as_ref()
             .map_or(usage.occurred_at_ms, |(_, placed_at_ms)| *placed_at_ms);
         let said = match settlement {
-            Settlement::Rate(said) => said,
+            Settlement::Rate { key_source, .. } => key_source,
             Settlement::WriteOff => None,
         };
+        let own = usage.unpriced.as_ref().and_then(|waits| waits.release);
+        let own = own.or(held.as_ref().map(|(held, _)| held.release));
         // A hold knows it, and so does the report that had no price.
         let recorded = usage.unpriced.map(|unpriced| unpriced.key_source);
         let key_source = held
@@ -121,11 +186,10 @@ impl Service {
         let pricing = match settlement {
             // It has its price: this is a retry of what gave it one, or it is refused.
             _ if has_price => nothing(facts),
-            Settlement::Rate(_) => {
-                let (release, facts, answer, counted) =
-                    self.rate_late(&org, held.map(|(held, _)| held), &usage.event, facts)?;
+            Settlement::Rate { under, .. } => {
+                let (release, facts, priced, counted) =
+                    self.rate_late(org.id, [own, under], event, &usage.event, facts)?;
                 counts = counted;
-                let priced = answer.map_err(CallError::from)?;
                 self.pricing(release, facts, priced, peg_at_ms)
                     .map_err(|error| {
                         self.take_back(org.id, &counts);
@@ -156,31 +220,33 @@ impl Service {
         Ok((charge, pricing, acknowledged))
     }
 
-    /// Rates usage that waited: under the release that its call was held by, and only where that
-    /// has no price for it under the present one.
+    /// Rates usage that waited: under its `own` release, and where that has no price for it, `under`
+    /// the one that an operator named.
     fn rate_late(
         &self,
-        org: &OrgRecord,
-        held: Option<HoldContext>,
+        org: OrgId,
+        [own, under]: [Option<ReleaseId>; 2],
+        id: EventId,
         event: &UsageEvent,
         facts: Facts,
-    ) -> Result<RatedLate, ReadError> {
-        let present = self.release_for(org);
-        let first = held.map_or(present, |held| self.release_of_call(held.release, org));
-        let mut first_facts = facts.clone();
-        let (answer, counted) = self.rate_counted(&first, org.id, event, &mut first_facts)?;
-        let is_final = match &answer {
-            // What is gone in a moment is no reason to price a call by another book.
-            Ok(_) | Err(PolicyError::Busy | PolicyError::Paused) => true,
-            Err(PolicyError::Refused(_) | PolicyError::Fault(_) | PolicyError::NotLoaded) => {
-                first == present
-            }
+    ) -> Result<RatedLate, SettleError> {
+        let rate = |release| -> Result<RatedLate, SettleError> {
+            let mut facts = facts.clone();
+            let (answer, counts) =
+                self.ask_counted(Question::Settle, release, org, event, &mut facts)?;
+            Ok((release, facts, answer.map_err(CallError::from)?, counts))
         };
-        if is_final {
-            return Ok((first, first_facts, answer, counted));
+        let first = match own {
+            None => Err(SettleError::NoRelease(id)),
+            Some(own) if self.store.bindings().is_revoked(&own) => Err(SettleError::Revoked(own)),
+            Some(own) => rate(own),
+        };
+        match (first, under) {
+            (Err(SettleError::Read(error)), _) => Err(error.into()),
+            // A full house is no reason to price a call by another book.
+            (Err(error), _) if error.is_busy() => Err(error),
+            (Err(_), Some(under)) if own != Some(under) => rate(under),
+            (first, _) => first,
         }
-        let mut facts = facts;
-        let (answer, counted) = self.rate_counted(&present, org.id, event, &mut facts)?;
-        Ok((present, facts, answer, counted))
     }
 }

@@ -215,27 +215,13 @@ impl Service {
         org: OrgId,
         prepared: &mut Prepared,
     ) -> Result<Result<Priced, PolicyError>, ReadError> {
-        let Prepared {
-            release,
-            intake,
-            facts,
-            counts,
-            ..
-        } = prepared;
-        let mut counted = Ok(Vec::new());
-        let answer = self.ask(*release, org, Question::Rate, || {
-            match self.rate_counted(release, org, &intake.event, facts) {
-                Ok((answer, found)) => {
-                    counted = Ok(found);
-                    answer
-                }
-                Err(error) => {
-                    counted = Err(error);
-                    Err(PolicyError::NotLoaded)
-                }
-            }
-        });
-        *counts = counted?;
+        let (release, event) = (prepared.release, &prepared.intake.event);
+        let (answer, counts) =
+            self.ask_counted(Question::Rate, release, org, event, &mut prepared.facts)?;
+        prepared.counts = counts;
+        if matches!(answer, Err(PolicyError::Refused(_))) {
+            self.note_refused_ratings(release, org, &prepared.facts, || vec![prepared.question()]);
+        }
         Ok(answer)
     }
 
@@ -372,6 +358,7 @@ impl Service {
             unpriced: reason.clone().map(|reason| Unpriced {
                 reason,
                 key_source: prepared.facts.key_source,
+                release: Some(prepared.release),
             }),
             counts: counts.clone(),
         };

@@ -1,8 +1,8 @@
 //! Usage that waits for a price is tried again until a release can price it.
 //!
 //! A policy that fails or does not know a model loses no usage: it is recorded and its hold stays.
-//! Here it is rated once more, by the release that held it, or by the present one where that cannot,
-//! and charged. Usage that states nothing that
+//! Here it is rated once more, by the release that it ran under, and charged. Another release prices
+//! it only where an operator names one. Usage that states nothing that
 //! was used is left to a person: rated, it would be charged nothing, and nobody would look again.
 //! When to try is told by [`Backoff`]; who calls on time is `app`'s business.
 
@@ -10,9 +10,10 @@ use super::ledger::failure::ReadError;
 use super::ledger::receipt::Pricing;
 use super::ledger::view::UsageView;
 use super::ledger::write::Actor;
+use super::policy::ReleaseId;
 use super::settle::{SettleError, Settlement};
 use super::{Context, Service};
-use farebox_ledger::ids::{ChargeId, EventId, OrgId, TransactionId};
+use farebox_ledger::ids::{ChargeId, EventId, OrgId};
 use farebox_pricing::failure::Outcome;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,11 +64,11 @@ pub struct Waiting {
 }
 
 /// When each event is tried again: after one interval, then after twice as long each time, up to 64
-/// intervals. Another release may price what this one cannot, so when one is bound all are due.
+/// intervals. What its release may price in a moment is no failure of the event: an odd one, which
+/// pauses the release for its org, falls back behind those that only wait for the pause to end.
 #[derive(Debug)]
 pub struct Backoff {
     interval: Duration,
-    bindings: Option<TransactionId>,
     waits: HashMap<EventId, Wait>,
 }
 
@@ -82,20 +83,17 @@ impl Backoff {
     pub fn new(interval: Duration) -> Self {
         Self {
             interval,
-            bindings: None,
             waits: HashMap::new(),
         }
     }
 
-    fn begin(&mut self, bindings: Option<TransactionId>) -> HashMap<EventId, Wait> {
-        if std::mem::replace(&mut self.bindings, bindings) != bindings {
-            self.waits.clear();
+    fn after_failure(&self, before: Option<Wait>, passes: bool, now: Duration) -> Wait {
+        let failures = before.map_or(0, |wait| wait.failures);
+        if passes {
+            let due = now.saturating_add(self.interval);
+            return Wait { failures, due };
         }
-        std::mem::take(&mut self.waits)
-    }
-
-    fn after_failure(&self, before: Option<Wait>, now: Duration) -> Wait {
-        let failures = before.map_or(0, |wait| wait.failures).saturating_add(1);
+        let failures = failures.saturating_add(1);
         let intervals = 1_u32
             .checked_shl(failures.saturating_sub(1))
             .map_or(INTERVALS_MAX, |doubled| doubled.min(INTERVALS_MAX));
@@ -108,7 +106,8 @@ impl Backoff {
 
 impl Service {
     /// Tries usage that waits, of any org, from after `after` on: looks at most at `limit` events
-    /// and tries those that are `due`.
+    /// and tries those that are `due`. What their own release cannot price may be priced `under`
+    /// another. Takes as long as the policies take: call it where a thread may block.
     ///
     /// # Errors
     /// The list cannot be read. What fails for one event is that event's result.
@@ -117,6 +116,7 @@ impl Service {
         context_of: impl Fn(OrgId) -> Context,
         after: Option<EventId>,
         limit: usize,
+        under: Option<ReleaseId>,
         due: impl Fn(EventId) -> bool,
     ) -> Result<Step, ReadError> {
         let limit = limit.min(STEP_MAX);
@@ -130,7 +130,7 @@ impl Service {
             if !due(event) {
                 continue;
             }
-            let result = self.settle_by_itself(&context_of(org), event).await;
+            let result = self.settle_by_itself(&context_of(org), event, under).await;
             let counter = match result {
                 Ok(_) => &self.waiting.settled,
                 Err(_) => &self.waiting.failed,
@@ -145,6 +145,7 @@ impl Service {
         &self,
         context: &Context,
         event: EventId,
+        under: Option<ReleaseId>,
     ) -> Result<(ChargeId, Pricing), SettleError> {
         let usage = self.usage_event(context, event)?;
         let unpriced = usage.unpriced.as_ref();
@@ -155,38 +156,48 @@ impl Service {
         if is_held || states_nothing {
             return Err(SettleError::NeedsDecision(event));
         }
-        let (charge, pricing, _) = self
-            .settle_usage(context, usage, Settlement::Rate(None))
-            .await?;
+        let settlement = Settlement::Rate {
+            key_source: None,
+            under,
+        };
+        let (charge, pricing, _) = self.settle_usage(context, usage, settlement).await?;
         Ok((charge, pricing))
     }
 
-    /// Tries everything that waits and is due, as the host.
+    /// Tries everything that waits and is due, as the host, until it is told to stop. Call it where a
+    /// thread may block.
     ///
     /// # Errors
     /// The list cannot be read.
-    pub async fn settle_due(&self, backoff: &mut Backoff) -> Result<u64, ReadError> {
-        let before = backoff.begin(self.store.bindings().newest());
+    pub async fn settle_due(
+        &self,
+        backoff: &mut Backoff,
+        stopped: impl Fn() -> bool,
+    ) -> Result<u64, ReadError> {
+        let before = std::mem::take(&mut backoff.waits);
         let now = self.clock.elapsed();
         let mut settled = 0_u64;
         let mut after = None;
         loop {
-            let due = |event| before.get(&event).is_none_or(|wait| wait.due <= now);
+            // A try that fails waits for nothing, so whoever stops this is heard only here.
+            let due =
+                |event| !stopped() && before.get(&event).is_none_or(|wait| wait.due <= now);
             let step = self
-                .settle_waiting(Context::of_host, after, STEP_MAX, due)
+                .settle_waiting(Context::of_host, after, STEP_MAX, None, due)
                 .await?;
             for Tried { event, result, .. } in step.tried {
                 match result {
                     Ok(_) => settled = settled.saturating_add(1),
                     Err(error) => {
                         tracing::debug!(%event, %error, "usage still waits for a price");
-                        let wait = backoff.after_failure(before.get(&event).copied(), now);
+                        let before = before.get(&event).copied();
+                        let wait = backoff.after_failure(before, error.passes(), now);
                         backoff.waits.insert(event, wait);
                     }
                 }
             }
             after = step.next;
-            if after.is_none() {
+            if after.is_none() || stopped() {
                 break;
             }
         }
@@ -258,7 +269,7 @@ mod tests {
         let mut wait = None;
         let waits: Vec<u64> = (0..9)
             .map(|_| {
-                let next = backoff.after_failure(wait, Duration::ZERO);
+                let next = backoff.after_failure(wait, false, Duration::ZERO);
                 wait = Some(next);
                 next.due.as_secs()
             })
@@ -267,16 +278,14 @@ mod tests {
     }
 
     #[test]
-    fn with_another_binding_everything_is_due() {
-        let bound = |number| Some(TransactionId::new(number));
-        let event = EventId::new(1);
-        let mut backoff = Backoff::new(Duration::from_secs(1));
-        assert!(backoff.begin(bound(1)).is_empty());
-        let wait = backoff.after_failure(None, Duration::ZERO);
-        backoff.waits.insert(event, wait);
-        let waits = backoff.begin(bound(1));
-        assert!(waits.contains_key(&event));
-        backoff.waits = waits;
-        assert!(backoff.begin(bound(2)).is_empty());
+    fn what_passes_by_itself_is_tried_at_the_next_interval_and_doubles_nothing() {
+        let backoff = Backoff::new(Duration::from_secs(1));
+        let failed = backoff.after_failure(None, false, Duration::ZERO);
+        let failed = backoff.after_failure(Some(failed), false, failed.due);
+        assert_eq!(failed.due, Duration::from_secs(3));
+        let paused = backoff.after_failure(Some(failed), true, failed.due);
+        assert_eq!(paused.due, Duration::from_secs(4));
+        let failed = backoff.after_failure(Some(paused), false, paused.due);
+        assert_eq!(failed.due, Duration::from_secs(8));
     }
 }

@@ -1,11 +1,21 @@
 //! Usage without a price waits, and is settled: by the server itself, by an operator at once, or
 //! by a decision. No fault of a policy loses it.
 
-use super::server::{Answer, Customer, Server, call, usage};
+use super::server::{Answer, Customer, Server, call, release_file, usage};
+use farebox::clock::SystemClock;
 use farebox::config::Options;
+use farebox::service::ledger::write::{
+    Action, Actor, CallAudit, Personal, Unpriced, UsageWrite, Write,
+};
+use farebox::service::time::Clock as _;
+use farebox_ledger::command::Reach;
+use farebox_ledger::ids::{EventId, OrgId};
+use farebox_pricing::event::{KeySource, UsageEvent};
+use farebox_pricing::meter::{Meter, Pool, Quantity};
 use hyper::Method;
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A book of two models; its name is the hostile policy's mode.
 fn book(folder: &std::path::Path, name: &str) -> PathBuf {
@@ -23,6 +33,11 @@ provider = "openai"
 model = "gpt-4o-mini"
 max_output_tokens = 16384
 per_million = {{ input = "0.15", cache_read = "0.075", output = "0.6" }}
+[[models]]
+provider = "openai"
+model = "gpt-4o"
+max_output_tokens = 16384
+per_million = {{ input = "2.5", output = "10" }}
 "#
     );
     std::fs::write(&path, text).unwrap();
@@ -91,6 +106,24 @@ async fn three_that_wait(customer: &Customer) -> (Value, [String; 3]) {
     (hold, [id(held), id(own), id(silent)])
 }
 
+/// Until the server has tried what waits so often, or settled so much.
+async fn until(server: &Server, name: &str, at_least: u64) {
+    let by_itself = async {
+        while metric(server, name).await < at_least {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(120), by_itself)
+        .await
+        .unwrap();
+}
+
+/// Settles all that waits with an operator's word for what is bound.
+async fn settle_under_bound(server: &Server) -> Answer {
+    let bound = server.bound(None).await;
+    settle_unpriced(server, json!({"under_release_id": bound})).await
+}
+
 #[tokio::test]
 async fn usage_that_waits_is_settled_once_a_release_can_price_it() {
     let server = Server::start_as(failing).await;
@@ -123,16 +156,19 @@ async fn usage_that_waits_is_settled_once_a_release_can_price_it() {
     assert_eq!(unpriced(&server).await.len(), 3);
     assert_eq!(metric(&server, "farebox_usage_settle_failures ").await, 3);
 
+    let ran_under = server.bound(None).await;
+    assert_eq!(of("release_id"), [&*ran_under; 3]);
+
+    // Another release is bound that can. It is not what the calls ran under, so by itself it prices
+    // none of them, however often they are tried.
     let server = server.restart_as(repaired).await;
     let customer = customer.of(&server);
-    let by_itself = async {
-        while metric(&server, "farebox_usage_settled ").await < 2 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(120), by_itself)
-        .await
-        .unwrap();
+    assert_ne!(server.bound(None).await, ran_under);
+    until(&server, "farebox_usage_settle_failures ", 9).await;
+    assert_eq!(metric(&server, "farebox_usage_settled ").await, 0);
+    assert_eq!(unpriced(&server).await.len(), 3);
+    // An operator says so.
+    settle_under_bound(&server).await.expect(200);
     let waiting = unpriced(&server).await;
     assert_eq!(waiting.len(), 1);
     assert_eq!(waiting[0]["event_id"], json!(silent));
@@ -157,6 +193,126 @@ async fn usage_that_waits_is_settled_once_a_release_can_price_it() {
 }
 
 #[tokio::test]
+async fn what_only_waited_for_a_pause_is_settled_by_itself_under_its_own_release() {
+    let server = Server::start_as(|options| {
+        failing(options);
+        options.breaker_faults = Some(1);
+        options.breaker_pause_ms = Some(86_400_000);
+    })
+    .await;
+    let customer = server.customer("acme", "10").await;
+    let ran_under = server.bound(None).await;
+    let odd = customer.post("/v1/usage", usage()).await.expect(202);
+    assert_eq!(odd["reason"], "policy_fault");
+    let good = json!({"provider": "openai", "model": "gpt-4o", "usage": {"input": 1000}});
+    let good = customer.post("/v1/usage", good).await.expect(202);
+    assert_eq!(good["reason"], "policy_paused");
+    let server = server
+        .restart_as(|options| {
+            repaired(options);
+            options.breaker_faults = Some(0);
+        })
+        .await;
+    let customer = customer.of(&server);
+    until(&server, "farebox_usage_settled ", 1).await;
+    let waiting = unpriced(&server).await;
+    assert_eq!((waiting.len(), &waiting[0]["event_id"]), (1, &odd["event_id"]));
+    let path = format!("/v1/usage/{}", good["event_id"].as_str().unwrap());
+    let settled = customer.get(&path).await.expect(200);
+    let path = format!("/v1/charges/{}/receipt", settled["charge_id"].as_str().unwrap());
+    let receipt = customer.get(&path).await.expect(200);
+    assert_eq!(receipt["release"]["id"], json!(ran_under), "{receipt}");
+}
+
+#[tokio::test]
+async fn neither_a_candidate_nor_a_revoked_release_prices_what_waits() {
+    let server = Server::start().await;
+    let customer = server.customer("acme", "10").await;
+    let unknown = json!({"provider": "openai", "model": "gpt-99", "usage": {"input": 1}});
+    let waiting = customer.post("/v1/usage", unknown).await.expect(202);
+    let post = async |path: &str, body: Value| server.client.admin(Method::POST, path, body).await;
+    let mut ids = Vec::new();
+    for name in ["candidate", "revoked"] {
+        let pushed = server.push(&release_file(name, "3")).await.expect(201);
+        ids.push(pushed["id"].as_str().unwrap().to_owned());
+    }
+    let trial = json!({"kind": "canary", "release_id": ids[0], "percent": "5"});
+    post("/v1/admin/trials", trial).await.expect(201);
+    let path = format!("/v1/admin/policies/{}/revoke", ids[1]);
+    post(&path, json!({"why": "wrong"})).await.expect(200);
+    let event = waiting["event_id"].as_str().unwrap();
+    let one = format!("/v1/admin/orgs/{}/usage/{event}/settle", customer.org);
+    for path in [&*one, "/v1/admin/usage/settle-unpriced"] {
+        for id in &ids {
+            let refused = post(path, json!({"under_release_id": id})).await;
+            refused.problem(409, "conflict");
+        }
+        let nobody = json!({"under_release_id": format!("rel_{}", "5".repeat(64))});
+        post(path, nobody).await.problem(404, "not-found");
+        let none = json!({"under_release_id": "november"});
+        post(path, none).await.problem(400, "invalid-request");
+    }
+    assert_eq!(unpriced(&server).await.len(), 1);
+}
+
+#[tokio::test]
+async fn usage_that_does_not_say_what_it_ran_under_waits_for_an_operator() {
+    let server = Server::start_as(|options| options.settle_interval_ms = Some(0)).await;
+    let customer = server.customer("acme", "10").await;
+    let store = server.app.service().store();
+    // As a version before wrote it.
+    let event = EventId::new(7);
+    let org: OrgId = customer.org.parse().unwrap();
+    let usage = UsageWrite {
+        org,
+        event_id: event,
+        occurred_at_ms: SystemClock::new().now_ms(),
+        hold: None,
+        reach: Reach::Wallet,
+        last: true,
+        dimensions: Arc::default(),
+        event: UsageEvent {
+            provider: "openai".into(),
+            model_asked: Some("gpt-4o-mini".into()),
+            model_served: None,
+            service_tier: None,
+            region: None,
+            feature: None,
+            pools: vec![Pool::new(Meter::Input, Quantity::from(1_000))],
+            provider_cost_usd: None,
+        },
+        raw_usage: None,
+        audit: CallAudit::default(),
+        personal: Personal::default(),
+        charge: None,
+        unpriced: Some(Unpriced {
+            reason: "policy_fault".into(),
+            key_source: KeySource::Managed,
+            release: None,
+        }),
+        counts: Vec::new(),
+    };
+    let write = Write {
+        at_ms: SystemClock::new().now_ms(),
+        actor: Actor::Host,
+        request_id: "before".into(),
+        idempotency: None,
+        once: None,
+        action: Action::Usage(Box::new(usage)),
+    };
+    store.submit(write).await.unwrap();
+    let waiting = unpriced(&server).await;
+    assert_eq!(waiting[0]["release_id"], Value::Null);
+    let tried = settle_unpriced(&server, json!({})).await.expect(200);
+    let problem = &tried["items"][0]["problem"];
+    assert_eq!(problem["type"], "/problems/conflict", "{tried}");
+    let told = problem["detail"].as_str().unwrap();
+    assert!(told.contains("which release it ran under"), "{told}");
+    let settled = settle_under_bound(&server).await.expect(200);
+    assert_eq!(settled["items"][0]["status"], "charged");
+}
+
+#[tokio::test]
 async fn an_operator_settles_at_once_and_page_by_page() {
     let server = Server::start_as(failing).await;
     let customer = server.customer("acme", "10").await;
@@ -167,10 +323,11 @@ async fn an_operator_settles_at_once_and_page_by_page() {
             options.settle_interval_ms = Some(0);
         })
         .await;
+    let bound = server.bound(None).await;
     let mut statuses = Vec::new();
     let mut cursor = Value::Null;
     loop {
-        let body = json!({"limit": 1, "cursor": cursor});
+        let body = json!({"limit": 1, "cursor": cursor, "under_release_id": bound});
         let step = settle_unpriced(&server, body).await.expect(200);
         for item in step["items"].as_array().unwrap() {
             statuses.push(item["status"].as_str().unwrap().to_owned());

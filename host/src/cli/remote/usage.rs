@@ -3,6 +3,7 @@
 use super::server::Server;
 use super::show;
 use crate::cli::failure::Failure;
+use crate::cli::policy::door::Door;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 use std::io::Write;
@@ -11,6 +12,7 @@ const EXAMPLES: &str = "\
 Examples:
   farebox usage list-unpriced
   farebox usage settle-unpriced --json
+  farebox usage settle-unpriced --under november-fixed
   farebox usage repair --wrong november --corrected november-fixed --since 2026-11-03
   farebox usage reconcile --access-log calls.jsonl --access-log calls.jsonl.1.gz
   zstdcat calls.jsonl.zst | farebox usage reconcile --access-log - --dry-run";
@@ -30,9 +32,14 @@ pub struct Usage {
 enum Command {
     /// List usage of every org that was recorded without a price, oldest first.
     ListUnpriced,
-    /// Rate it again and charge what has a price now. The server does so by itself on time; this
-    /// does it at once. Ends with 1 when something still waits.
-    SettleUnpriced,
+    /// Rate it again, by the release that it ran under, and charge what has a price now. The server
+    /// does so by itself on time; this does it at once. Ends with 1 when something still waits.
+    SettleUnpriced {
+        /// Rate under this release what its own has no price for; its address, the beginning of it,
+        /// or its name. Without it, such usage waits on.
+        #[arg(long, value_name = "RELEASE")]
+        under: Option<String>,
+    },
     Repair(super::repair::Repair),
     Reconcile(super::reconcile::Reconcile),
 }
@@ -50,9 +57,12 @@ impl Usage {
                 })?;
                 self.show(items.iter().map(flat).collect(), out)
             }
-            Command::SettleUnpriced => {
+            Command::SettleUnpriced { under } => {
+                let door = Door::Running(&self.server);
+                let under = under.as_deref().map(|under| door.release(under));
+                let under = under.transpose()?;
                 let items = pages(|cursor| {
-                    let body = json!({ "cursor": cursor });
+                    let body = json!({ "cursor": cursor, "under_release_id": under });
                     self.server.post("/v1/admin/usage/settle-unpriced", &body)
                 })?;
                 let waiting = items

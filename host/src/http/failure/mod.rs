@@ -25,7 +25,7 @@ use crate::service::quotes::QuoteError;
 use crate::service::receipts::ReceiptError;
 use crate::service::releases::ReleaseError;
 use crate::service::repair::RepairError;
-use crate::service::settle::SettleError;
+use crate::service::settle::{SettleError, UnderError};
 use crate::service::trials::TrialError;
 use crate::service::usage::UsageError;
 use farebox_ledger::refusal::Refusal;
@@ -385,14 +385,24 @@ impl From<TrialError> for Problem {
     }
 }
 
+impl From<UnderError> for Problem {
+    fn from(error: UnderError) -> Self {
+        match error {
+            UnderError::Release(error) => error.into(),
+            UnderError::Revoked(_) | UnderError::Candidate(_) => Self::new(Kind::Conflict, error),
+        }
+    }
+}
+
 impl From<SettleError> for Problem {
     fn from(error: SettleError) -> Self {
         let detail = error.to_string();
         match error {
             SettleError::History(error) => error.into(),
-            SettleError::Priced(_) | SettleError::NeedsDecision(_) => {
-                Self::new(Kind::Conflict, detail)
-            }
+            SettleError::Priced(_)
+            | SettleError::NeedsDecision(_)
+            | SettleError::NoRelease(_)
+            | SettleError::Revoked(_) => Self::new(Kind::Conflict, detail),
             SettleError::Call(error) => error.into(),
             SettleError::Read(error) => error.into(),
             SettleError::Write(error) => error.into(),

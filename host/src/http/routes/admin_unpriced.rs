@@ -8,6 +8,7 @@ use super::super::paging;
 use super::super::problem::{Kind, Problem, ProblemJson};
 use super::super::show::credits;
 use super::super::time;
+use super::admin_usage::under;
 use super::blocking;
 use super::receipts::EventJson;
 use super::reports::KeySourceJson;
@@ -47,6 +48,9 @@ pub struct UnpricedJson {
     reason: Option<String>,
     /// Whose provider key served it.
     key_source: Option<KeySourceJson>,
+    /// The release that it ran under, which alone prices it unless you name another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release_id: Option<String>,
     /// The hold that is kept for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     hold_id: Option<String>,
@@ -63,6 +67,9 @@ impl UnpricedJson {
             recorded_at: time::show(usage.recorded_at_ms),
             reason: unpriced.map(|unpriced| unpriced.reason.to_string()),
             key_source: unpriced.map(|unpriced| unpriced.key_source.into()),
+            release_id: unpriced
+                .and_then(|unpriced| unpriced.release)
+                .map(|release| release.to_string()),
             hold_id: usage.hold.map(|hold| hold.to_string()),
             event: (&usage.event).into(),
         }
@@ -109,6 +116,9 @@ pub struct SettleUnpricedBody {
     cursor: Option<String>,
     /// At most so many, 1 to 256; 256 when not given.
     limit: Option<usize>,
+    /// What prices the usage that its own release has no price for, or that was revoked or is not
+    /// loaded; not the candidate of a trial. When not given, such usage waits on.
+    under_release_id: Option<String>,
 }
 
 /// What became of one event.
@@ -158,7 +168,8 @@ pub struct SettledPageJson {
 
 /// Rate usage that waits for a price again, oldest first, and charge what has one now
 ///
-/// Each is tried whenever it was tried last, with the present release. What states nothing that was
+/// Each is tried whenever it was tried last, with the release that it ran under: whatever is bound by
+/// now, what has run is priced by no other release unless you name one. What states nothing that was
 /// used is left for a decision: `POST /v1/admin/orgs/{org_id}/usage/{event_id}/settle`. Call it
 /// with `next_cursor` until there is none.
 #[utoipa::path(post, path = "/v1/admin/usage/settle-unpriced", tag = "admin",
@@ -170,7 +181,7 @@ pub async fn settle(
     auth: Auth,
     body: Json<SettleUnpricedBody>,
 ) -> Result<Answer<SettledPageJson>, Problem> {
-    let context_of = auth.to_administer_any()?;
+    let context_of = auth.administering_any()?;
     let limit = body.value.limit.unwrap_or(STEP_MAX);
     if !(1..=STEP_MAX).contains(&limit) {
         return Err(Problem::new(
@@ -179,10 +190,12 @@ pub async fn settle(
         ));
     }
     let after = after(body.value.cursor.as_deref())?;
-    let step = api
-        .service
-        .settle_waiting(context_of, after, limit, |_| true)
-        .await?;
+    let under = under(&api, body.value.under_release_id).await?;
+    let runtime = tokio::runtime::Handle::current();
+    let step = blocking(&api, move |service| {
+        runtime.block_on(service.settle_waiting(context_of, after, limit, under, |_| true))
+    })
+    .await?;
     Ok(Answer(SettledPageJson {
         items: step.tried.into_iter().map(Into::into).collect(),
         next_cursor: step.next.map(|event| event.to_string()),

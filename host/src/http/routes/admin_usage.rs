@@ -1,15 +1,19 @@
 //! For admins: usage that waits for a price.
 
-use super::super::State;
+use super::super::{Api, State};
 use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Json, Pair};
 use super::super::problem::{Problem, ProblemJson};
 use super::super::show::{BalanceJson, PriceJson};
+use super::blocking;
+use super::jobs::address;
 use super::reports::KeySourceJson;
+use crate::service::policy::ReleaseId;
 use crate::service::settle::Settlement;
 use farebox_ledger::ids::{EventId, OrgId};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// How the price is found.
@@ -21,6 +25,22 @@ pub struct SettleBody {
     write_off: bool,
     /// Whose provider key served it, where there was no hold; `managed` when not given.
     key_source: Option<KeySourceJson>,
+    /// What prices it where the release that it ran under has no price for it, is not loaded, or was
+    /// revoked; not the candidate of a trial. When not given, nothing does.
+    under_release_id: Option<String>,
+}
+
+/// The release that an operator lets price what its own cannot.
+///
+/// # Errors
+/// It is no release, or one that may not.
+pub(super) async fn under(
+    api: &Arc<Api>,
+    named: Option<String>,
+) -> Result<Option<ReleaseId>, Problem> {
+    let Some(named) = named else { return Ok(None) };
+    let address = address("under_release_id", &named)?;
+    blocking(api, move |service| service.rates_waiting(address).map(Some)).await
 }
 
 /// Usage that has its price now.
@@ -35,6 +55,8 @@ pub struct SettledJson {
 }
 
 /// Rate usage again that was recorded without a price, and charge it
+///
+/// It is rated under the release that it ran under; under another only where that one is named.
 #[utoipa::path(post, path = "/v1/admin/orgs/{org_id}/usage/{event_id}/settle", tag = "admin",
     params(("org_id" = String, Path), ("event_id" = String, Path)), request_body = SettleBody,
     responses((status = 200, body = SettledJson), (status = "4XX", body = ProblemJson),
@@ -49,7 +71,10 @@ pub async fn settle(
     let settlement = if body.value.write_off {
         Settlement::WriteOff
     } else {
-        Settlement::Rate(body.value.key_source.map(Into::into))
+        Settlement::Rate {
+            key_source: body.value.key_source.map(Into::into),
+            under: under(&api, body.value.under_release_id).await?,
+        }
     };
     let (charge, pricing, acknowledged) = api.service.settle(&context, event, settlement).await?;
     Ok(Answer(SettledJson {

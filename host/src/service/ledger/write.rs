@@ -141,6 +141,8 @@ pub struct Unpriced {
     /// Whose provider key served it. Rated for the wrong one, a customer would owe what it has
     /// paid its provider already.
     pub key_source: KeySource,
+    /// What it ran under, and so what prices it; absent where it was recorded before that was kept.
+    pub release: Option<ReleaseId>,
 }
 
 /// A price for usage that was recorded without one.

@@ -176,6 +176,17 @@ impl<'b> In<'b> {
             .ok_or_else(|| Error::message("a stored list has no length"))
     }
 
+    /// A value that bodies of before end without.
+    ///
+    /// # Errors
+    /// Something else stands there.
+    pub fn get_if_more<T: Cbor>(&mut self) -> Result<Option<T>, Error> {
+        if self.end().is_ok() {
+            return Ok(None);
+        }
+        self.get()
+    }
+
     /// Nothing stands behind the last value.
     ///
     /// # Errors

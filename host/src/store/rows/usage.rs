@@ -82,6 +82,9 @@ pub fn usage_body(
     out.put(market_usd);
     if let Some(unpriced) = unpriced {
         out.put(&unpriced.key_source);
+        if unpriced.release.is_some() {
+            out.put(&unpriced.release);
+        }
     }
     out.into_bytes()
 }
@@ -99,6 +102,7 @@ pub fn usage(body: &[u8]) -> Result<UsageBody, Error> {
         Some(reason) => Some(Unpriced {
             reason,
             key_source: input.get()?,
+            release: input.get_if_more()?,
         }),
         None => None,
     };

@@ -4,6 +4,7 @@ use super::*;
 use crate::service::ledger::directory::{DirectoryRefusal, KeyRecord};
 use crate::service::ledger::view::{GroupBy, PageRequest, UsageFilter};
 use crate::service::ledger::write::{Made, SettleWrite, Unpriced};
+use crate::service::policy::{Digest, ReleaseId};
 use farebox_ledger::command::{ExpireDue, RefundCharge, ReleaseHold};
 use farebox_ledger::effect::Outcome;
 use farebox_ledger::hold::HoldEnd;
@@ -181,6 +182,10 @@ fn usage_without_a_price_keeps_its_hold_until_it_is_settled() {
     let unpriced = Unpriced {
         reason: "policy_fault".into(),
         key_source: KeySource::Own,
+        release: Some(ReleaseId {
+            component: Digest([1; 32]),
+            book: Digest([2; 32]),
+        }),
     };
     usage.unpriced = Some(unpriced.clone());
     let event = usage.event_id;
