@@ -3,6 +3,7 @@
 //! Each item stands for itself: one that is refused does not stop the others.
 
 use super::breaker::Question;
+use super::ledger::failure::ReadError;
 use super::policy::{PolicyError, Priced, ReleaseId};
 use super::usage::{Prepared, Recorded, Reported, Submitted, UsageError};
 use super::{Context, Service};
@@ -35,6 +36,22 @@ fn of_item(batch: Idempotency, index: usize, request_digest: [u8; 32]) -> Idempo
     }
 }
 
+/// What the answers to a batch say of the policy: a fault among them is one, whatever stands before it;
+/// and where none is an answer, because every sandbox is in use, they say nothing.
+fn told_by(rated: &[Result<Priced, PolicyError>]) -> Result<(), PolicyError> {
+    let errors = || rated.iter().filter_map(|answer| answer.as_ref().err());
+    if let Some(fault) = errors().find(|error| matches!(error, PolicyError::Fault(_))) {
+        return Err(fault.clone());
+    }
+    let answered = |answer: &Result<Priced, PolicyError>| {
+        matches!(answer, Ok(_) | Err(PolicyError::Refused(_)))
+    };
+    match errors().next() {
+        Some(error) if !rated.iter().any(answered) => Err(error.clone()),
+        _ => Ok(()),
+    }
+}
+
 impl Service {
     /// Rates and charges what was used, item by item. Answer i is of item i.
     pub async fn record_batch(
@@ -57,11 +74,12 @@ impl Service {
         let mut answers = self.rate_all(context.org, &mut prepared).into_iter();
         let mut submitted = Vec::with_capacity(prepared.len());
         for (prepared, context) in prepared.into_iter().zip(&contexts) {
-            submitted.push(prepared.map(|prepared| {
-                let answer = prepared
-                    .is_ratable()
-                    .then(|| answers.next().unwrap_or(Err(PolicyError::NotLoaded)));
-                self.submit_usage(context, prepared, answer)
+            submitted.push(prepared.and_then(|prepared| {
+                let answer = match prepared.is_ratable() {
+                    true => Some(answers.next().unwrap_or(Ok(Err(PolicyError::NotLoaded)))?),
+                    false => None,
+                };
+                Ok(self.submit_usage(context, prepared, answer))
             }));
         }
         self.finish_all(&contexts, submitted).await
@@ -73,16 +91,11 @@ impl Service {
         &self,
         org: OrgId,
         items: &mut [Result<Prepared, UsageError>],
-    ) -> Vec<Result<Priced, PolicyError>> {
+    ) -> Vec<Result<Result<Priced, PolicyError>, ReadError>> {
         let counts = |item: &Prepared| !self.engine.counters(item.question().0).is_empty();
         if items.iter().flatten().any(counts) {
             let ratable = items.iter_mut().flatten().filter(|item| item.is_ratable());
-            return ratable
-                .map(|item| {
-                    let answer = self.rate_prepared(org, item);
-                    answer.unwrap_or(Err(PolicyError::NotLoaded))
-                })
-                .collect();
+            return ratable.map(|item| self.rate_prepared(org, item)).collect();
         }
         let ratable: Vec<_> = items
             .iter()
@@ -102,12 +115,13 @@ impl Service {
             let mut rated = self.rate_group(**release, org, &questions);
             // An engine that answers too few has failed for the rest.
             rated.resize_with(questions.len(), || Err(PolicyError::NotLoaded));
-            answers.extend(rated);
+            answers.extend(rated.into_iter().map(Ok));
         }
         answers
     }
 
-    /// The answers of one release. A fault of the group is every item's, but one fault.
+    /// The answers of one release. However many of them are faults, the breaker counts one: it was
+    /// one question.
     fn rate_group(
         &self,
         release: ReleaseId,
@@ -117,13 +131,19 @@ impl Service {
         let mut rated = Vec::new();
         let asked = self.ask(release, org, Question::Rate, || {
             rated = self.engine.rate_batch(&release, questions);
-            match rated.iter().find_map(|answer| answer.as_ref().err()) {
-                Some(error @ PolicyError::Fault(_)) => Err(error.clone()),
-                _ => Ok(()),
-            }
+            told_by(&rated)
         });
         if matches!(asked, Err(PolicyError::Paused)) {
             rated.resize_with(questions.len(), || Err(PolicyError::Paused));
+        }
+        let refused = questions.iter().zip(&rated);
+        let refused = refused.filter(|(_, answer)| matches!(answer, Err(PolicyError::Refused(_))));
+        let refused: Vec<_> = refused.map(|(question, _)| question.clone()).collect();
+        if let Some((_, facts)) = refused.first() {
+            self.note_refusals(release, org, facts.plan.as_deref(), |bound| {
+                let again = self.engine.rate_batch(bound, &refused);
+                again.iter().filter(|answer| answer.is_ok()).count()
+            });
         }
         rated
     }
@@ -142,5 +162,34 @@ impl Service {
             });
         }
         results
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::policy::Fault;
+    use farebox_pricing::answer::Refusal;
+
+    #[test]
+    fn a_fault_anywhere_is_a_fault_and_a_full_house_says_nothing() {
+        let refused = || {
+            Err(PolicyError::Refused(Refusal::NotAllowed {
+                rule: "test".into(),
+            }))
+        };
+        let fault = || Err(PolicyError::Fault(Fault::Fuel));
+        let busy = || Err(PolicyError::Busy);
+        let check = |rated: &[Result<Priced, PolicyError>], expect| {
+            assert_eq!(told_by(rated), expect, "{rated:?}");
+        };
+        check(
+            &[refused(), busy(), fault()],
+            Err(PolicyError::Fault(Fault::Fuel)),
+        );
+        check(&[busy(), busy()], Err(PolicyError::Busy));
+        check(&[busy(), refused()], Ok(()));
+        check(&[refused()], Ok(()));
+        check(&[], Ok(()));
     }
 }

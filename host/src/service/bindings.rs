@@ -47,7 +47,9 @@ impl Service {
         };
         if matches!(failed, PolicyError::Refused(_)) {
             let plan = org.plan.as_deref();
-            self.note_refusal(release, org.id, plan, |bound| ask(bound).map(drop));
+            self.note_refusals(release, org.id, plan, |bound| {
+                usize::from(ask(bound).is_ok())
+            });
         }
         // A release that is not loaded is no failure of its policy: nothing starts without what is
         // bound.

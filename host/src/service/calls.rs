@@ -160,7 +160,11 @@ impl Service {
 
     /// A bound in nano-credits. A hold rounds up whatever the book says of charges: one nano too
     /// many is given back, one too few would be a shortfall.
-    pub(super) fn hold_amount(&self, quote: &Quote, facts: &Facts) -> Result<Nanos, ArithmeticError> {
+    pub(super) fn hold_amount(
+        &self,
+        quote: &Quote,
+        facts: &Facts,
+    ) -> Result<Nanos, ArithmeticError> {
         let peg = self.settings.pegs.at(facts.occurred_at_ms);
         peg.to_nanos(quote.total_usd, Rounding::AwayFromZero)
     }

@@ -2,6 +2,7 @@
 //! operator names another and that one has none, by that; or by decision. Whatever is bound by then
 //! does not matter: nobody who made the call could know it.
 
+use super::breaker::Question;
 use super::calls::{CallError, Labels};
 use super::history::HistoryError;
 use super::holds::HoldContext;
@@ -10,7 +11,6 @@ use super::ledger::failure::ReadError;
 use super::ledger::receipt::Pricing;
 use super::ledger::view::UsageView;
 use super::ledger::write::{Acknowledged, Action, Counted, Made, SettleWrite, WriteError};
-use super::breaker::Question;
 use super::policy::{Fault, PolicyError, Priced, ReleaseId};
 use super::releases::{Address, ReleaseError};
 use super::{Context, Service};

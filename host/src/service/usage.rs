@@ -220,7 +220,10 @@ impl Service {
             self.ask_counted(Question::Rate, release, org, event, &mut prepared.facts)?;
         prepared.counts = counts;
         if matches!(answer, Err(PolicyError::Refused(_))) {
-            self.note_refused_ratings(release, org, &prepared.facts, || vec![prepared.question()]);
+            let facts = &prepared.facts;
+            self.note_refusals(release, org, facts.plan.as_deref(), |bound| {
+                usize::from(self.engine.rate(bound, event, facts).is_ok())
+            });
         }
         Ok(answer)
     }

@@ -180,8 +180,7 @@ impl Service {
         let mut after = None;
         loop {
             // A try that fails waits for nothing, so whoever stops this is heard only here.
-            let due =
-                |event| !stopped() && before.get(&event).is_none_or(|wait| wait.due <= now);
+            let due = |event| !stopped() && before.get(&event).is_none_or(|wait| wait.due <= now);
             let step = self
                 .settle_waiting(Context::of_host, after, STEP_MAX, None, due)
                 .await?;

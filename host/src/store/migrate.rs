@@ -15,6 +15,7 @@ const STEPS: &[&str] = &[
     include_str!("schema_signatures.sql"),
     include_str!("schema_contract.sql"),
     include_str!("schema_returned.sql"),
+    include_str!("schema_moved.sql"),
 ];
 
 /// Tables whose rows are written once (L4), and their keys, by the step that ends with them
@@ -26,6 +27,7 @@ const APPEND_ONLY: &[&[(&str, &[&str])]] = &[
     TRIALS,
     CORRECTIONS,
     SIGNATURES,
+    &[],
     &[],
     &[],
 ];

@@ -91,7 +91,13 @@ async fn what_waited_is_settled_under_the_release_that_it_ran_under() {
         charged.push(priced(&customer, &settled).await);
     }
     // Held or not, and whatever is bound today.
-    assert_eq!(charged, [("0.011".to_owned(), cheap.clone()), ("0.011".to_owned(), cheap)]);
+    assert_eq!(
+        charged,
+        [
+            ("0.011".to_owned(), cheap.clone()),
+            ("0.011".to_owned(), cheap)
+        ]
+    );
 }
 
 #[tokio::test]

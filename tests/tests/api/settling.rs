@@ -216,10 +216,16 @@ async fn what_only_waited_for_a_pause_is_settled_by_itself_under_its_own_release
     let customer = customer.of(&server);
     until(&server, "farebox_usage_settled ", 1).await;
     let waiting = unpriced(&server).await;
-    assert_eq!((waiting.len(), &waiting[0]["event_id"]), (1, &odd["event_id"]));
+    assert_eq!(
+        (waiting.len(), &waiting[0]["event_id"]),
+        (1, &odd["event_id"])
+    );
     let path = format!("/v1/usage/{}", good["event_id"].as_str().unwrap());
     let settled = customer.get(&path).await.expect(200);
-    let path = format!("/v1/charges/{}/receipt", settled["charge_id"].as_str().unwrap());
+    let path = format!(
+        "/v1/charges/{}/receipt",
+        settled["charge_id"].as_str().unwrap()
+    );
     let receipt = customer.get(&path).await.expect(200);
     assert_eq!(receipt["release"]["id"], json!(ran_under), "{receipt}");
 }

@@ -249,12 +249,91 @@ async fn a_trial_that_passes_a_bound_ends_by_itself() {
         (&json!("halted"), &json!("host"))
     );
     let why = over["end"]["why"].as_str().unwrap();
-    assert!(why.contains("by more than 19.99 %"), "{why}");
+    assert!(why.contains("more than 19.99 %"), "{why}");
     assert_eq!(charge(&acme).await, ("0.011".into(), cheap));
     let page = server.client.send(Method::GET, "/metrics", &[], "").await;
     let page = page.text();
     for line in ["farebox_policy_trials 0", "farebox_policy_trials_halted 1"] {
         assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+    }
+}
+
+#[tokio::test]
+async fn who_pays_more_is_not_made_good_by_who_pays_less() {
+    let server = Server::start().await;
+    let acme = server.customer("acme", "100").await;
+    let first = server.bound(None).await;
+    let two = |name: &str, prices: [&str; 2]| {
+        let mut book = format!("name = \"{name}\"\nas_of = \"2026-11-21\"\n");
+        for (model, price) in ["gpt-4o-mini", "gpt-4o"].iter().zip(prices) {
+            book.push_str(&format!(
+                "[[models]]\nprovider = \"openai\"\nmodel = \"{model}\"\n\
+                 per_million = {{ input = \"{price}\", output = \"{price}\" }}\n"
+            ));
+        }
+        let compiled = farebox_book::compile(&book, farebox_book::Format::Toml).unwrap();
+        Package {
+            book: Some(compiled.canonical),
+            book_source: Some(book.into_bytes()),
+            ..Package::open(&release_file(name, "10")).unwrap()
+        }
+        .to_file()
+    };
+    let id = |pushed: Answer| pushed.expect(201)["id"].as_str().unwrap().to_owned();
+    let even = id(server.push(&two("even", ["10", "10"])).await);
+    let odd = id(server.push(&two("odd", ["15", "5"])).await);
+    activate(&server, &even, &first).await.expect(200);
+    let body = json!({"kind": "canary", "release_id": odd, "percent": "100",
+        "max_change_percent": "40", "after_calls": 2});
+    let trial = start(&server, body).await.expect(201);
+    charge(&acme).await;
+    let mut other = usage();
+    other["model"] = json!("gpt-4o");
+    acme.post("/v1/usage", other).await.expect(200);
+    let over = until(&server, &trial, |trial| !trial["end"].is_null()).await;
+    let result = &over["result"];
+    assert_eq!(
+        (
+            &result["bound_usd"],
+            &result["candidate_usd"],
+            &result["moved_usd"]
+        ),
+        (&json!("0.022"), &json!("0.022"), &json!("0.011"))
+    );
+    assert_eq!(over["end"]["ending"], "halted");
+}
+
+#[tokio::test]
+async fn a_candidate_that_refuses_what_ran_is_out_as_well() {
+    let (server, cheap, _, acme) = two_releases().await;
+    // It quotes the model, and no rating of what it used is in its book.
+    let book = "name = \"half\"\nas_of = \"2026-11-21\"\n[[models]]\nprovider = \"openai\"\n\
+        model = \"gpt-4o-mini\"\nper_million = { input = \"10\" }\n";
+    let compiled = farebox_book::compile(book, farebox_book::Format::Toml).unwrap();
+    let half = Package {
+        book: Some(compiled.canonical),
+        book_source: Some(book.into()),
+        ..Package::open(&release_file("half", "10")).unwrap()
+    };
+    let half = server.push(&half.to_file()).await.expect(201);
+    for report in [
+        usage(),
+        json!({"items": [usage(), {"provider": "openai", "model": "gpt-99", "usage": {"input": 1}}]}),
+    ] {
+        let body = json!({"kind": "canary", "release_id": half["id"], "percent": "100",
+            "max_refused": 0});
+        let canary = start(&server, body).await.expect(201);
+        let path = match report.get("items") {
+            Some(_) => "/v1/usage/batch",
+            None => "/v1/usage",
+        };
+        let waits = acme.post(path, report).await;
+        assert!(waits.status.is_success(), "{waits:?}");
+        let over = until(&server, &canary, |trial| !trial["end"].is_null()).await;
+        assert_eq!(over["end"]["ending"], "halted");
+        // What is bound refuses the unknown model as well.
+        assert_eq!(over["result"]["refused"], 1);
+        assert_eq!(charge(&acme).await, ("0.011".into(), cheap.clone()));
     }
 }
 

@@ -30,8 +30,9 @@ pub struct Bounds {
     /// do.
     #[arg(long, value_name = "COUNT")]
     max_refused: Option<u64>,
-    /// The trial ends when the sums under the two releases differ by more than so many percent of
-    /// the sum under what is bound. Without it: whatever they differ by.
+    /// The trial ends when the prices under the two releases differ, call by call and whichever way,
+    /// by more than so many percent of the sum under what is bound. Without it: whatever they differ
+    /// by.
     #[arg(long, value_name = "PERCENT")]
     max_change: Option<Decimal>,
     /// So many calls are compared before `--max-change` may end the trial.

@@ -55,8 +55,8 @@ pub struct StartTrialBody {
     max_faults: u64,
     /// More calls than this that only one of the two releases prices end the trial. Absent: none do.
     max_refused: Option<u64>,
-    /// The trial ends when the sums under the two releases differ by more than this part of the sum
-    /// under what is bound, in percent. Absent: whatever they differ by.
+    /// The trial ends when the prices under the two releases differ, call by call and whichever way, by
+    /// more than this part of the sum under what is bound, in percent. Absent: whatever they differ by.
     #[schema(value_type = Option<String>, example = "10")]
     max_change_percent: Option<Amount>,
     /// So many calls are compared before `max_change_percent` may end the trial.
@@ -149,6 +149,10 @@ pub struct TrialResultJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     change_usd: Option<Amount>,
+    /// The sum of how much each call differs, whichever way: what one customer pays more is not made
+    /// good by what another pays less.
+    #[schema(value_type = String)]
+    moved_usd: Amount,
 }
 
 impl From<&TrialResult> for TrialResultJson {
@@ -165,6 +169,7 @@ impl From<&TrialResult> for TrialResultJson {
             change_usd: exact::sub(result.candidate_usd, result.bound_usd)
                 .ok()
                 .map(Amount),
+            moved_usd: Amount(result.moved_usd),
         }
     }
 }

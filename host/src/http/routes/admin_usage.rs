@@ -1,11 +1,11 @@
 //! For admins: usage that waits for a price.
 
-use super::super::{Api, State};
 use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Json, Pair};
 use super::super::problem::{Problem, ProblemJson};
 use super::super::show::{BalanceJson, PriceJson};
+use super::super::{Api, State};
 use super::blocking;
 use super::jobs::address;
 use super::reports::KeySourceJson;

@@ -113,7 +113,8 @@ pub struct TrialBounds {
     pub faults_max: u64,
     /// More calls than this that only one of the two prices end it.
     pub refused_max: Option<u64>,
-    /// A sum of prices that differs by more than this part of the other sum ends it, ...
+    /// Prices that differ, call by call and whichever way, by more than this part of the sum under what
+    /// is bound end it, ...
     pub change_max: Option<BasisPoints>,
     /// ... once so many calls were compared.
     pub calls_min: u64,
@@ -197,6 +198,8 @@ pub struct TrialResult {
     pub bound_usd: Decimal,
     /// The sum under the candidate of what was compared, in USD.
     pub candidate_usd: Decimal,
+    /// The sum of how much each differs, whichever way, in USD.
+    pub moved_usd: Decimal,
     /// Some of what differed, the largest first.
     pub samples: Vec<TrialSample>,
 }

@@ -3,7 +3,8 @@
 //! What is compared are charges that were posted, read from the ledger off the path of any request
 //! ([`watch`]): a shadow never delays a call, what it found is found again after a restart, and a
 //! charge is compared with what was truly asked for it. What no charge shows, a candidate that fails
-//! or refuses before a call of its canary, is noted where it happens and kept until a restart.
+//! or refuses a call of its canary, before it runs or after, is noted where it happens and kept until a
+//! restart.
 //! Must not know how often it is called.
 
 pub mod watch;
@@ -17,7 +18,7 @@ use super::ledger::trials::{
 };
 use super::ledger::view::{Page, PageRequest};
 use super::ledger::write::{Actor, WriteError};
-use super::policy::{PolicyError, ReleaseId};
+use super::policy::ReleaseId;
 use super::releases::{Address, Operator, ReleaseError};
 use farebox_ledger::ids::{OrgId, TransactionId};
 use std::sync::Arc;
@@ -274,22 +275,28 @@ impl Service {
         }
     }
 
-    /// Notes that a candidate refused a call before it ran, where what is bound would not.
-    pub(super) fn note_refusal(
+    /// Notes what a candidate refused, before a call or after it, of which what is bound prices so
+    /// many: `priced_by` asks it.
+    pub(super) fn note_refusals(
         &self,
         release: ReleaseId,
         org: OrgId,
         plan: Option<&str>,
-        ask: impl FnOnce(&ReleaseId) -> Result<(), PolicyError>,
+        priced_by: impl FnOnce(&ReleaseId) -> usize,
     ) {
+        let bindings = self.store.bindings();
+        if bindings.trials().is_empty() {
+            return;
+        }
         let Some(trial) = self.canary_of(release, org, plan) else {
             return;
         };
-        let bindings = self.store.bindings();
         let bound = bindings.bound_for(self.settings.deployment, org, plan);
-        if bound.is_some_and(|bound| ask(&bound).is_ok()) {
+        let priced = bound.map_or(0, |bound| priced_by(&bound));
+        if priced > 0 {
+            let priced = u64::try_from(priced).unwrap_or(u64::MAX);
             self.watches.note(trial.id, |result| {
-                result.refused = result.refused.saturating_add(1);
+                result.refused = result.refused.saturating_add(priced);
             });
         }
     }

@@ -213,6 +213,9 @@ fn see(
         result.bound_usd = exact::add(result.bound_usd, bound).unwrap_or(result.bound_usd);
         result.candidate_usd =
             exact::add(result.candidate_usd, candidate).unwrap_or(result.candidate_usd);
+        let moved = exact::sub(candidate, bound).map(|difference| difference.abs());
+        let moved = moved.and_then(|moved| exact::add(result.moved_usd, moved));
+        result.moved_usd = moved.unwrap_or(result.moved_usd);
         if bound == candidate {
             return;
         }
@@ -255,23 +258,22 @@ fn passed(trial: &Trial, result: &TrialResult) -> Option<Box<str>> {
     let is_passed = result.compared >= bounds.calls_min && change_passes(result, max.get())?;
     is_passed.then(|| {
         format!(
-            "{} calls are USD {} under the candidate and USD {} under what is bound: they differ \
-             by more than {} %",
+            "{} calls are USD {} under the candidate and USD {} under what is bound: call by call \
+             they differ by USD {}, which is more than {} %",
             result.compared,
             result.candidate_usd.normalize(),
             result.bound_usd.normalize(),
+            result.moved_usd.normalize(),
             max.percent()
         )
         .into()
     })
 }
 
-/// |candidate − bound| × 10,000 > bound × points. Sums that leave the range decide nothing.
+/// Σ|candidate − bound| × 10,000 > Σ bound × points. Who pays twice is not made good by who pays
+/// nothing, so it is not the difference of the sums. Sums that leave the range decide nothing.
 fn change_passes(result: &TrialResult, points: u32) -> Option<bool> {
-    let difference = exact::sub(result.candidate_usd, result.bound_usd)
-        .ok()?
-        .abs();
-    let scaled = exact::mul(difference, Decimal::from(10_000)).ok()?;
+    let scaled = exact::mul(result.moved_usd, Decimal::from(10_000)).ok()?;
     let bound = exact::mul(result.bound_usd, Decimal::from(points)).ok()?;
     Some(scaled > bound)
 }

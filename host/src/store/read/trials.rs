@@ -10,6 +10,7 @@ use crate::service::ledger::trials::{
 use crate::service::ledger::view::{Page, PageRequest};
 use crate::service::policy::{Digest, ReleaseId};
 use farebox_ledger::ids::{ChargeId, OrgId, TransactionId};
+use farebox_pricing::exact;
 use rusqlite::{Connection, Row, params};
 use rust_decimal::Decimal;
 
@@ -98,12 +99,19 @@ pub fn one(
 
 fn with_end(connection: &Connection, trial: Trial) -> Result<TrialRecord, StorageError> {
     let sql = "SELECT at_ms, actor, ending, why, compared, same, dearer, cheaper, refused, faults,
-        bound_usd, candidate_usd FROM trial_ends WHERE trial = ?1";
+        bound_usd, candidate_usd, moved_usd FROM trial_ends WHERE trial = ?1";
     let end = query_one(connection, sql, [trial.id.to_bytes()], |row| {
         let ending: String = get(row, 2)?;
         let ending = TrialEnding::ALL
             .into_iter()
             .find(|known| known.name() == ending);
+        let bound_usd = known(some_amount(row, 10)?, "sum of a trial")?;
+        let candidate_usd = known(some_amount(row, 11)?, "sum of a trial")?;
+        // Where only the sums are known, they differ by this at least.
+        let moved_usd = match some_amount(row, 12)? {
+            Some(moved_usd) => moved_usd,
+            None => known(exact::sub(candidate_usd, bound_usd).ok(), "sum of a trial")?.abs(),
+        };
         Ok(TrialEnd {
             at_ms: get(row, 0)?,
             by: get(row, 1)?,
@@ -116,8 +124,9 @@ fn with_end(connection: &Connection, trial: Trial) -> Result<TrialRecord, Storag
                 cheaper: count(row, 7)?,
                 refused: count(row, 8)?,
                 faults: count(row, 9)?,
-                bound_usd: known(some_amount(row, 10)?, "sum of a trial")?,
-                candidate_usd: known(some_amount(row, 11)?, "sum of a trial")?,
+                bound_usd,
+                candidate_usd,
+                moved_usd,
                 samples: Vec::new(),
             },
         })

@@ -128,7 +128,8 @@ fn end(
 ) -> Result<(), StorageError> {
     run(
         connection,
-        "INSERT INTO trial_ends VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        "INSERT INTO trial_ends VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
+         ?14)",
         params![
             trial.to_bytes(),
             by.at_ms,
@@ -143,6 +144,7 @@ fn end(
             stored(result.faults),
             result.bound_usd.to_string(),
             result.candidate_usd.to_string(),
+            result.moved_usd.to_string(),
         ],
     )?;
     for (number, sample) in (0_i64..).zip(&result.samples) {
