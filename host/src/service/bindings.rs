@@ -52,7 +52,7 @@ impl Service {
             });
         }
         // A release that is not loaded is no failure of its policy: nothing starts without what is
-        // bound.
+        // bound, and nothing else is bound than what is loaded.
         let is_failure = matches!(failed, PolicyError::Fault(_) | PolicyError::Paused);
         if !is_failure || self.settings.fallback == Fallback::Refuse {
             return Err(failed);
@@ -139,7 +139,13 @@ impl Service {
         expected: Option<Address>,
         why: Option<Box<str>>,
     ) -> Result<ChangeRecord, ReleaseError> {
-        self.bind(operator, scope, BindTo::Before, expected, why)
+        // What is gone back to in a hurry must price: one that this server could not load would refuse
+        // each call, and the next start.
+        let before = self.store.bindings().before(&scope);
+        if let Some(before) = before.filter(|before| !self.engine.is_loaded(before)) {
+            return Err(ReleaseError::NotLoaded(before));
+        }
+        self.bind(operator, scope, BindTo::Before(before), expected, why)
             .await
     }
 

@@ -186,6 +186,31 @@ async fn nothing_is_served_where_a_bound_release_does_not_load() {
     );
 }
 
+#[tokio::test]
+async fn a_release_that_is_not_loaded_is_not_gone_back_to() {
+    let server = Server::start().await;
+    let start = server.bound(None).await;
+    let good = pushed(&server, "good", "3").await;
+    let damaged = pushed(&server, "damaged", "4").await;
+    activate(&server, &good, &start).await.expect(200);
+    activate(&server, &damaged, &good).await.expect(200);
+    activate(&server, &good, &damaged).await.expect(200);
+    let folder = server.stop().await;
+    let database = rusqlite::Connection::open(folder.path().join("data/ledger.db")).unwrap();
+    damage_book(&database);
+    drop(database);
+    let options = super::server::options(folder.path());
+    let server = Server::on(folder, options).await;
+    let back = json!({"expected": good, "why": "in a hurry"});
+    let refused = post(&server, "/v1/admin/bindings/rollback", back).await;
+    let told = refused.problem(409, "release-missing");
+    assert!(told["detail"].as_str().unwrap().contains(&damaged), "{told}");
+    assert_eq!(server.bound(None).await, good);
+    let customer = server.customer("acme", "100").await;
+    let held = customer.post("/v1/holds", json!({"call": call()})).await;
+    held.expect(201);
+}
+
 /// A price rises ten times an hour from now.
 const DATED: &str = r#"
 name = "dated"

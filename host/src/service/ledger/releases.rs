@@ -175,7 +175,8 @@ pub enum BindTo {
     /// A release.
     Release(ReleaseId),
     /// What stood before the last activation that was not rolled back, and was not revoked since.
-    Before,
+    /// Where the asker has looked at it, it must be this release.
+    Before(Option<ReleaseId>),
     /// Nothing of its own.
     Nothing,
 }
@@ -225,6 +226,8 @@ struct Bound {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Level {
     standing: Option<Standing>,
+    /// What a rollback would bind, also where nothing is bound.
+    before: Option<ReleaseId>,
     trial: Option<Arc<Trial>>,
 }
 
@@ -283,10 +286,14 @@ impl Bindings {
         };
         for (change, before) in changes {
             all.newest = all.newest.max(Some(change.id));
+            if change.release.is_none() && before.is_none() {
+                continue;
+            }
+            let level = all.level(&change.scope);
+            level.before = before;
             let Some(release) = change.release else {
                 continue;
             };
-            let level = all.level(&change.scope);
             level.standing = Some(Standing { release, before });
         }
         for trial in all.trials.clone() {
@@ -377,6 +384,12 @@ impl Bindings {
             Some(ScopePart::Plan(own)) => plan == Some(own) && !of_org(),
             None => !of_org() && !has(plan.and_then(|plan| bound.plans.get(plan))),
         }
+    }
+
+    /// What a rollback of exactly this scope would bind; absent where that takes its release away, or
+    /// binds what may not price, or there is nothing to go back to.
+    pub fn before(&self, scope: &BindingScope) -> Option<ReleaseId> {
+        self.at(scope)?.before
     }
 
     /// What is bound to exactly this scope.

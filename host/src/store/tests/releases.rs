@@ -171,18 +171,18 @@ fn rollbacks_go_back_step_by_step_and_past_what_was_revoked() {
     }
     house.revoke(releases[2]).unwrap();
     for expected in [releases[1], releases[0]] {
-        house.bind(everyone(), BindTo::Before, bound).unwrap();
+        house.bind(everyone(), BindTo::Before(None), bound).unwrap();
         bound = house.bound(&everyone());
         assert_eq!(bound, Some(expected));
     }
-    let told = house.bind(everyone(), BindTo::Before, bound).unwrap_err();
+    let told = house.bind(everyone(), BindTo::Before(None), bound).unwrap_err();
     assert_eq!(told, DirectoryRefusal::NothingBefore(Box::new(everyone())));
     // What was rolled back can be activated again, and that rolled back.
     house
         .bind(everyone(), BindTo::Release(releases[3]), bound)
         .unwrap();
     house
-        .bind(everyone(), BindTo::Before, Some(releases[3]))
+        .bind(everyone(), BindTo::Before(None), Some(releases[3]))
         .unwrap();
     assert_eq!(house.bound(&everyone()), Some(releases[0]));
 }
@@ -201,14 +201,14 @@ fn a_part_of_a_deployment_goes_back_to_having_none_of_its_own() {
         bindings.release_for(Deployment::Hosted, org, plan)
     };
     assert_eq!((of(Some("pro")), of(None)), (Some(second), Some(first)));
-    house.bind(pro(), BindTo::Before, Some(second)).unwrap();
+    house.bind(pro(), BindTo::Before(None), Some(second)).unwrap();
     assert_eq!(of(Some("pro")), Some(first));
-    let told = house.bind(pro(), BindTo::Before, None).unwrap_err();
+    let told = house.bind(pro(), BindTo::Before(None), None).unwrap_err();
     assert_eq!(told, DirectoryRefusal::NothingBefore(Box::new(pro())));
     house.bind(pro(), BindTo::Release(second), None).unwrap();
     house.bind(pro(), BindTo::Nothing, Some(second)).unwrap();
     assert_eq!(of(Some("pro")), Some(first));
-    house.bind(pro(), BindTo::Before, None).unwrap();
+    house.bind(pro(), BindTo::Before(None), None).unwrap();
     assert_eq!(of(Some("pro")), Some(second));
     let told = house.bind(everyone(), BindTo::Nothing, Some(first));
     assert_eq!(

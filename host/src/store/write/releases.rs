@@ -143,7 +143,13 @@ pub fn bind(connection: &Connection, asked: &BindingChange, by: By<'_>) -> Done 
         BindTo::Configured(release) => (ChangeKind::Start, Some(release), over(top.as_ref())),
         BindTo::Release(release) => (ChangeKind::Activate, Some(release), over(top.as_ref())),
         BindTo::Nothing => (ChangeKind::Deactivate, None, over(top.as_ref())),
-        BindTo::Before => match below(connection, top.as_ref())? {
+        BindTo::Before(found) => match below(connection, top.as_ref())? {
+            Some(before) if found.is_some() && before.release != found => {
+                return Ok(Err(DirectoryRefusal::BindingMoved {
+                    scope: Box::new(scope.clone()),
+                    bound: bound.map(Box::new),
+                }));
+            }
             Some(before) => (ChangeKind::Rollback, before.release, before.base),
             // Nothing of its own was bound before the first activation.
             None if top.is_some() && scope.part.is_some() && bound.is_some() => {
