@@ -23,6 +23,7 @@ use farebox_ledger::commodity::Commodity;
 use farebox_ledger::ids::CommodityId;
 use farebox_pricing::currency::Pegs;
 use farebox_pricing::event::Deployment;
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -156,6 +157,12 @@ impl Preparation<'_> {
         Ok(self.write(write).await?)
     }
 
+    /// Every release that is kept with the ledger.
+    pub fn kept(&self) -> Result<HashSet<ReleaseId>, StartError> {
+        let releases = self.store.releases()?;
+        Ok(releases.into_iter().map(|release| release.id).collect())
+    }
+
     /// What an operator bound to everyone, so that the configuration binds nothing.
     pub fn activated(&self, deployment: Deployment) -> Result<Option<ReleaseId>, StartError> {
         let scope = BindingScope::everyone(deployment);
@@ -194,7 +201,9 @@ impl Preparation<'_> {
     /// returned.
     pub fn load_known(&self, engine: &Engine) -> Result<Vec<Unloaded>, StartError> {
         let mut unloaded = Vec::new();
+        let mut compiled = Vec::new();
         for known in self.store.releases()? {
+            compiled.push((known.class, known.id.component));
             let Some(parts) = self.store.release_parts(&known.id)? else {
                 continue;
             };
@@ -206,6 +215,7 @@ impl Preparation<'_> {
                 });
             }
         }
+        engine.keep_compiled_only(&compiled);
         Ok(unloaded)
     }
 

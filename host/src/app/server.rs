@@ -218,7 +218,8 @@ async fn configured_release(
             (error, _) => Err(error.into()),
         };
     }
-    let release = engine.admit_package(package, None)?;
+    let kept = preparation.kept()?;
+    let release = engine.admit_configured(package, |id| kept.contains(id))?;
     let id = release.id;
     preparation.admit(release).await?;
     preparation.bind(id, config).await?;

@@ -35,6 +35,9 @@ pub enum AdmissionError {
     /// The compiler ended without a result.
     #[error("the compiler ended without a result: {0}")]
     CompilerFailed(String),
+    /// There is no compiler now, whatever the component is.
+    #[error("no compiler can run now: {0}")]
+    NoCompiler(String),
     /// It imports functions or more. A policy imports nothing but types.
     #[error("a policy must not import anything, but this one imports {}", names.join(", "))]
     ImportsNotAllowed {
@@ -103,6 +106,19 @@ pub fn check_bytes(limits: &Limits, bytes: &[u8]) -> Result<(), AdmissionError> 
 /// The compiler's words, which stand on several lines, on one.
 pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Refuses what plainly imports something, before anything is compiled for it.
+///
+/// # Errors
+/// `ImportsNotAllowed`.
+pub fn check_import_names(component: &[u8]) -> Result<(), AdmissionError> {
+    let names = contract::imports(component);
+    if names.is_empty() {
+        Ok(())
+    } else {
+        Err(AdmissionError::ImportsNotAllowed { names })
+    }
 }
 
 /// Checks the imports of a compiled component.

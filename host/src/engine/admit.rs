@@ -15,8 +15,7 @@ use crate::service::signature::PinnedKeys;
 use farebox_pricing::canonical::BookView;
 
 impl Engine {
-    /// Admits a release of the host's own configuration: nobody pushed it, so it is not asked
-    /// anything first.
+    /// Admits a release for whoever asks to price by it himself: it is not asked anything first.
     ///
     /// # Errors
     /// See [`AdmitError`].
@@ -25,15 +24,40 @@ impl Engine {
         package: Package,
         trust: Option<Trust>,
     ) -> Result<Admitted, AdmitError> {
-        self.take(package, trust, |_, _| Ok(()))
+        self.take(package, trust, |_| true, |_, _| Ok(false))
     }
 
-    /// Admits a release that passes `check`. One that prices already is not checked again.
+    /// Admits a release of the host's own configuration, which will price customers: it is tried as a
+    /// pushed one is, unless it `is_kept` with the ledger and so was. The host's own component was
+    /// tried with the program.
+    ///
+    /// # Errors
+    /// See [`AdmitError`].
+    pub fn admit_configured(
+        &self,
+        package: Package,
+        is_kept: impl FnOnce(&ReleaseId) -> bool,
+    ) -> Result<Admitted, AdmitError> {
+        let tried = |release: &Release, component: &[u8]| {
+            if self.shipped == Some(release.id.component) {
+                return Ok(false);
+            }
+            if !is_kept(&release.id) {
+                self.try_out(release, component)?;
+            }
+            Ok(true)
+        };
+        self.take(package, None, |_| true, tried)
+    }
+
+    /// Admits a release that passes `check`, which says whether it was tried. One that is loaded, and
+    /// as is asked, is not checked again.
     pub(super) fn take(
         &self,
         package: Package,
         trust: Option<Trust>,
-        check: impl FnOnce(&Release, &[u8]) -> Result<(), AdmitError>,
+        is_enough: impl FnOnce(&Release) -> bool,
+        check: impl FnOnce(&Release, &[u8]) -> Result<bool, AdmitError>,
     ) -> Result<Admitted, AdmitError> {
         package.check_signatures(&PinnedKeys::default())?;
         let book = package.book.ok_or(AdmitError::NoBook)?;
@@ -54,13 +78,24 @@ impl Engine {
         };
         // Until it is kept durably, a push neither takes trust from what is loaded nor gives it.
         let is_loaded = self.is_loaded_as(&id, |known| {
-            known.begin_draft();
-            true
+            let is_enough = is_enough(known);
+            if is_enough {
+                known.begin_draft();
+            }
+            is_enough
         });
         if !is_loaded {
-            let release = self.make(id, &package.component, book.clone(), class, trust)?;
-            check(&release, &package.component)?;
-            self.keep_draft(release);
+            let passed = self
+                .make(id, &package.component, book.clone(), class, trust)
+                .map_err(AdmitError::from)
+                .and_then(|release| Ok((check(&release, &package.component)?, release)));
+            match passed {
+                Ok((is_tried, release)) => self.keep_draft(release, is_tried),
+                Err(error) => {
+                    self.forget_unused(&id.component);
+                    return Err(error);
+                }
+            }
         }
         let contract = self.contracts.of(&package.component)?;
         let contract = contract.ok_or_else(|| self.no_contract())?;
@@ -111,9 +146,15 @@ impl Engine {
         parts: &ReleaseParts,
     ) -> Result<(), AdmitError> {
         let trust = self.trust_of(&parts.component, Some(release.trust));
-        self.load_release(&parts.component, parts.book.to_vec(), release.class, trust)
-            .map(drop)
-            .map_err(AdmitError::from)
+        let id = self.load_release(&parts.component, parts.book.to_vec(), release.class, trust)?;
+        // Nothing else was kept untried than books beside the host's own component.
+        if self.shipped != Some(id.component) {
+            self.is_loaded_as(&id, |known| {
+                known.has_passed();
+                true
+            });
+        }
+        Ok(())
     }
 
     /// The host's own component is trusted, whatever was said of it.
@@ -165,6 +206,7 @@ impl From<AdmissionError> for AdmitError {
             AdmissionError::CompileLimit(Exceeded::Cpu(_)) => "compile_cpu",
             AdmissionError::CompileLimit(Exceeded::Time(_)) => "compile_time",
             AdmissionError::CompilerFailed(_) => "compiler_failed",
+            AdmissionError::NoCompiler(why) => return Self::NoCompiler(why),
             AdmissionError::ImportsNotAllowed { .. } => "imports",
             AdmissionError::UnknownContract { .. } => "unknown_contract",
             AdmissionError::SeveralContracts { .. } => "several_contracts",

@@ -11,11 +11,14 @@ use super::compiler::Compiler;
 use super::sandbox::Sandbox;
 use crate::service::policy::Digest;
 use sha2::{Digest as _, Sha256};
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use wasmtime::component::Component;
 
 const SEAL_BYTES: usize = 32;
@@ -24,6 +27,9 @@ const SEAL_BYTES: usize = 32;
 pub struct CompiledCache {
     folder: PathBuf,
     compiler: Compiler,
+    /// Held while it compiles. One compiler takes a core and up to gigabytes, and calls want both; and
+    /// who waited for the same component finds it on disk.
+    compiling: Mutex<()>,
 }
 
 impl CompiledCache {
@@ -33,7 +39,11 @@ impl CompiledCache {
             .recursive(true)
             .mode(0o700)
             .create(&folder)?;
-        Ok(Self { folder, compiler })
+        Ok(Self {
+            folder,
+            compiler,
+            compiling: Mutex::new(()),
+        })
     }
 
     /// The same folder, with what is missing in it made by another compiler.
@@ -49,20 +59,67 @@ impl CompiledCache {
         bytes: &[u8],
     ) -> Result<Component, AdmissionError> {
         let path = self.path(sandbox, digest);
-        if let Some(component) = load(sandbox, &path) {
+        let kept = || -> Result<Option<Component>, AdmissionError> {
+            let Some(component) = load(sandbox, &path) else {
+                return Ok(None);
+            };
             admission::check_imports(&sandbox.engine, &component)?;
+            Ok(Some(component))
+        };
+        if let Some(component) = kept()? {
             return Ok(component);
         }
         admission::check_bytes(sandbox.limits, bytes)?;
+        admission::check_import_names(bytes)?;
+        let _alone = self
+            .compiling
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(component) = kept()? {
+            return Ok(component);
+        }
         let code = self.compiler.code(sandbox.settings, bytes)?;
         let component = made_here(sandbox, &code)
-            .map_err(|error| AdmissionError::CompilerFailed(format!("{error:#}")))?;
+            .map_err(|error| AdmissionError::NoCompiler(format!("{error:#}")))?;
         admission::check_imports(&sandbox.engine, &component)?;
         if let Err(error) = store(&code, &path) {
             // The cache only saves time; the component is there.
             tracing::warn!(path = %path.display(), %error, "compiled component not kept");
         }
         Ok(component)
+    }
+
+    /// Removes every file that none of these settings and components has.
+    pub fn keep_only<'s>(&self, settings: impl Iterator<Item = (&'s Sandbox, Digest)>) {
+        let kept: HashSet<PathBuf> = settings
+            .map(|(sandbox, digest)| self.path(sandbox, &digest))
+            .collect();
+        self.remove_where(|path| !kept.contains(path));
+    }
+
+    /// Removes the files of a component.
+    pub fn remove(&self, component: &Digest) {
+        let digest = hex::encode(component.0);
+        self.remove_where(|path| {
+            let name = path.file_name().and_then(OsStr::to_str);
+            name.is_some_and(|name| name.starts_with(&digest))
+        });
+    }
+
+    fn remove_where(&self, is_over: impl Fn(&Path) -> bool) {
+        let files = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        for path in files.map(|file| file.path()) {
+            // Another file in this folder is not ours.
+            let is_ours = path.extension().is_some_and(|kind| {
+                kind == "cwasm" || kind == "partial"
+            });
+            if is_ours
+                && is_over(&path)
+                && let Err(error) = fs::remove_file(&path)
+            {
+                tracing::warn!(path = %path.display(), %error, "compiled component not removed");
+            }
+        }
     }
 
     fn path(&self, sandbox: &Sandbox, digest: &Digest) -> PathBuf {
@@ -180,6 +237,25 @@ mod tests {
         kept.ask();
         let later = fs::metadata(kept.path()).unwrap().modified().unwrap();
         assert_eq!(written, later);
+    }
+
+    #[test]
+    fn what_no_release_has_is_removed_and_nothing_else() {
+        let kept = Kept::new();
+        let folder = kept.path().parent().unwrap().to_owned();
+        let old = folder.join(format!("{}-0123456789abcdef.cwasm", hex::encode(DIGEST.0)));
+        let broken_off = kept.path().with_extension("77.partial");
+        let other = folder.join("notes.txt");
+        for path in [&old, &broken_off, &other] {
+            fs::write(path, b"x").unwrap();
+        }
+        kept.cache.keep_only([(kept.sandbox(), DIGEST)].into_iter());
+        assert!(kept.path().exists() && other.exists());
+        assert!(!old.exists() && !broken_off.exists());
+        kept.cache.remove(&Digest([8; 32]));
+        assert!(kept.path().exists());
+        kept.cache.remove(&DIGEST);
+        assert!(!kept.path().exists() && other.exists());
     }
 
     #[test]

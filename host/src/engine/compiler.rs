@@ -39,6 +39,9 @@ const OUT_OF_MEMORY: &str = "memory allocation of ";
 /// What the system says where it gives no memory to map.
 const NO_MEMORY: &str = "Cannot allocate memory";
 
+/// How much the child gives way to the calls of its parent.
+const NICENESS: i32 = 10;
+
 /// More of the child's complaints is not read.
 const COMPLAINTS_BYTES_MAX: u64 = 64 << 10;
 
@@ -106,7 +109,7 @@ impl Compiler {
     /// The machine code of a component.
     ///
     /// # Errors
-    /// `Invalid`; `CompileLimit` and `CompilerFailed` of a process.
+    /// `Invalid`; `CompileLimit`, `CompilerFailed` and `NoCompiler` of a process.
     pub fn code(&self, settings: Settings, component: &[u8]) -> Result<Vec<u8>, AdmissionError> {
         match self {
             Self::Here => compile(settings, component).map_err(AdmissionError::Invalid),
@@ -175,6 +178,8 @@ impl Order {
             };
             setrlimit(resource, most)
         };
+        // Beside calls that are priced meanwhile. Where the system does not let it, it works as they do.
+        let _ = rustix::process::nice(NICENESS);
         limit(Resource::As, self.limits.memory_bytes)?;
         limit(Resource::Cpu, self.limits.cpu_seconds)?;
         limit(Resource::Fsize, 0)?;
@@ -219,11 +224,11 @@ fn in_process(
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let failed = |what: String| AdmissionError::CompilerFailed(what);
+    // A system that gives no process says nothing of the component.
     let left = command
         .spawn()
         .and_then(|child| attend(child, limits, component))
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| AdmissionError::NoCompiler(error.to_string()))?;
     let complaints = String::from_utf8_lossy(&left.complaints);
     let exceeded =
         |what: fn(CompileLimits) -> Exceeded| Err(AdmissionError::CompileLimit(what(limits)));
@@ -245,7 +250,14 @@ fn in_process(
         }
         _ => {
             let first = complaints.lines().next().unwrap_or_default();
-            Err(failed(format!("{}: {first}", left.status)))
+            let ended = format!("{}: {first}", left.status);
+            // Somebody ended it: the system, for want of memory, or an operator.
+            let ended_by = left.status.signal();
+            let outside = [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP];
+            if outside.iter().any(|signal| ended_by == Some(signal.as_raw())) {
+                return Err(AdmissionError::NoCompiler(ended));
+            }
+            Err(AdmissionError::CompilerFailed(ended))
         }
     }
 }

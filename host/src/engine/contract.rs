@@ -11,7 +11,10 @@ use farebox_pricing::answer::{Quote, Rating, Refusal};
 use farebox_pricing::card::{RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_pricing::load::{ConfigError, Description};
-use wasmparser::{Chunk, Parser, Payload};
+use wasmparser::{
+    Chunk, ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, ComponentType,
+    ComponentTypeRef, InstanceTypeDeclaration, Parser, Payload,
+};
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
@@ -144,19 +147,115 @@ impl Contracts {
 /// # Errors
 /// `SeveralContracts`: what such a component is asked would depend on who asks.
 pub fn spoken(component: &[u8]) -> Result<Option<&str>, AdmissionError> {
-    let mut versions = Vec::new();
-    read(component, &mut versions);
-    match *versions.as_slice() {
+    let mut read = Read::default();
+    read.all(component);
+    match *read.versions.as_slice() {
         [] => Ok(None),
         [version] => Ok(Some(version)),
-        [..] => Err(AdmissionError::SeveralContracts {
+        ref versions => Err(AdmissionError::SeveralContracts {
             versions: versions.iter().copied().map(str::to_owned).collect(),
         }),
     }
 }
 
-/// Collects the versions, as far as the bytes can be read.
-fn read<'a>(component: &'a [u8], versions: &mut Vec<&'a str>) -> Option<()> {
+/// What a component imports that is more than types, as far as can be told without compiling it.
+pub fn imports(component: &[u8]) -> Vec<String> {
+    let mut read = Read::default();
+    read.all(component);
+    read.imports
+}
+
+/// What the outermost component says of itself.
+#[derive(Default)]
+struct Read<'a> {
+    versions: Vec<&'a str>,
+    imports: Vec<String>,
+    /// Of each type in the order of their indices: whether it is an instance that has more than types.
+    types: Vec<Option<bool>>,
+}
+
+impl<'a> Read<'a> {
+    fn all(&mut self, component: &'a [u8]) {
+        // What cannot be read any further is left to the compiler.
+        let _whole = walk(component, |payload| self.section(payload));
+    }
+
+    fn section(&mut self, payload: Payload<'a>) {
+        match payload {
+            Payload::ComponentExportSection(exports) => {
+                for export in exports.into_iter().flatten() {
+                    self.versions.extend(export.name.name.strip_prefix(INTERFACE));
+                    // What is exported has an index of its own.
+                    if export.kind == ComponentExternalKind::Type {
+                        self.types.push(None);
+                    }
+                }
+            }
+            Payload::ComponentTypeSection(types) => {
+                for ty in types.into_iter().flatten() {
+                    self.types.push(has_more_than_types(&ty));
+                }
+            }
+            Payload::ComponentAliasSection(aliases) => {
+                for alias in aliases.into_iter().flatten() {
+                    let is_type = match alias {
+                        ComponentAlias::InstanceExport { kind, .. } => {
+                            kind == ComponentExternalKind::Type
+                        }
+                        ComponentAlias::Outer { kind, .. } => {
+                            kind == ComponentOuterAliasKind::Type
+                        }
+                        ComponentAlias::CoreInstanceExport { .. } => false,
+                    };
+                    if is_type {
+                        self.types.push(None);
+                    }
+                }
+            }
+            Payload::ComponentImportSection(imports) => {
+                for import in imports.into_iter().flatten() {
+                    self.import(import.name.name, import.ty);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn import(&mut self, name: &str, ty: ComponentTypeRef) {
+        let is_refused = match ty {
+            ComponentTypeRef::Type(_) => {
+                self.types.push(None);
+                false
+            }
+            // Of a type that is not told here the compiler tells.
+            ComponentTypeRef::Instance(index) => usize::try_from(index)
+                .ok()
+                .and_then(|index| *self.types.get(index)?)
+                .unwrap_or_default(),
+            _ => true,
+        };
+        if is_refused {
+            self.imports.push(name.to_owned());
+        }
+    }
+}
+
+/// Whether an instance's type has more than types; nothing where it is another kind of type.
+fn has_more_than_types(ty: &ComponentType<'_>) -> Option<bool> {
+    let ComponentType::Instance(parts) = ty else {
+        return None;
+    };
+    let is_more = |part: &InstanceTypeDeclaration<'_>| {
+        let InstanceTypeDeclaration::Export { ty, .. } = part else {
+            return false;
+        };
+        !matches!(ty, ComponentTypeRef::Type(_))
+    };
+    Some(parts.iter().any(is_more))
+}
+
+/// Shows the sections of a component, but not of what is inside it, as far as the bytes can be read.
+fn walk<'a>(component: &'a [u8], mut see: impl FnMut(Payload<'a>)) -> Option<()> {
     let mut parser = Parser::new(0);
     let mut rest = component;
     loop {
@@ -168,10 +267,6 @@ fn read<'a>(component: &'a [u8], versions: &mut Vec<&'a str>) -> Option<()> {
             return None;
         };
         match payload {
-            Payload::ComponentExportSection(exports) => {
-                let names = exports.into_iter().flatten().map(|export| export.name.name);
-                versions.extend(names.filter_map(|name| name.strip_prefix(INTERFACE)));
-            }
             // What is inside exports to the component, not from it.
             Payload::ModuleSection {
                 unchecked_range, ..
@@ -183,7 +278,7 @@ fn read<'a>(component: &'a [u8], versions: &mut Vec<&'a str>) -> Option<()> {
                 consumed = consumed.checked_add(usize::try_from(inside).ok()?)?;
             }
             Payload::End(_) => return Some(()),
-            _ => {}
+            seen => see(seen),
         }
         rest = rest.get(consumed..)?;
     }

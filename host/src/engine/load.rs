@@ -102,16 +102,17 @@ impl Engine {
     }
 
     /// Keeps a release loaded until its last draft has ended. What was loaded meanwhile stands.
-    pub(super) fn keep_draft(&self, release: Release) {
+    pub(super) fn keep_draft(&self, release: Release, is_tried: bool) {
         let mut releases = self
             .releases
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         let id = release.id;
-        releases
-            .entry(id)
-            .or_insert_with(|| Arc::new(release))
-            .begin_draft();
+        let kept = releases.entry(id).or_insert_with(|| Arc::new(release));
+        kept.begin_draft();
+        if is_tried {
+            kept.has_passed();
+        }
     }
 
     /// Ends a draft. What nobody needs any more is unloaded, with its machine code.
@@ -124,11 +125,21 @@ impl Engine {
             return;
         }
         releases.remove(id);
-        if !releases.keys().any(|other| other.component == id.component) {
-            let components = self.components.lock();
-            let mut components = components.unwrap_or_else(PoisonError::into_inner);
-            components.retain(|(_, component), _| *component != id.component);
+        drop(releases);
+        self.forget_unused(&id.component);
+    }
+
+    /// Takes away the machine code of a component that no release has, in memory and on disk. Who
+    /// still makes a release of it has it by now, or compiles it again.
+    pub(super) fn forget_unused(&self, component: &Digest) {
+        let releases = self.releases.read().unwrap_or_else(PoisonError::into_inner);
+        if releases.keys().any(|release| release.component == *component) {
+            return;
         }
+        let components = self.components.lock();
+        let mut components = components.unwrap_or_else(PoisonError::into_inner);
+        components.retain(|(_, other), _| other != component);
+        self.cache.remove(component);
     }
 
     fn component(

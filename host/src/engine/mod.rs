@@ -121,6 +121,16 @@ impl Engine {
         self
     }
 
+    /// Removes from disk what was compiled of other components than these, or for another version of
+    /// this program.
+    pub fn keep_compiled_only(&self, components: &[(LimitClass, Digest)]) {
+        let settings = components.iter().flat_map(|(class, digest)| {
+            let both = [self.sandboxes.of(*class), self.sandboxes.second(*class)];
+            both.map(|sandbox| (sandbox, *digest))
+        });
+        self.cache.keep_only(settings);
+    }
+
     /// The same, compiling elsewhere.
     #[must_use]
     pub fn compiling(mut self, compiler: Compiler) -> Self {
@@ -248,8 +258,9 @@ impl Engine {
 impl PolicyEngine for Engine {
     fn admit(&self, file: &[u8], trust: Option<Trust>) -> Result<Admitted, AdmitError> {
         let package = Package::open(file).map_err(AdmitError::from)?;
-        self.take(package, trust, |release, component| {
-            self.try_out(release, component)
+        self.take(package, trust, Release::is_tried, |release, component| {
+            self.try_out(release, component)?;
+            Ok(true)
         })
     }
 

@@ -28,6 +28,7 @@ pub struct Release {
     pub counters: Counters,
     faults: AtomicU64,
     is_kept: AtomicBool,
+    is_tried: AtomicBool,
     drafts: AtomicU64,
 }
 
@@ -57,6 +58,7 @@ impl Release {
             trust,
             faults: AtomicU64::new(0),
             is_kept: AtomicBool::new(false),
+            is_tried: AtomicBool::new(false),
             drafts: AtomicU64::new(0),
         })
     }
@@ -64,6 +66,16 @@ impl Release {
     /// It is kept with the ledger, or the host's own: it stays loaded.
     pub fn keep(&self) {
         self.is_kept.store(true, Ordering::Relaxed);
+    }
+
+    /// It was asked all that a pushed release is asked, and found in order.
+    pub fn has_passed(&self) {
+        self.is_tried.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was.
+    pub fn is_tried(&self) -> bool {
+        self.is_tried.load(Ordering::Relaxed)
     }
 
     /// Somebody tries it, whether it is kept or not.

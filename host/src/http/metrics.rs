@@ -1,5 +1,7 @@
-//! Counts for Prometheus. No label ever holds an org, a key or a model: their number is unbounded.
+//! Counts for Prometheus. No label ever holds an org, a key or a model: their number is unbounded. A
+//! release is one, up to a bound.
 
+use crate::service::breaker::FaultCount;
 use crate::service::ledger::view::Gauges;
 use crate::service::waiting::Waiting;
 use axum::http::Method;
@@ -10,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -24,6 +27,12 @@ struct Outcome {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct PolicyFault {
+    release: String,
+    fault: &'static str,
+}
+
 /// What is counted by this process.
 pub struct Metrics {
     registry: Registry,
@@ -31,6 +40,7 @@ pub struct Metrics {
     duration: Histogram,
     usage: Family<Outcome, Counter>,
     panics: Counter,
+    policy_faults: Family<PolicyFault, Counter>,
     ledger: LedgerGauges,
 }
 
@@ -45,7 +55,6 @@ struct LedgerGauges {
     unpriced_age_seconds: Gauge,
     settled: Gauge,
     settle_failures: Gauge,
-    policy_faults: Gauge,
     policy_pauses: Gauge,
     policy_fallbacks: Gauge,
     trials: Gauge,
@@ -58,10 +67,10 @@ struct LedgerGauges {
 }
 
 /// Policy faults, for [`Metrics::encode`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct FaultCounts {
     /// Since the start.
-    pub total: u64,
+    pub by_release: Vec<FaultCount>,
     /// Pairs of release and org that are paused now.
     pub paused: u64,
     /// Calls that the last good release priced instead.
@@ -84,7 +93,13 @@ impl Default for Metrics {
         let duration = Histogram::new(BUCKETS_SECONDS);
         let usage = Family::default();
         let panics = Counter::default();
+        let policy_faults = Family::default();
         let ledger = LedgerGauges::default();
+        registry.register(
+            "policy_faults",
+            "Policy faults by release and kind",
+            policy_faults.clone(),
+        );
         registry.register("http_requests", "Requests answered", requests.clone());
         registry.register_with_unit(
             "http_request_duration",
@@ -111,13 +126,14 @@ impl Default for Metrics {
             duration,
             usage,
             panics,
+            policy_faults,
             ledger,
         }
     }
 }
 
 impl LedgerGauges {
-    fn all(&self) -> [(&'static str, &'static str, &Gauge); 19] {
+    fn all(&self) -> [(&'static str, &'static str, &Gauge); 18] {
         [
             ("orgs", "Orgs with a wallet", &self.orgs),
             ("holds_active", "Active holds", &self.holds_active),
@@ -155,11 +171,6 @@ impl LedgerGauges {
                 "usage_settle_failures",
                 "Tries that gave no price, since the start",
                 &self.settle_failures,
-            ),
-            (
-                "policy_faults",
-                "Policy faults since the start",
-                &self.policy_faults,
             ),
             (
                 "policy_pauses",
@@ -248,7 +259,6 @@ impl Metrics {
                 gauges.leased.get().unsigned_abs(),
             ),
             (&ledger.unpriced, gauges.unpriced),
-            (&ledger.policy_faults, faults.total),
             (&ledger.policy_pauses, faults.paused),
             (&ledger.policy_fallbacks, faults.fallbacks),
             (&ledger.trials, faults.trials),
@@ -262,6 +272,19 @@ impl Metrics {
             (&ledger.database_bytes, gauges.database_bytes),
         ] {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        for count in faults.by_release {
+            let release = match count.release {
+                Some(release) => release.to_string(),
+                None => "other".to_owned(),
+            };
+            let labels = PolicyFault {
+                release,
+                fault: count.fault,
+            };
+            // The breakers count; this shows it.
+            let counter = self.policy_faults.get_or_create(&labels);
+            counter.inner().store(count.faults, Ordering::Relaxed);
         }
         let mut page = String::new();
         text::encode(&mut page, &self.registry)?;

@@ -19,10 +19,10 @@ static HEADER: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone, Debug)]
 pub struct RequestId(pub Box<str>);
 
-/// Where a release's file is compiled, and how long that may take: the compiler needs a minute for a
-/// policy that brings its interpreter.
+/// Where a release's file is compiled, and how long that may take: longer than the two compilations of a
+/// policy that brings its interpreter may, after those of another that came first.
 const COMPILING: [&str; 2] = ["/v1/admin/policies", "/v1/admin/backtests/file"];
-const COMPILING_TIMEOUT: Duration = Duration::from_secs(600);
+const COMPILING_TIMEOUT: Duration = Duration::from_secs(1_800);
 
 /// The longest request id that is taken over, in bytes.
 const ID_BYTES_MAX: usize = 64;

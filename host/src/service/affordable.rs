@@ -109,7 +109,7 @@ mod tests {
             for (base, each) in [(0_u64, 7_u64), (1_000, 3), (12, 1)] {
                 let cost = |tokens: u64| base + tokens * each;
                 for tokens in [1, 2, max / 3, max / 2, max - 1] {
-                    if tokens == 0 {
+                    if tokens == 0 || tokens >= max {
                         continue;
                     }
                     let (found, asked) = find(max, cost(tokens) + each - 1, cost);

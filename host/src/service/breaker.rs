@@ -9,14 +9,17 @@
 use super::Service;
 use super::policy::{PolicyError, ReleaseId};
 use farebox_ledger::ids::OrgId;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The most pairs of release and org that are remembered. Beyond it a new one is counted, not kept:
-/// a policy that fails for so many is not one org's trouble.
+/// The most pairs of release and org that are remembered. For a new one the pair goes whose breaker is
+/// closed and whose last fault is oldest; where all are open it is only counted.
 const PAIRS_MAX: usize = 10_000;
+
+/// The most releases whose faults are counted apart. There are seldom more than a few dozen.
+const RELEASES_MAX: usize = 256;
 
 /// What a policy is asked. Each is counted for itself: a policy that quotes well and fails at every
 /// rating would else never fail twice in a row.
@@ -57,6 +60,17 @@ pub struct Faults {
     pub open_for: Option<Duration>,
 }
 
+/// How often a release failed in one way since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultCount {
+    /// Absent: all beyond those that are counted apart.
+    pub release: Option<ReleaseId>,
+    /// The fault's word.
+    pub fault: &'static str,
+    /// How often.
+    pub faults: u64,
+}
+
 #[derive(Debug)]
 struct Entry {
     quotes_in_a_row: u32,
@@ -93,7 +107,7 @@ impl Entry {
 pub(super) struct Breakers {
     rule: BreakerRule,
     any: AtomicBool,
-    total: AtomicU64,
+    counts: Mutex<HashMap<(Option<ReleaseId>, &'static str), u64>>,
     entries: Mutex<HashMap<(ReleaseId, OrgId), Entry>>,
 }
 
@@ -102,7 +116,7 @@ impl Breakers {
         Self {
             rule,
             any: AtomicBool::new(false),
-            total: AtomicU64::new(0),
+            counts: Mutex::default(),
             entries: Mutex::default(),
         }
     }
@@ -150,10 +164,13 @@ impl Breakers {
     ) {
         match answer {
             Err(PolicyError::Fault(fault)) => {
-                self.total.fetch_add(1, Ordering::Relaxed);
+                self.count(release, fault.word());
                 let (now, at_ms) = now();
                 let mut entries = self.entries();
-                if entries.len() >= PAIRS_MAX && !entries.contains_key(&(release, org)) {
+                if entries.len() >= PAIRS_MAX
+                    && !entries.contains_key(&(release, org))
+                    && !make_room(&mut entries, now)
+                {
                     return;
                 }
                 let entry = entries.entry((release, org)).or_insert_with(|| Entry {
@@ -187,6 +204,16 @@ impl Breakers {
                 }
             }
         }
+    }
+
+    fn count(&self, release: ReleaseId, fault: &'static str) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_apart = |of: &(Option<ReleaseId>, &str)| of.0 == Some(release);
+        let is_known = counts.keys().any(is_apart);
+        let releases: HashSet<_> = counts.keys().map(|(release, _)| release).collect();
+        let apart = (is_known || releases.len() < RELEASES_MAX).then_some(release);
+        let count = counts.entry((apart, fault)).or_default();
+        *count = count.saturating_add(1);
     }
 
     /// Every pair that had a fault, the latest first.
@@ -244,9 +271,29 @@ impl Service {
         self.breakers.faults(self.clock.elapsed())
     }
 
-    /// Policy faults since the start.
-    pub fn faults_total(&self) -> u64 {
-        self.breakers.total.load(Ordering::Relaxed)
+    /// Policy faults since the start, by release and kind.
+    pub fn fault_counts(&self) -> Vec<FaultCount> {
+        let counts = self.breakers.counts.lock();
+        let counts = counts.unwrap_or_else(PoisonError::into_inner);
+        let count = |(of, faults): (&(Option<ReleaseId>, &'static str), &u64)| FaultCount {
+            release: of.0,
+            fault: of.1,
+            faults: *faults,
+        };
+        counts.iter().map(count).collect()
+    }
+}
+
+/// Forgets the pair whose breaker is closed and whose last fault is oldest; whether there was one.
+fn make_room(entries: &mut HashMap<(ReleaseId, OrgId), Entry>, now: Duration) -> bool {
+    let is_open = |until: Option<Duration>| until.is_some_and(|until| now < until);
+    let closed = entries
+        .iter()
+        .filter(|(_, entry)| !is_open(entry.open_until) && !is_open(entry.settling_open_until));
+    let oldest = closed.min_by_key(|(pair, entry)| (entry.last_at_ms, pair.1));
+    match oldest.map(|(pair, _)| *pair) {
+        Some(pair) => entries.remove(&pair).is_some(),
+        None => false,
     }
 }
 
@@ -305,5 +352,55 @@ mod tests {
         assert_eq!((faults.in_a_row, faults.total), (0, 6));
         assert_eq!(&*faults.last, "the policy used up its fuel");
         assert_eq!(faults.open_for, None);
+    }
+
+    #[test]
+    fn a_new_org_has_a_breaker_however_many_had_faults_before() {
+        let breakers = Breakers::new(RULE);
+        let fault = Err::<(), _>(PolicyError::Fault(Fault::Fuel));
+        let note = |org: usize, now: u64| {
+            let org = OrgId::new(org as u128);
+            let now = (Duration::from_secs(now), i64::try_from(now).unwrap());
+            breakers.note(release(), org, Question::Rate, &fault, || now);
+        };
+        // The first two are open; the third, which is closed the longest, makes room.
+        for _ in 0..3 {
+            note(0, 0);
+            note(1, 0);
+        }
+        for org in 2..PAIRS_MAX {
+            note(org, 1);
+        }
+        for now in [2, 3, 4] {
+            note(PAIRS_MAX, now);
+        }
+        let late = OrgId::new(PAIRS_MAX as u128);
+        let at = Duration::from_secs(5);
+        assert!(!breakers.lets_through(release(), late, Question::Rate, || at));
+        assert!(!breakers.lets_through(release(), OrgId::new(1), Question::Rate, || at));
+        let all = breakers.faults(at);
+        assert_eq!(all.len(), PAIRS_MAX);
+        assert!(all.iter().all(|faults| faults.org != OrgId::new(2)));
+        let counted = breakers.counts.lock().unwrap();
+        assert_eq!(counted[&(Some(release()), "fuel")], PAIRS_MAX as u64 + 7);
+    }
+
+    #[test]
+    fn what_waits_has_a_pause_of_its_own() {
+        let breakers = Breakers::new(RULE);
+        let org = OrgId::new(1);
+        let fault = Err::<(), _>(PolicyError::Fault(Fault::Fuel));
+        let now = || (Duration::ZERO, 0);
+        for _ in 0..3 {
+            breakers.note(release(), org, Question::Settle, &fault, now);
+        }
+        let lets = |question| breakers.lets_through(release(), org, question, || Duration::ZERO);
+        assert!(lets(Question::Rate) && lets(Question::Quote) && !lets(Question::Settle));
+        for _ in 0..3 {
+            breakers.note(release(), org, Question::Rate, &fault, now);
+        }
+        // That it is settled ends no pause of calls.
+        breakers.note(release(), org, Question::Settle, &Ok(()), now);
+        assert!(!lets(Question::Rate) && lets(Question::Settle));
     }
 }

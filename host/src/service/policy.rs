@@ -264,6 +264,9 @@ pub enum AdmitError {
     /// Every sandbox of the class is in use.
     #[error("every sandbox is in use")]
     Busy,
+    /// The machine gives the compiler no process or no memory: this says nothing of the file.
+    #[error("no compiler can run now: {0}")]
+    NoCompiler(String),
 }
 
 impl AdmitError {
@@ -280,6 +283,7 @@ impl AdmitError {
             Self::Fault(_) => "fault",
             Self::NotDeterministic { .. } => "not_deterministic",
             Self::Busy => "busy",
+            Self::NoCompiler(_) => "no_compiler",
         }
     }
 }

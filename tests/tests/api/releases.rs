@@ -2,8 +2,10 @@
 //! what, who is told what, and which calls end under which release.
 
 use super::server::{ADMIN, Customer, Server, call, release_file, usage};
+use farebox::app::server::StartError;
 use farebox::config::{FallbackOption, Options};
 use farebox::engine::package::Package;
+use farebox::service::policy::AdmitError;
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -408,8 +410,8 @@ async fn what_an_operator_activated_stays_whatever_is_configured() {
     assert!(names.iter().any(|release| release["name"] == "configured"));
 }
 
-/// Configures a hostile policy in this mode, which is the name of its book. What the configuration
-/// names is the operator's own and prices without being asked anything first.
+/// Configures a hostile policy in this mode, which is the name of its book. It must be kept with the
+/// ledger, or it is tried.
 fn hostile(options: &mut Options, mode: &str) {
     let folder = options.data_dir.clone().unwrap();
     let file = folder.with_file_name(format!("{mode}.wasm"));
@@ -456,6 +458,51 @@ async fn a_policy_that_fails_its_trial_is_not_admitted() {
 }
 
 #[tokio::test]
+async fn what_the_configuration_names_is_tried_as_what_is_pushed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = super::server::options(folder.path());
+    hostile(&mut options, "remember");
+    let config = farebox::config::Config::load(options).unwrap();
+    let Err(error) = farebox::app::server::start(&config).await else {
+        panic!("it serves");
+    };
+    let StartError::Load(AdmitError::NotDeterministic { .. }) = &error else {
+        panic!("{error:?}");
+    };
+    // One that is in order prices, and is what a push of it is.
+    let file = hostile_file("honest");
+    let server = Server::start_as(|options| hostile(options, "honest")).await;
+    let pushed = server.push(&file).await.expect(201);
+    assert_eq!(pushed["id"], server.bound(None).await.as_str());
+}
+
+#[tokio::test]
+async fn a_configured_book_of_the_own_component_is_tried_when_it_is_pushed() {
+    // The host's own component with an operator's book is not tried at the start; pushed, it is.
+    let server = Server::start_as(|options| {
+        let book = options.data_dir.clone().unwrap().with_file_name("own.toml");
+        let text = "name = \"own\"\nas_of = \"2026-11-21\"\n[[models]]\nprovider = \"openai\"\n\
+            model = \"gpt-4o-mini\"\nper_million = { input = \"5\", output = \"5\" }\n";
+        std::fs::write(&book, text).unwrap();
+        options.price_book = Some(book);
+    })
+    .await;
+    let compiled = || {
+        let folder = server.folder().join("data/cache");
+        let files = std::fs::read_dir(folder).unwrap();
+        files.count()
+    };
+    assert_eq!(compiled(), 1);
+    let bound = server.bound(None).await;
+    let path = format!("/v1/admin/policies/{bound}/file");
+    let file = server.client.admin(Method::GET, &path, Value::Null).await;
+    assert_eq!(file.status, 200);
+    server.push(&file.body).await.expect(201);
+    // Its answers under the second setting were compared.
+    assert_eq!(compiled(), 2);
+}
+
+#[tokio::test]
 async fn what_fails_before_a_call_falls_back_where_that_is_declared_and_after_it_never() {
     for declared in [FallbackOption::Refuse, FallbackOption::LastGood] {
         let server = Server::start().await;
@@ -463,7 +510,7 @@ async fn what_fails_before_a_call_falls_back_where_that_is_declared_and_after_it
         let good = server.bound(None).await;
         // Its quotes are lies, so each is a fault.
         let server = server
-            .restart_as(|options| {
+            .restart_with_kept(&hostile_file("low_quote"), |options| {
                 hostile(options, "low_quote");
                 options.policy_fallback = Some(declared);
             })
@@ -486,7 +533,7 @@ async fn what_fails_before_a_call_falls_back_where_that_is_declared_and_after_it
         assert!(page.text().contains(&line), "{}", page.text());
         // What has run already is priced by what is bound, or waits for it: never by another.
         let server = server
-            .restart_as(|options| {
+            .restart_with_kept(&hostile_file("trap"), |options| {
                 hostile(options, "trap");
                 options.policy_fallback = Some(declared);
             })

@@ -3,7 +3,15 @@
 use farebox::app::server::{RunningApp, start, start_with};
 use farebox::config::{Config, Options};
 use farebox::engine::package::Package;
-use farebox::service::time::SharedClock;
+use farebox::clock::SystemClock;
+use farebox::service::ledger::LedgerStore as _;
+use farebox::service::ledger::releases::ReleaseParts;
+use farebox::service::ledger::write::{Action, Actor, Write};
+use farebox::service::policy::{Admitted, Digest, LimitClass, ReleaseId, Trust};
+use farebox::service::releases::admission;
+use farebox::service::time::{Clock as _, SharedClock};
+use farebox::store::directory::DataDirectory;
+use farebox::store::{SqliteStore, StoreOptions};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{HeaderMap, Method, Request, StatusCode};
@@ -11,6 +19,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The bootstrap admin key of every test server.
@@ -173,6 +183,21 @@ impl Server {
         let config = Config::load(options).unwrap();
         let app = start_with(&config, clock).await.unwrap();
         Self::of(app, folder)
+    }
+
+    /// Starts where the release of this file is kept with the ledger, and so was tried once, whatever it
+    /// does now.
+    pub async fn start_with_kept(file: &[u8], change: impl FnOnce(&mut Options)) -> Self {
+        Self::start().await.restart_with_kept(file, change).await
+    }
+
+    /// Stops, and starts again on the same data and that release.
+    pub async fn restart_with_kept(self, file: &[u8], change: impl FnOnce(&mut Options)) -> Self {
+        let folder = self.stop().await;
+        let mut options = options(folder.path());
+        change(&mut options);
+        keep(options.data_dir.as_deref().unwrap(), file).await;
+        Self::on(folder, options).await
     }
 
     /// Starts on the data of a server that was stopped.
@@ -361,6 +386,43 @@ impl Customer {
             .unwrap()
             .to_owned()
     }
+}
+
+/// Keeps the release of a file with the ledger of a server that is stopped, as if it was admitted.
+pub async fn keep(data_dir: &std::path::Path, file: &[u8]) {
+    let package = Package::open(file).unwrap();
+    let clock: SharedClock = Arc::new(SystemClock::new());
+    let directory = DataDirectory::new(data_dir);
+    let store = SqliteStore::open(directory, Arc::clone(&clock), StoreOptions::default()).unwrap();
+    let digest = |bytes: &[u8]| Digest(Sha256::digest(bytes).into());
+    let book = package.book.unwrap();
+    let release = Admitted {
+        id: ReleaseId {
+            component: digest(&package.component),
+            book: digest(&book),
+        },
+        name: "kept".into(),
+        contract: "1.0.0".into(),
+        class: LimitClass::Native,
+        trust: Trust::Untrusted,
+        parts: ReleaseParts {
+            component: package.component.into(),
+            book: book.into(),
+            book_source: package.book_source.map(Into::into),
+            signatures: package.signatures.into(),
+        },
+    };
+    let at_ms = clock.now_ms();
+    let write = Write {
+        at_ms,
+        actor: Actor::Host,
+        request_id: "test".into(),
+        idempotency: None,
+        once: None,
+        action: Action::Directory(admission(release, at_ms)),
+    };
+    store.submit(write).await.unwrap();
+    store.close();
 }
 
 /// The file of a release: the standard policy, and a book under which a token of any model costs so

@@ -7,6 +7,7 @@ use farebox::config::Options;
 use farebox::service::ledger::write::{
     Action, Actor, CallAudit, Personal, Unpriced, UsageWrite, Write,
 };
+use farebox::engine::package::Package;
 use farebox::service::time::Clock as _;
 use farebox_ledger::command::Reach;
 use farebox_ledger::ids::{EventId, OrgId};
@@ -51,7 +52,26 @@ fn guest(name: &str) -> PathBuf {
         .with_extension("wasm")
 }
 
-/// Prices that trap on every rating; quotes are honest.
+/// A server that prices so.
+async fn start_failing(change: impl FnOnce(&mut Options)) -> Server {
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read(book(folder.path(), "trap_on_mini")).unwrap();
+    let compiled = std::str::from_utf8(&text).unwrap();
+    let compiled = farebox_book::compile(compiled, farebox_book::Format::Toml).unwrap();
+    let kept = Package {
+        component: farebox_tests::guests::component(farebox_tests::guests::HOSTILE),
+        book: Some(compiled.canonical),
+        book_source: Some(text),
+        ..Package::open(&release_file("kept", "10")).unwrap()
+    };
+    Server::start_with_kept(&kept.to_file(), |options| {
+        failing(options);
+        change(options);
+    })
+    .await
+}
+
+/// Prices that trap on every rating of one model; quotes are honest.
 fn failing(options: &mut Options) {
     let folder = options.data_dir.clone().unwrap();
     let folder = folder.parent().unwrap();
@@ -126,7 +146,7 @@ async fn settle_under_bound(server: &Server) -> Answer {
 
 #[tokio::test]
 async fn usage_that_waits_is_settled_once_a_release_can_price_it() {
-    let server = Server::start_as(failing).await;
+    let server = start_failing(|_| {}).await;
     let customer = server.customer("acme", "10").await;
     let (hold, [held, own, silent]) = three_that_wait(&customer).await;
     let waiting = unpriced(&server).await;
@@ -194,8 +214,7 @@ async fn usage_that_waits_is_settled_once_a_release_can_price_it() {
 
 #[tokio::test]
 async fn what_only_waited_for_a_pause_is_settled_by_itself_under_its_own_release() {
-    let server = Server::start_as(|options| {
-        failing(options);
+    let server = start_failing(|options| {
         options.breaker_faults = Some(1);
         options.breaker_pause_ms = Some(86_400_000);
     })
@@ -320,7 +339,7 @@ async fn usage_that_does_not_say_what_it_ran_under_waits_for_an_operator() {
 
 #[tokio::test]
 async fn an_operator_settles_at_once_and_page_by_page() {
-    let server = Server::start_as(failing).await;
+    let server = start_failing(|_| {}).await;
     let customer = server.customer("acme", "10").await;
     three_that_wait(&customer).await;
     let server = server
@@ -427,8 +446,7 @@ async fn every_kind_of_charge_is_priced_again() {
 
 #[tokio::test]
 async fn a_policy_that_fails_for_one_org_is_paused_for_it_alone() {
-    let server = Server::start_as(|options| {
-        failing(options);
+    let server = start_failing(|options| {
         options.breaker_faults = Some(3);
         options.breaker_pause_ms = Some(86_400_000);
     })
@@ -472,6 +490,8 @@ async fn a_policy_that_fails_for_one_org_is_paused_for_it_alone() {
     };
     assert_eq!(of(&odd), (3, true));
     assert_eq!(of(&other), (1, false));
-    assert_eq!(metric(&server, "farebox_policy_faults ").await, 4);
+    let bound = server.bound(None).await;
+    let counted = format!("farebox_policy_faults_total{{release=\"{bound}\",fault=\"trap\"}}");
+    assert_eq!(metric(&server, &counted).await, 4);
     assert_eq!(metric(&server, "farebox_policy_pauses ").await, 1);
 }

@@ -305,6 +305,7 @@ async fn what_nobody_signed_does_not_stand_in_for_what_fails() {
     let server = Server::start_as(strict).await;
     let customer = server.customer("acme", "100").await;
     let folder = server.stop().await;
+    super::server::keep(&folder.path().join("data"), &lying).await;
     for (pinned, status) in [
         (
             vec![pin("releaser", RELEASER), pin("reviewer", REVIEWER)],

@@ -314,6 +314,10 @@ impl From<AdmitError> for Problem {
     fn from(error: AdmitError) -> Self {
         match error {
             AdmitError::Busy => Self::new(Kind::Busy, error).retry_after(1),
+            AdmitError::NoCompiler(_) => {
+                tracing::error!(error = chain(&error), "no component can be compiled");
+                Self::new(Kind::Busy, "no compiler can run on this server now").retry_after(30)
+            }
             error => Self::new(Kind::NotAdmitted, chain(&error)).with("reason", error.reason()),
         }
     }

@@ -53,7 +53,7 @@ pub async fn metrics(axum::extract::State(api): State) -> Result<Response, Probl
     let paused = api.service.faults();
     let paused = paused.iter().filter(|faults| faults.open_for.is_some());
     let faults = FaultCounts {
-        total: api.service.faults_total(),
+        by_release: api.service.fault_counts(),
         paused: u64::try_from(paused.count()).unwrap_or(u64::MAX),
         fallbacks: api.service.fallbacks(),
         trials: api.service.trials_running(),
