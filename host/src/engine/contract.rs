@@ -53,7 +53,7 @@ pub type Called<T> = wasmtime::Result<Result<T, Malformed>>;
 pub type Answer<T> = Result<T, Refusal>;
 
 /// A policy with its book loaded, inside a store.
-pub trait Loaded {
+pub trait Loaded: Send {
     /// The worst case of a call.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use super::contract::{Called, Loaded};
 use super::fault;
 use super::release::Release;
 use super::sandbox::Sandbox;
+use super::shared::{Freed, Shared};
 use crate::service::policy::Fault;
 use farebox_pricing::answer::{Quote, Rating, Refusal};
 use farebox_pricing::card::{RateCardPage, RateCardRequest};
@@ -77,6 +78,8 @@ pub struct Instance {
     store: Store<Guard>,
     policy: Box<dyn Loaded>,
     sandbox: Sandbox,
+    // The last field: dropped after the store, when there is room.
+    _freed: Option<Freed>,
 }
 
 impl Instance {
@@ -109,10 +112,12 @@ impl Instance {
                 LoadError::Fault(fault::of(&error, store.data().denied))
             }
         })??;
+        let freed = sandbox.shared.as_ref().map(Shared::freed);
         Ok(Self {
             store,
             policy,
             sandbox,
+            _freed: freed,
         })
     }
 

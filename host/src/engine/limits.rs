@@ -52,6 +52,8 @@ pub struct Limits {
     pub output_bytes_max: usize,
     /// Instances alive at once, over all workers.
     pub instances_max: u32,
+    /// Whether threads share them, because there are fewer than threads.
+    pub is_shared: bool,
     /// Core modules inside one component, and tables in all of them.
     pub modules_max: u32,
     /// Fuel of one call, whatever it is.
@@ -93,6 +95,7 @@ const NATIVE: Limits = Limits {
     output_bytes_max: MIB,
     // More than the server's threads, blocking ones included: each may keep a warm one.
     instances_max: 640,
+    is_shared: false,
     modules_max: 8,
     fuel_per_call: 100_000,
     // The first event of a model decodes all its prices: 316,000 for the largest model of the
@@ -116,6 +119,7 @@ const SCRIPTED: Limits = Limits {
     // As for native ones: it is the answer that is as long, not the code.
     output_bytes_max: MIB,
     instances_max: 16,
+    is_shared: true,
     // Python comes as an interpreter and its libraries, linked when it is instantiated: 38 modules.
     modules_max: 64,
     // The first call of an instance decodes what it needs of the book, and a model of many tables is

@@ -14,6 +14,7 @@
 //! - `load`: what is loaded: components, releases, drafts.
 //! - `release`: a component and a book that belong together, ready to be instantiated.
 //! - `instance`: one sandbox with its book loaded. After any fault it is thrown away.
+//! - `warm`: instances that are kept, one per thread; `shared`: of classes that have few, for all.
 //! - [`contract`]: which versions of the contract are served, all at once, and what each must do.
 //! - `v1_0_0`: contract version 1.0.0, the only place that knows its bindings.
 
@@ -32,6 +33,7 @@ pub mod package;
 mod probe;
 mod release;
 mod sandbox;
+mod shared;
 mod signed;
 mod v1_0_0;
 mod warm;

@@ -10,6 +10,7 @@
 
 use super::StartError;
 use super::limits::{LimitClass, Limits};
+use super::shared::Shared;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -28,6 +29,8 @@ pub struct Sandbox {
     pub settings: Settings,
     /// Its limits.
     pub limits: &'static Limits,
+    /// Where its instances are kept that all threads share; absent: each thread keeps its own.
+    pub shared: Option<Arc<Shared>>,
 }
 
 impl Sandbox {
@@ -43,6 +46,7 @@ impl Sandbox {
             engine,
             settings,
             limits: served.limits,
+            shared: None,
         })
     }
 
@@ -61,6 +65,7 @@ impl Sandbox {
                 engine,
                 settings,
                 limits,
+                shared: limits.is_shared.then(Arc::default),
             })
         };
         made(ADDRESSES)

@@ -1,4 +1,5 @@
-//! One warm instance per worker and release.
+//! One warm instance per worker and release, where there are enough for that; else all share them
+//! (`shared`).
 //!
 //! Thread-local, so that a call takes no lock. An instance that faulted is not put back. A worker
 //! keeps few releases warm; the one used longest ago goes first. When the pool of instances has no
@@ -43,6 +44,9 @@ pub fn with<T>(
     release: &Arc<Release>,
     ask: impl FnOnce(&mut Instance) -> Result<T, Fault>,
 ) -> Result<T, CallError> {
+    if let Some(shared) = &release.sandbox.shared {
+        return shared.with(release, ask);
+    }
     let mut warm = match take(release) {
         Some(warm) => warm,
         None => Box::new(Warm {
@@ -56,11 +60,14 @@ pub fn with<T>(
     Ok(answer)
 }
 
-/// A new instance. Where there is no room, idle ones are dropped first.
+/// A new instance. Where there is no room, idle ones are dropped first, or one is waited for.
 ///
 /// # Errors
 /// See [`LoadError`]; `Busy` when there still is none.
 pub fn instance(release: &Release) -> Result<Instance, LoadError> {
+    if let Some(shared) = &release.sandbox.shared {
+        return shared.fresh(release);
+    }
     match Instance::new(release) {
         Err(LoadError::Busy) => {
             SHORTAGES.fetch_add(1, Ordering::Relaxed);
