@@ -16,6 +16,7 @@ use farebox::engine::package::Package;
 use farebox::engine::{Engine, LoadError};
 use farebox::service::policy::{AdmitError, PolicyEngine as _};
 use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -159,6 +160,20 @@ fn a_component_that_takes_the_compiler_too_much_is_refused_by_what_it_takes() {
         ),
     ] {
         let host = Host::new(FAREBOX, limits);
+        if reason != "compile_time" {
+            // It is the component: a harmless one is compiled under the same limit.
+            let harmless = host.load(&wat::parse_str("(component)").unwrap());
+            assert!(
+                matches!(
+                    harmless,
+                    Err(LoadError::Component(AdmissionError::WrongWorld { .. }))
+                ),
+                "{reason}: {harmless:?}"
+            );
+            std::fs::read_dir(host.cache.path())
+                .unwrap()
+                .for_each(|file| std::fs::remove_file(file.unwrap().path()).unwrap());
+        }
         let refused = host.refused(&monster);
         assert_eq!(refused, AdmissionError::CompileLimit(exceeded));
         assert!(refused.to_string().contains(says), "{refused}");
@@ -170,12 +185,105 @@ fn a_component_that_takes_the_compiler_too_much_is_refused_by_what_it_takes() {
 
 #[test]
 fn a_compiler_that_ends_otherwise_is_said_to() {
-    for program in ["/bin/false", "/nowhere/at-all"] {
+    let failed = Host::new("/bin/false", AMPLE).refused(shipped::STANDARD_COMPONENT);
+    assert!(
+        matches!(failed, AdmissionError::CompilerFailed(_)),
+        "{failed:?}"
+    );
+    assert_eq!(AdmitError::from(failed).reason(), "compiler_failed");
+    // What the machine does not give, and what somebody ends, says nothing of the component.
+    let killed = Script::new("kill -9 $$");
+    for program in ["/nowhere/at-all", killed.path()] {
         let refused = Host::new(program, AMPLE).refused(shipped::STANDARD_COMPONENT);
         assert!(
-            matches!(refused, AdmissionError::CompilerFailed(_)),
+            matches!(refused, AdmissionError::NoCompiler(_)),
             "{program}: {refused:?}"
         );
-        assert_eq!(AdmitError::from(refused).reason(), "compiler_failed");
+        assert_eq!(AdmitError::from(refused).reason(), "no_compiler");
     }
 }
+
+/// A program of one line of the shell.
+struct Script {
+    folder: TempDir,
+    path: String,
+}
+
+impl Script {
+    fn new(line: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("compiler");
+        std::fs::write(&path, format!("#!/bin/sh\n{line}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        Self { folder, path }
+    }
+
+    fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+#[test]
+fn what_imports_something_is_refused_without_a_compiler() {
+    let wasi = wat::parse_str(
+        r#"(component
+            (import "types" (instance (type $t (record (field "a" u8))) (export "t" (type (eq $t)))))
+            (import "wasi:random/random@0.2.0" (instance
+                (export "get-random-u64" (func (result u64)))))
+            (import "log" (func)))"#,
+    );
+    let refused = Host::new("/bin/false", AMPLE).refused(&wasi.unwrap());
+    let names = vec!["wasi:random/random@0.2.0".to_owned(), "log".to_owned()];
+    assert_eq!(refused, AdmissionError::ImportsNotAllowed { names });
+}
+
+#[test]
+fn a_component_that_is_pushed_often_at_once_is_compiled_once() {
+    let count = Script::new("echo once >> \"$0.log\"\nexec \"$0.farebox\" \"$@\"");
+    std::os::unix::fs::symlink(FAREBOX, format!("{}.farebox", count.path())).unwrap();
+    let host = Host::new(count.path(), AMPLE);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| host.load(shipped::STANDARD_COMPONENT).unwrap());
+        }
+    });
+    let log = std::fs::read_to_string(count.folder.path().join("compiler.log")).unwrap();
+    assert_eq!(log, "once\n");
+}
+
+#[test]
+fn of_what_is_refused_no_more_than_the_last_stays_on_disk() {
+    let host = Host::new(FAREBOX, AMPLE);
+    let files = || -> Vec<String> {
+        let files = std::fs::read_dir(host.cache.path()).unwrap();
+        files
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect()
+    };
+    let package = |class| {
+        let mut package = Package {
+            component: wat::parse_str(HOLLOW).unwrap(),
+            book: Some(shipped::default_book().unwrap().canonical),
+            ..Package::default()
+        };
+        package.declare(class);
+        package
+    };
+    let mut before = Vec::new();
+    for class in [LimitClass::Native, LimitClass::Scripted] {
+        let refused = host.engine.admit(&package(class).to_file(), None);
+        assert_eq!(refused.unwrap_err().reason(), "wrong_interface");
+        let now = files();
+        assert_eq!(now.len(), 1);
+        assert_ne!(now, before);
+        before = now;
+    }
+    host.engine.keep_compiled_only(&[]);
+    assert!(files().is_empty());
+}
+
+/// A component of the right name with nothing in it.
+const HOLLOW: &str = r#"(component
+    (instance $none)
+    (export "farebox:policy/policy@1.0.0" (instance $none)))"#;

@@ -129,17 +129,26 @@ impl Engine {
         self.forget_unused(&id.component);
     }
 
-    /// Takes away the machine code of a component that no release has, in memory and on disk. Who
-    /// still makes a release of it has it by now, or compiles it again.
+    /// Takes away the machine code of a component that no release has: from memory at once, from disk
+    /// when another one follows, because what is refused often comes again with another book. Who still
+    /// makes a release of it has it by now, or compiles it again.
     pub(super) fn forget_unused(&self, component: &Digest) {
         let releases = self.releases.read().unwrap_or_else(PoisonError::into_inner);
-        if releases.keys().any(|release| release.component == *component) {
+        let is_used = |component: &Digest| releases.keys().any(|id| id.component == *component);
+        if is_used(component) {
             return;
         }
         let components = self.components.lock();
         let mut components = components.unwrap_or_else(PoisonError::into_inner);
         components.retain(|(_, other), _| other != component);
-        self.cache.remove(component);
+        drop(components);
+        let unused = self.unused.lock();
+        let before = unused
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(*component);
+        if let Some(before) = before.filter(|before| before != component && !is_used(before)) {
+            self.cache.remove(&before);
+        }
     }
 
     fn component(

@@ -94,6 +94,8 @@ pub struct Engine {
     contracts: Contracts,
     /// Compiled components by class and digest: releases that differ only in their book share one.
     components: Mutex<HashMap<(LimitClass, Digest), Component>>,
+    /// The component whose machine code is still on disk, though no release has it.
+    unused: Mutex<Option<Digest>>,
     /// The component whose instances are kept whoever pushes it.
     shipped: Option<Digest>,
     releases: RwLock<ByDigest<Arc<Release>>>,
@@ -111,6 +113,7 @@ impl Engine {
                 .map_err(StartError::Cache)?,
             contracts: Contracts::released(),
             components: Mutex::default(),
+            unused: Mutex::default(),
             shipped: None,
             releases: RwLock::default(),
         })

@@ -10,7 +10,8 @@ use crate::service::policy::AdmitError;
 use farebox_pricing::answer::{Rating, Refusal};
 use farebox_pricing::canonical::BookView;
 use farebox_pricing::event::{Deployment, Facts, KeySource, QuoteRequest, UsageEvent};
-use farebox_pricing::meter::{Pool, Quantity};
+use farebox_pricing::card::{PAGE_MAX, RateCardRequest};
+use farebox_pricing::meter::{Attribute, Meter, Pool, Quantity};
 use farebox_pricing::verify;
 
 /// Models of the book that are asked for, spread over all of it.
@@ -21,6 +22,15 @@ const METERS: usize = 6;
 
 /// Units of the first meter; each further one has as many more.
 const UNITS: u32 = 1_009;
+
+/// Plans of the book that are asked for.
+const PLANS: usize = 16;
+
+/// Bytes of the longest word that a caller may send: of a feature, a tier, an attribute.
+const WORD_BYTES: usize = 256;
+
+/// Attributes of each pool of the largest event.
+const ATTRIBUTES: usize = 8;
 
 type Question = (UsageEvent, Facts);
 type Answer = Result<Rating, Refusal>;
@@ -39,8 +49,13 @@ pub fn probe(release: &Release) -> Result<Asked, AdmitError> {
     let questions = questions(&release.book);
     let mut first = warm::instance(release)?;
     let mut answers = Vec::with_capacity(questions.len());
+    let mut dearest = None;
     for (event, facts) in &questions {
         let answer = first.rate(event, facts)?;
+        let fuel_left = first.fuel_left()?;
+        if dearest.as_ref().is_none_or(|(least, _)| fuel_left < *least) {
+            dearest = Some((fuel_left, answers.len()));
+        }
         if let Ok(rating) = &answer {
             verify::rating(&release.book, event, facts, rating)
                 .map_err(|violation| broken(&violation))?;
@@ -57,7 +72,38 @@ pub fn probe(release: &Release) -> Result<Asked, AdmitError> {
     for (((event, _), answer), again) in turned.iter().zip(answers.iter().rev()).zip(&in_batch) {
         equal(event, answer, again, "asked in a batch of another instance")?;
     }
+    if let Some((_, dearest)) = dearest {
+        at_its_limits(release, &questions, &answers, dearest)?;
+    }
     Ok(Asked { questions, answers })
+}
+
+/// The most that a policy can be asked in one call: a full batch of its dearest question, to a fresh
+/// instance, and the longest page of the rate card. And what it says of itself.
+fn at_its_limits(
+    release: &Release,
+    questions: &[Question],
+    answers: &[Answer],
+    dearest: usize,
+) -> Result<(), AdmitError> {
+    let (Some(question), Some(answer)) = (questions.get(dearest), answers.get(dearest)) else {
+        return Ok(());
+    };
+    let batch = vec![question.clone(); release.sandbox.limits.batch_events_max];
+    let mut instance = warm::instance(release)?;
+    for again in instance.rate_batch(&batch)? {
+        equal(&question.0, answer, &again, "asked in a full batch")?;
+    }
+    let page = RateCardRequest {
+        provider: None,
+        model_prefix: None,
+        after: None,
+        limit: PAGE_MAX,
+    };
+    // It may refuse: then there is no rate card.
+    let _page = instance.rate_card(&page, &question.1)?;
+    instance.describe()?;
+    Ok(())
 }
 
 /// Asks the same component and book in the second sandbox.
@@ -129,13 +175,63 @@ fn quote(
     Ok(())
 }
 
-/// One call of each model that is asked for, at a time at which it has prices.
+/// One call of each model that is asked for, at a time at which it has prices; and of the first of
+/// them one with the customer's own key, one on each plan, and the largest that a caller can report.
 fn questions(book: &BookView) -> Vec<Question> {
     let step = book.model_count().div_ceil(MODELS).max(1);
     let numbers = (0..book.model_count()).step_by(usize::try_from(step).unwrap_or(1));
-    numbers
+    let mut all: Vec<Question> = numbers
         .filter_map(|number| question(book, number))
-        .collect()
+        .collect();
+    let Some((event, facts)) = all.first().cloned() else {
+        return all;
+    };
+    let own = Facts {
+        key_source: KeySource::Own,
+        ..facts.clone()
+    };
+    all.push((event.clone(), own));
+    for plan in book.terms().plans.iter().take(PLANS) {
+        let on_plan = Facts {
+            plan: Some(plan.clone()),
+            ..facts.clone()
+        };
+        all.push((event.clone(), on_plan));
+    }
+    all.push((largest(event), facts));
+    all
+}
+
+/// The same call with every meter, and words as long as they may be. Most policies refuse it, which is
+/// an answer.
+fn largest(event: UsageEvent) -> UsageEvent {
+    let word = |first: char| -> Box<str> {
+        let rest = std::iter::repeat_n('x', WORD_BYTES.saturating_sub(1));
+        std::iter::once(first).chain(rest).collect::<String>().into()
+    };
+    let attributes = || {
+        let names = ('a'..='z').take(ATTRIBUTES);
+        names
+            .map(|name| Attribute {
+                name: format!("{name}x").into(),
+                value: word(name),
+            })
+            .collect()
+    };
+    let units = Quantity::new(UNITS.into()).ok();
+    let pools = Meter::NAMED.iter().filter_map(|meter| {
+        Some(Pool {
+            attributes: attributes(),
+            ..Pool::new(meter.clone(), units?)
+        })
+    });
+    UsageEvent {
+        service_tier: Some(word('t')),
+        region: Some(word('r')),
+        feature: Some(word('f')),
+        pools: pools.collect(),
+        ..event
+    }
 }
 
 fn question(book: &BookView, number: u32) -> Option<Question> {

@@ -1,10 +1,13 @@
 //! Bytes that are not admitted: each is refused for its own reason, before anything runs.
 
-use super::Arena;
+use super::{Arena, modes};
 use farebox::engine::LoadError;
 use farebox::engine::admission::AdmissionError;
 use farebox::engine::limits::{LimitClass, Trust};
-use farebox_tests::books::two_models;
+use farebox::engine::package::Package;
+use farebox::service::policy::{AdmitError, Fault, PolicyEngine as _};
+use farebox_pricing::event::KeySource;
+use farebox_tests::books::{event, facts, two_models, two_models_text};
 use farebox_tests::guests;
 
 /// Loads bytes that must not be admitted.
@@ -104,4 +107,48 @@ fn a_component_over_its_class_limit_is_refused_before_it_is_read() {
         matches!(error, AdmissionError::TooLarge { .. }),
         "{error:?}"
     );
+}
+
+/// What only a full batch, a rate card, an own key, a plan or a large event finds out is found out
+/// before anybody is priced.
+#[test]
+fn what_fails_at_its_limits_only_is_not_admitted() {
+    let arena = Arena::new();
+    let admit = |mode: &str| {
+        let mut text = two_models_text(mode);
+        text.push_str("[plans.pro]\nmarkup = \"1\"\n");
+        let compiled = farebox_book::compile(&text, farebox_book::Format::Toml).unwrap();
+        let package = Package {
+            component: guests::component(guests::HOSTILE),
+            book: Some(compiled.canonical),
+            ..Package::default()
+        };
+        arena.engine.admit(&package.to_file(), None)
+    };
+    for mode in [
+        modes::TRAP_IN_FULL_BATCH,
+        modes::TRAP_ON_CARD,
+        modes::TRAP_ON_OWN_KEY,
+        modes::TRAP_ON_PLAN,
+        modes::TRAP_ON_MANY_POOLS,
+    ] {
+        let refused = admit(mode).unwrap_err();
+        assert!(
+            matches!(refused, AdmitError::Fault(Fault::Trap(_))),
+            "{mode}: {refused:?}"
+        );
+    }
+    admit(modes::HONEST).unwrap();
+}
+
+/// The bits of a NaN differ between processors, and a policy can see them. Here they are the same.
+#[test]
+fn a_nan_has_the_same_bits_on_every_machine() {
+    let arena = Arena::new();
+    let nan = arena.hostile(modes::NAN);
+    let rate = |release| {
+        let managed = facts(KeySource::Managed);
+        arena.engine.rate(release, &event("gpt-4o"), &managed).unwrap()
+    };
+    assert_eq!(rate(&nan).price_usd, rate(&arena.honest).price_usd);
 }

@@ -4,6 +4,7 @@
 #![allow(
     missing_docs,
     clippy::arithmetic_side_effects,
+    clippy::float_arithmetic,
     clippy::indexing_slicing,
     clippy::panic,
     reason = "breaks every rule on purpose, and ships to nobody"
@@ -77,6 +78,9 @@ impl wit::GuestPolicy for Hostile {
         callers: Vec<wit::Caller>,
         requests: Vec<wit::BatchRequest>,
     ) -> Vec<Result<wit::Rating, wit::Refusal>> {
+        if self.mode == modes::TRAP_IN_FULL_BATCH && requests.len() > 100 {
+            core::arch::wasm32::unreachable();
+        }
         let mut answers: Vec<_> = requests
             .into_iter()
             .map(|request| {
@@ -97,6 +101,9 @@ impl wit::GuestPolicy for Hostile {
     }
 
     fn rate_card(&self, request: wit::RateCardRequest) -> Result<wit::RateCardPage, wit::Refusal> {
+        if self.mode == modes::TRAP_ON_CARD {
+            core::arch::wasm32::unreachable();
+        }
         self.honest.rate_card(request)
     }
 

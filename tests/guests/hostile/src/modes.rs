@@ -57,6 +57,18 @@ pub const BAD_METER: &str = "bad_meter";
 pub const NO_MODEL: &str = "no_model";
 /// One answer less than it was asked for.
 pub const SHORT_BATCH: &str = "short_batch";
+/// Executes `unreachable` where more than a hundred events come at once.
+pub const TRAP_IN_FULL_BATCH: &str = "trap_in_full_batch";
+/// Executes `unreachable` for a page of the rate card.
+pub const TRAP_ON_CARD: &str = "trap_on_card";
+/// Executes `unreachable` for a call with the customer's own key.
+pub const TRAP_ON_OWN_KEY: &str = "trap_on_own_key";
+/// Executes `unreachable` for a customer on a plan.
+pub const TRAP_ON_PLAN: &str = "trap_on_plan";
+/// Executes `unreachable` for an event with more than ten pools.
+pub const TRAP_ON_MANY_POOLS: &str = "trap_on_many_pools";
+/// Charges a nano-dollar more where the bits of a NaN are not those of every machine.
+pub const NAN: &str = "nan";
 /// Charges more with every call: it remembers.
 pub const REMEMBER: &str = "remember";
 /// Loops without end when it meets the model `gpt-4o-mini`, else honest.

@@ -16,6 +16,15 @@ pub fn perhaps(mode: &str, request: &wit::RateRequest) {
                 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
             ));
         }
+        modes::TRAP_ON_OWN_KEY if request.facts.caller.key_source == wit::KeySource::Own => {
+            core::arch::wasm32::unreachable()
+        }
+        modes::TRAP_ON_PLAN if request.facts.caller.plan.is_some() => {
+            core::arch::wasm32::unreachable()
+        }
+        modes::TRAP_ON_MANY_POOLS if request.event.pools.len() > 10 => {
+            core::arch::wasm32::unreachable()
+        }
         modes::TRAP_ON_MINI if is_mini(request) => core::arch::wasm32::unreachable(),
         modes::SPIN_ON_MINI if is_mini(request) => spin(),
         _ => {}
