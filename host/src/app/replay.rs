@@ -22,8 +22,8 @@ pub struct Replayer {
     engine: Engine,
     store: SqliteStore,
     clock: Arc<SystemClock>,
-    /// Releases that are there and do not load, and why.
-    unloaded: BTreeMap<String, String>,
+    /// Releases that are there: why they do not load, where they do not.
+    known: BTreeMap<String, Option<String>>,
 }
 
 /// Why nothing can be priced again.
@@ -58,7 +58,7 @@ impl Replayer {
         let clock = Arc::new(SystemClock::new());
         let store = SqliteStore::open_read_only(directory, Arc::clone(&clock) as _)?;
         let engine = Engine::new(cache_dir)?.trusting(shipped::STANDARD_COMPONENT);
-        let mut unloaded = BTreeMap::new();
+        let mut known = BTreeMap::new();
         for release in store.releases()? {
             let why = match store.release_parts(&release.id)? {
                 None => Some("has lost its bytes".to_owned()),
@@ -67,15 +67,13 @@ impl Replayer {
                     Err(error) => Some(format!("cannot be loaded: {error}")),
                 },
             };
-            if let Some(why) = why {
-                unloaded.insert(release.id.to_string(), why);
-            }
+            known.insert(release.id.to_string(), why);
         }
         Ok(Self {
             engine,
             store,
             clock,
-            unloaded,
+            known,
         })
     }
 
@@ -97,7 +95,10 @@ impl Replayer {
 
     /// Why a release is missing, in words that follow its name.
     pub fn why_missing(&self, release: &str) -> &str {
-        let known = self.unloaded.get(release);
-        known.map_or("is not in this data directory", String::as_str)
+        match self.known.get(release) {
+            None => "is not in this data directory",
+            Some(Some(why)) => why,
+            Some(None) => "took longer than it may on this machine, which may be busy",
+        }
     }
 }

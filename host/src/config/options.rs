@@ -91,7 +91,8 @@ pub struct Options {
     #[arg(long, env = "FAREBOX_PRICE_BOOK", value_name = "FILE")]
     pub price_book: Option<PathBuf>,
 
-    /// The policy to price with, a WebAssembly component. Without it: the standard policy.
+    /// The policy to price with, a WebAssembly component. Without it: the standard policy. It is tried
+    /// as one that is pushed, before it first prices.
     #[arg(long, env = "FAREBOX_POLICY", value_name = "FILE")]
     pub policy: Option<PathBuf>,
 

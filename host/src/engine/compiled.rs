@@ -110,9 +110,9 @@ impl CompiledCache {
         let files = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         for path in files.map(|file| file.path()) {
             // Another file in this folder is not ours.
-            let is_ours = path.extension().is_some_and(|kind| {
-                kind == "cwasm" || kind == "partial"
-            });
+            let is_ours = path
+                .extension()
+                .is_some_and(|kind| kind == "cwasm" || kind == "partial");
             if is_ours
                 && is_over(&path)
                 && let Err(error) = fs::remove_file(&path)

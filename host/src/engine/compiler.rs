@@ -254,7 +254,10 @@ fn in_process(
             // Somebody ended it: the system, for want of memory, or an operator.
             let ended_by = left.status.signal();
             let outside = [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP];
-            if outside.iter().any(|signal| ended_by == Some(signal.as_raw())) {
+            if outside
+                .iter()
+                .any(|signal| ended_by == Some(signal.as_raw()))
+            {
                 return Err(AdmissionError::NoCompiler(ended));
             }
             Err(AdmissionError::CompilerFailed(ended))

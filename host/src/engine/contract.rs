@@ -184,7 +184,8 @@ impl<'a> Read<'a> {
         match payload {
             Payload::ComponentExportSection(exports) => {
                 for export in exports.into_iter().flatten() {
-                    self.versions.extend(export.name.name.strip_prefix(INTERFACE));
+                    self.versions
+                        .extend(export.name.name.strip_prefix(INTERFACE));
                     // What is exported has an index of its own.
                     if export.kind == ComponentExternalKind::Type {
                         self.types.push(None);
@@ -202,9 +203,7 @@ impl<'a> Read<'a> {
                         ComponentAlias::InstanceExport { kind, .. } => {
                             kind == ComponentExternalKind::Type
                         }
-                        ComponentAlias::Outer { kind, .. } => {
-                            kind == ComponentOuterAliasKind::Type
-                        }
+                        ComponentAlias::Outer { kind, .. } => kind == ComponentOuterAliasKind::Type,
                         ComponentAlias::CoreInstanceExport { .. } => false,
                     };
                     if is_type {

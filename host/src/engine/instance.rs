@@ -188,7 +188,7 @@ impl Instance {
         arm(
             &mut self.store,
             limits.call_fuel(events),
-            limits.call_time_max,
+            limits.call_time(events),
             limits.output_bytes_max,
         )?;
         match ask(&*self.policy, &mut self.store) {

@@ -60,8 +60,10 @@ pub struct Limits {
     pub fuel_per_call: u64,
     /// Fuel of each event on top.
     pub fuel_per_event: u64,
-    /// Wall-clock backstop of one call.
-    pub call_time_max: Duration,
+    /// Wall-clock backstop of one call, whatever it is.
+    pub time_per_call: Duration,
+    /// Wall-clock backstop of each event on top: as fuel, it grows with what is asked.
+    pub time_per_event: Duration,
     /// Fuel of loading a book.
     pub load_fuel_max: u64,
     /// Wall-clock backstop of loading a book.
@@ -101,7 +103,8 @@ const NATIVE: Limits = Limits {
     // The first event of a model decodes all its prices: 316,000 for the largest model of the
     // shipped book. `tests/tests/default_book.rs` holds this for every model and batch.
     fuel_per_event: 400_000,
-    call_time_max: Duration::from_millis(200),
+    time_per_call: Duration::from_millis(200),
+    time_per_event: Duration::from_millis(2),
     load_fuel_max: 100_000_000,
     load_time_max: Duration::from_secs(1),
     compile: CompileLimits {
@@ -128,7 +131,8 @@ const SCRIPTED: Limits = Limits {
     // An event of four pools takes JavaScript 2.8 million, of which 1.4 million pass it in and its
     // lines out; one whose model is decoded first, 7.5 million.
     fuel_per_event: 10_000_000,
-    call_time_max: Duration::from_secs(1),
+    time_per_call: Duration::from_secs(1),
+    time_per_event: Duration::from_millis(20),
     load_fuel_max: 20_000_000_000,
     load_time_max: Duration::from_secs(10),
     compile: CompileLimits {
@@ -144,5 +148,29 @@ impl Limits {
         self.fuel_per_event
             .saturating_mul(events as u64)
             .saturating_add(self.fuel_per_call)
+    }
+
+    /// Wall-clock backstop of a call about `events` events.
+    pub fn call_time(&self, events: usize) -> Duration {
+        let events = u32::try_from(events).unwrap_or(u32::MAX);
+        let of_events = self.time_per_event.saturating_mul(events);
+        self.time_per_call.saturating_add(of_events)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else a batch that takes no more fuel than it may would be a fault for its time.
+    #[test]
+    fn the_time_of_a_batch_grows_with_its_fuel() {
+        for class in LimitClass::ALL {
+            let limits = class.limits();
+            let full = limits.batch_events_max;
+            // A nanosecond for each unit: on any machine that takes part today.
+            let fuel = u128::from(limits.call_fuel(full));
+            assert!(limits.call_time(full).as_nanos() >= fuel, "{class:?}");
+        }
     }
 }

@@ -291,12 +291,23 @@ impl PolicyEngine for Engine {
     }
 
     fn describe(&self, release: &ReleaseId) -> Result<Description, PolicyError> {
-        Self::call(&self.release(release)?, 1, Instance::describe)
+        let release = self.release(release)?;
+        if let Some(known) = release.description.get() {
+            return Ok(known.clone());
+        }
+        let description = Self::call(&release, 1, Instance::describe)?;
+        Ok(release.description.get_or_init(|| description).clone())
     }
 
     fn fuel(&self, release: &ReleaseId) -> Result<Fuel, PolicyError> {
         let release = self.release(release)?;
-        let used_max = probe::fuel_max(&release).map_err(|error| release.blame_for(error))?;
+        let used_max = match release.fuel_max.get() {
+            Some(known) => *known,
+            None => {
+                let found = probe::fuel_max(&release).map_err(|error| release.blame_for(error))?;
+                *release.fuel_max.get_or_init(|| found)
+            }
+        };
         Ok(Fuel {
             used_max,
             limit: release.sandbox.limits.call_fuel(1),

@@ -9,8 +9,8 @@ use super::{broken, warm};
 use crate::service::policy::AdmitError;
 use farebox_pricing::answer::{Rating, Refusal};
 use farebox_pricing::canonical::BookView;
-use farebox_pricing::event::{Deployment, Facts, KeySource, QuoteRequest, UsageEvent};
 use farebox_pricing::card::{PAGE_MAX, RateCardRequest};
+use farebox_pricing::event::{Deployment, Facts, KeySource, QuoteRequest, UsageEvent};
 use farebox_pricing::meter::{Attribute, Meter, Pool, Quantity};
 use farebox_pricing::verify;
 
@@ -207,7 +207,10 @@ fn questions(book: &BookView) -> Vec<Question> {
 fn largest(event: UsageEvent) -> UsageEvent {
     let word = |first: char| -> Box<str> {
         let rest = std::iter::repeat_n('x', WORD_BYTES.saturating_sub(1));
-        std::iter::once(first).chain(rest).collect::<String>().into()
+        std::iter::once(first)
+            .chain(rest)
+            .collect::<String>()
+            .into()
     };
     let attributes = || {
         let names = ('a'..='z').take(ATTRIBUTES);

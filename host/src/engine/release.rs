@@ -9,6 +9,8 @@ use super::sandbox::Sandbox;
 use crate::service::policy::{Counters, Fault, PolicyError, ReleaseId};
 use farebox_pricing::book::Sale;
 use farebox_pricing::canonical::BookView;
+use farebox_pricing::load::Description;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use wasmtime::component::{Component, Linker};
 
@@ -26,6 +28,10 @@ pub struct Release {
     pub trust: Trust,
     /// What the book counts.
     pub counters: Counters,
+    /// What it says of itself, once somebody asked: it says the same for ever.
+    pub description: OnceLock<Description>,
+    /// The most fuel of calls of its book, once somebody asked.
+    pub fuel_max: OnceLock<u64>,
     faults: AtomicU64,
     is_kept: AtomicBool,
     is_tried: AtomicBool,
@@ -56,6 +62,8 @@ impl Release {
             counters: counters_of(&book),
             book,
             trust,
+            description: OnceLock::new(),
+            fuel_max: OnceLock::new(),
             faults: AtomicU64::new(0),
             is_kept: AtomicBool::new(false),
             is_tried: AtomicBool::new(false),

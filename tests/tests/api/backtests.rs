@@ -461,3 +461,44 @@ async fn floors_that_would_break_and_faults_are_counted_apart() {
     assert_eq!(report.missed[0].why, Miss::Fault("trap"));
     assert_eq!(report.missed[0].charges, 3);
 }
+
+#[tokio::test]
+async fn charges_of_a_release_that_is_not_loaded_are_rated_by_the_other_and_a_missing_one_rates_none()
+ {
+    let server = Server::start().await;
+    let now = sells(&server, &release_file("now", "3")).await;
+    let customer = server.customer("acme", "10").await;
+    charged(&customer, of_feature("chat", 1_000)).await;
+    let lost = sells(&server, &release_file("lost", "5")).await;
+    charged(&customer, of_feature("chat", 1_000)).await;
+    let body = json!({"release_id": now, "expected": lost});
+    let path = "/v1/admin/bindings/activate";
+    let back = server.client.admin(Method::POST, path, body).await;
+    back.expect(200);
+    let folder = server.stop().await;
+    let database = rusqlite::Connection::open(folder.path().join("data/ledger.db")).unwrap();
+    super::promises::damage_book(&database);
+    drop(database);
+    let options = super::server::options(folder.path());
+    let server = Server::on(folder, options).await;
+    // What it charged stands on its receipts, and needs nobody to price it.
+    for priced_by in [Value::Null, json!(lost)] {
+        let question = json!({"release_id": now, "priced_by": priced_by});
+        let report = ended(&server, question).await["report"].clone();
+        let releases = if priced_by.is_null() { 2 } else { 1 };
+        assert_eq!(report["total"]["charges"], releases, "{report}");
+        assert_eq!(report["total"]["change_usd"], "-0.002");
+        assert_eq!(report["missed"], json!([]));
+    }
+    // It rates nothing itself.
+    let question = json!({"release_id": lost});
+    let refused = server.client.admin(Method::POST, PATH, question).await;
+    refused.problem(409, "release-missing");
+    let repair = json!({"wrong_release_id": lost, "corrected_release_id": now, "post": true});
+    let begun = server
+        .client
+        .admin(Method::POST, "/v1/admin/repairs", repair)
+        .await;
+    let ended = server.ended("/v1/admin/repairs", &begun.expect(202)).await;
+    assert_eq!(ended["report"]["posted"]["back_usd"], "0.002");
+}

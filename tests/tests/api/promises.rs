@@ -124,7 +124,7 @@ async fn a_retry_of_a_push_must_say_the_same_in_its_query_too() {
 }
 
 /// Flips a bit of the newest book, behind the guards of the database.
-fn damage_book(database: &rusqlite::Connection) {
+pub fn damage_book(database: &rusqlite::Connection) {
     let guards: Vec<(String, String)> = database
         .prepare(
             "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'contents'",
@@ -204,7 +204,10 @@ async fn a_release_that_is_not_loaded_is_not_gone_back_to() {
     let back = json!({"expected": good, "why": "in a hurry"});
     let refused = post(&server, "/v1/admin/bindings/rollback", back).await;
     let told = refused.problem(409, "release-missing");
-    assert!(told["detail"].as_str().unwrap().contains(&damaged), "{told}");
+    assert!(
+        told["detail"].as_str().unwrap().contains(&damaged),
+        "{told}"
+    );
     assert_eq!(server.bound(None).await, good);
     let customer = server.customer("acme", "100").await;
     let held = customer.post("/v1/holds", json!({"call": call()})).await;

@@ -1,15 +1,15 @@
 //! A server of its own for each test, and a client that speaks to it.
 
 use farebox::app::server::{RunningApp, start, start_with};
+use farebox::clock::SystemClock;
 use farebox::config::{Config, Options};
 use farebox::engine::package::Package;
-use farebox::clock::SystemClock;
 use farebox::service::ledger::LedgerStore as _;
 use farebox::service::ledger::releases::ReleaseParts;
 use farebox::service::ledger::write::{Action, Actor, Write};
 use farebox::service::policy::{Admitted, Digest, LimitClass, ReleaseId, Trust};
 use farebox::service::releases::admission;
-use farebox::service::time::{Clock as _, SharedClock};
+use farebox::service::time::SharedClock;
 use farebox::store::directory::DataDirectory;
 use farebox::store::{SqliteStore, StoreOptions};
 use http_body_util::{BodyExt, Full};

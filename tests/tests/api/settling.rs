@@ -4,10 +4,10 @@
 use super::server::{Answer, Customer, Server, call, release_file, usage};
 use farebox::clock::SystemClock;
 use farebox::config::Options;
+use farebox::engine::package::Package;
 use farebox::service::ledger::write::{
     Action, Actor, CallAudit, Personal, Unpriced, UsageWrite, Write,
 };
-use farebox::engine::package::Package;
 use farebox::service::time::Clock as _;
 use farebox_ledger::command::Reach;
 use farebox_ledger::ids::{EventId, OrgId};

@@ -148,7 +148,10 @@ fn a_nan_has_the_same_bits_on_every_machine() {
     let nan = arena.hostile(modes::NAN);
     let rate = |release| {
         let managed = facts(KeySource::Managed);
-        arena.engine.rate(release, &event("gpt-4o"), &managed).unwrap()
+        arena
+            .engine
+            .rate(release, &event("gpt-4o"), &managed)
+            .unwrap()
     };
     assert_eq!(rate(&nan).price_usd, rate(&arena.honest).price_usd);
 }

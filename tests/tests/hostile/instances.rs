@@ -163,7 +163,11 @@ fn more_threads_than_instances_all_have_their_turn() {
                 // Both releases, so that idle instances of one must make room for the other.
                 for turn in 0..40 {
                     let release = &releases[(number + turn / 8) % 2];
-                    assert_eq!(rate(engine, release), right(), "thread {number}, turn {turn}");
+                    assert_eq!(
+                        rate(engine, release),
+                        right(),
+                        "thread {number}, turn {turn}"
+                    );
                 }
                 // Nobody lets go of the class: the threads live until the last is done.
                 all.wait();
@@ -199,7 +203,10 @@ fn a_full_house_is_nobodys_fault_and_idle_instances_make_room() {
         )
         .unwrap();
     for _ in 0..2 * most {
-        assert!(matches!(fault(engine.rate(&spin, &event("gpt-4o"), &facts(KeySource::Managed))), Fault::Trap(_)));
+        assert!(matches!(
+            fault(engine.rate(&spin, &event("gpt-4o"), &facts(KeySource::Managed))),
+            Fault::Trap(_)
+        ));
     }
     assert_eq!(rate(&engine, &first), right());
 }

@@ -93,7 +93,7 @@ pub async fn start(
 /// The same under a release that was not pushed: the body is its file
 ///
 /// The file is checked, compiled and tried as a push does it, but is not kept with the ledger: to be
-/// activated it must be pushed. It stays in memory until the server stops.
+/// activated it must be pushed. It is unloaded when the backtest ends.
 #[utoipa::path(post, path = "/v1/admin/backtests/file", tag = "admin", params(BacktestQuery),
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses((status = 202, body = BacktestJson), (status = "4XX", body = ProblemJson),

@@ -5,7 +5,7 @@
 use super::{Control, End, Sink, Task, Tools, Under, Unrated, run, threads};
 use crate::service::ledger::failure::ReadError;
 use crate::service::ledger::past::{Lines, PastCharge};
-use crate::service::policy::{PolicyError, Priced};
+use crate::service::policy::{Fault, PolicyError, Priced};
 use farebox_ledger::ids::{ChargeId, OrgId};
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub struct Proof {
     pub differences: Vec<Difference>,
     /// How many more.
     pub more: u64,
-    /// Charges that could not be priced again, by the release that is missing for them.
+    /// Charges that could not be priced again, by the release that is missing for them, or too slow.
     pub missing: BTreeMap<String, u64>,
 }
 
@@ -84,7 +84,11 @@ impl Sink for Proof {
                 let nothing = charge.pricing.price.is_zero() && charge.pricing.lines.is_empty();
                 (!nothing).then(|| "no release priced it, and it is not nothing".to_owned())
             }
-            (Some(release), Err(Unrated::Policy(PolicyError::NotLoaded))) => {
+            // A machine that is too slow today says nothing of the receipt.
+            (
+                Some(release),
+                Err(Unrated::Policy(PolicyError::NotLoaded | PolicyError::Fault(Fault::Time))),
+            ) => {
                 let charges = self.missing.entry(release.to_string()).or_default();
                 *charges = charges.saturating_add(1);
                 return;

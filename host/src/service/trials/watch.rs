@@ -61,6 +61,14 @@ impl Watches {
         note(&mut self.all().entry(trial).or_default().result);
     }
 
+    /// Forgets what is noted of other trials than those that run: one may end while it is looked at.
+    fn keep_only(&self, running: impl FnOnce() -> Vec<TransactionId>) {
+        let mut all = self.all();
+        // Asked under the lock: of a trial that begins now nothing is noted yet, or it runs.
+        let running = running();
+        all.retain(|trial, _| running.contains(trial));
+    }
+
     /// A trial is over.
     pub fn forget(&self, trial: TransactionId) {
         self.all().remove(&trial);
@@ -86,6 +94,10 @@ impl Service {
                 over.push((trial.id, why));
             }
         }
+        self.watches.keep_only(|| {
+            let bindings = self.store.bindings();
+            bindings.trials().iter().map(|trial| trial.id).collect()
+        });
         Ok(over)
     }
 

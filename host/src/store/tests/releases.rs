@@ -175,7 +175,9 @@ fn rollbacks_go_back_step_by_step_and_past_what_was_revoked() {
         bound = house.bound(&everyone());
         assert_eq!(bound, Some(expected));
     }
-    let told = house.bind(everyone(), BindTo::Before(None), bound).unwrap_err();
+    let told = house
+        .bind(everyone(), BindTo::Before(None), bound)
+        .unwrap_err();
     assert_eq!(told, DirectoryRefusal::NothingBefore(Box::new(everyone())));
     // What was rolled back can be activated again, and that rolled back.
     house
@@ -201,7 +203,9 @@ fn a_part_of_a_deployment_goes_back_to_having_none_of_its_own() {
         bindings.release_for(Deployment::Hosted, org, plan)
     };
     assert_eq!((of(Some("pro")), of(None)), (Some(second), Some(first)));
-    house.bind(pro(), BindTo::Before(None), Some(second)).unwrap();
+    house
+        .bind(pro(), BindTo::Before(None), Some(second))
+        .unwrap();
     assert_eq!(of(Some("pro")), Some(first));
     let told = house.bind(pro(), BindTo::Before(None), None).unwrap_err();
     assert_eq!(told, DirectoryRefusal::NothingBefore(Box::new(pro())));
