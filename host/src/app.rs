@@ -3,6 +3,7 @@
 //! The only module that knows every adapter. It decides nothing that a request or a command line
 //! asks: it reads a configuration and wires.
 
+mod aside;
 pub mod offline;
 mod prepare;
 pub mod priority;

@@ -293,6 +293,7 @@ fn settings(
             .as_ref()
             .map(|key| secret::digest(key.reveal())),
         background: super::priority::lower,
+        aside: super::aside::aside,
     }
 }
 

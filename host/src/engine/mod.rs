@@ -286,6 +286,12 @@ impl PolicyEngine for Engine {
         usize::try_from(limits.instances_max).ok()
     }
 
+    fn takes_long(&self, release: &ReleaseId) -> bool {
+        // An interpreter, or a small class of sandboxes to wait for.
+        self.release(release)
+            .is_ok_and(|release| release.sandbox.limits.is_shared)
+    }
+
     fn is_loaded(&self, release: &ReleaseId) -> bool {
         self.release(release).is_ok()
     }

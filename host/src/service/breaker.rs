@@ -255,7 +255,7 @@ impl Service {
         if !breakers.lets_through(release, org, question, || self.clock.elapsed()) {
             return Err(PolicyError::Paused);
         }
-        let answer = ask();
+        let answer = self.beside_others(&release, ask);
         breakers.note(release, org, question, &answer, || {
             (self.clock.elapsed(), self.clock.now_ms())
         });
@@ -264,6 +264,20 @@ impl Service {
             self.note_failure(release, org);
         }
         answer
+    }
+
+    /// Asks where a release that takes long holds up no other call.
+    pub(super) fn beside_others<T>(
+        &self,
+        release: &ReleaseId,
+        ask: impl FnOnce() -> Result<T, PolicyError>,
+    ) -> Result<T, PolicyError> {
+        if !self.engine.takes_long(release) {
+            return ask();
+        }
+        let (mut ask, mut answer) = (Some(ask), None);
+        (self.settings.aside)(&mut || answer = ask.take().map(|ask| ask()));
+        answer.unwrap_or(Err(PolicyError::Busy))
     }
 
     /// Every release and org that had a policy fault since the start, the latest first.

@@ -89,6 +89,8 @@ pub struct Settings {
     pub admin_key_digest: Option<Digest>,
     /// Called first on every thread that works beside requests: lowers its priority.
     pub background: fn(),
+    /// Does what may take long where it holds up nothing else, and returns when it is done.
+    pub aside: fn(&mut dyn FnMut()),
 }
 
 /// All use-cases. Cheap to share behind an [`Arc`](std::sync::Arc).

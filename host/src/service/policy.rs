@@ -319,6 +319,9 @@ pub trait PolicyEngine: Send + Sync {
     /// How many calls of the release's class can be answered at once; `None` where it is not loaded.
     fn sandboxes(&self, release: &ReleaseId) -> Option<usize>;
 
+    /// Whether its calls take milliseconds or more, where most take microseconds.
+    fn takes_long(&self, release: &ReleaseId) -> bool;
+
     /// Whether calls under this release can be answered.
     fn is_loaded(&self, release: &ReleaseId) -> bool;
 

@@ -29,7 +29,9 @@ impl Service {
         let facts = self.facts(&org, key_source, &Labels::default(), self.clock.now_ms())?;
         let release = self.release_for(&org);
         Ok(RateCard {
-            page: self.engine.rate_card(&release, request, &facts)?,
+            page: self.beside_others(&release, || {
+                self.engine.rate_card(&release, request, &facts)
+            })?,
             floors: self.engine.feature_floors(&release, &facts),
         })
     }
