@@ -43,6 +43,18 @@ impl Caller {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> hyper::Response<hyper::body::Incoming> {
+        let answer = self.try_send(method, path, headers, body).await;
+        answer.unwrap_or_else(|error| panic!("{path}: {error:?}"))
+    }
+
+    /// The same, where nobody may be there.
+    pub async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<hyper::Response<hyper::body::Incoming>, hyper_util::client::legacy::Error> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.envoy))
@@ -51,8 +63,7 @@ impl Caller {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body.into())).unwrap();
-        let answer = self.client.request(request).await;
-        answer.unwrap_or_else(|error| panic!("{path}: {error:?}"))
+        self.client.request(request).await
     }
 
     pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Got {

@@ -211,4 +211,9 @@ fn the_example_sells_calls_of_every_provider_that_it_names_in_envoy() {
             assert!(!headers.contains(&key), "{headers}");
         }
     }
+    // As docs/gateway.md stops it.
+    gateway.envoy.drain();
+    gateway.envoy.until_idle();
+    let wallet = gateway.host.read(&key, "/v1/wallet");
+    assert_eq!(wallet["balance"]["held_credits"], "0");
 }

@@ -8,6 +8,7 @@ use farebox_pricing::event::Deployment;
 use farebox_tests::books;
 use farebox_tests::http::HttpServer;
 use farebox_tests::upstream::{self, Asked, Piece};
+use http_body_util::BodyExt as _;
 use hyper::Method;
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -19,6 +20,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 /// What each call costs: USD 0.004375 at ten cents a credit.
 pub const PRICE: &str = "0.04375";
@@ -155,6 +157,23 @@ impl House {
             let sent = self.runtime.block_on(stream.send(Ok(end.into())));
             sent.expect("somebody reads");
         }
+    }
+
+    /// Calls one after the other until there is no Envoy any more.
+    pub fn call_on(&self, envoy: usize, key: &str) -> JoinHandle<()> {
+        let caller = Caller::new(self.envoys[envoy].address, false);
+        let bearer = format!("Bearer {key}");
+        self.runtime.spawn(async move {
+            let headers = [("authorization", bearer.as_str())];
+            let path = "/openai/v1/chat/completions";
+            let send = || caller.try_send(Method::POST, path, &headers, request(1_000));
+            while let Ok(answer) = send().await {
+                assert_eq!(answer.status(), 200);
+                if answer.into_body().collect().await.is_err() {
+                    break;
+                }
+            }
+        })
     }
 
     pub fn counted(&self, name: &str) -> u64 {

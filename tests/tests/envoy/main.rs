@@ -25,6 +25,7 @@ mod own_keys;
 mod proxy;
 mod reconcile;
 mod recorded;
+mod stopped;
 mod swap;
 mod trouble;
 

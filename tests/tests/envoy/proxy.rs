@@ -213,6 +213,26 @@ impl Envoy {
         count.parse().unwrap()
     }
 
+    /// Has callers go elsewhere.
+    pub fn drain(&self) {
+        let agent = ureq::Agent::new_with_defaults();
+        let drain = format!("http://{}/drain_listeners?graceful", self.admin);
+        agent.post(drain).send_empty().unwrap();
+    }
+
+    /// Until no call runs and the host has all that it should have.
+    pub fn until_idle(&self) {
+        until(|| {
+            let levels = self.ask("/stats?filter=^http.(http|gateway).downstream_rq_active$|^wasmcustom.farebox.(waiting|leasing)$");
+            let is_zero = |line: &str| line.ends_with(": 0");
+            if levels.lines().count() == 3 && levels.lines().all(is_zero) {
+                Ok(())
+            } else {
+                Err(levels)
+            }
+        });
+    }
+
     /// Kills it: it can neither say nor write anything any more. Its record of calls stays.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();

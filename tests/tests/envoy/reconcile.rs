@@ -2,6 +2,7 @@
 
 use crate::client::whole;
 use crate::house::{DOUBT_MS, House, PRICE, TTL_MS, USUAL, Wish, decimal};
+use crate::proxy::until;
 use farebox::cli::{self, Exit};
 use farebox_tests::http::ADMIN_KEY;
 use rust_decimal::Decimal;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 /// One whose reports never leave by themselves.
 const SILENT: Wish = Wish {
@@ -78,6 +80,42 @@ fn what_a_killed_envoy_never_reported_is_charged_from_its_access_log_once() {
     house.host.advance(TTL_MS + DOUBT_MS);
     house.until_free(&key);
     assert_eq!(house.balance(&key, "available_credits"), left);
+    house.host.verify();
+}
+
+/// Killed at any moment of any load.
+#[test]
+fn what_a_busy_envoy_loses_when_it_is_killed_is_within_its_leases() {
+    let mut house = House::new(&Wish {
+        report_ms: 250,
+        ..USUAL
+    });
+    let key = house.host.sell_to("100");
+    let callers: Vec<_> = (0..4).map(|_| house.call_on(0, &key)).collect();
+    until(|| match house.served.load(Ordering::SeqCst) {
+        served if served < 200 => Err(format!("{served} calls were served")),
+        _ => Ok(()),
+    });
+    house.envoys[0].kill();
+    for caller in callers {
+        house.runtime.block_on(caller).unwrap();
+    }
+    // Reports that left may still arrive, so this is read first.
+    let leased = house.balance(&key, "held_credits");
+    let charged = |house: &House| Decimal::from(100) - house.balance(&key, "posted_credits");
+    let unreported = house.spent() - charged(&house);
+    assert!(unreported <= leased, "{unreported} of {leased}");
+    let done = reconciled(&house, &house.envoys[0].calls(), &[]);
+    assert_eq!(done["shortfall_credits"], "0");
+    // Of what ended in its last moment the log may lack some; it has nothing that was not served.
+    let lost = house.spent() - charged(&house);
+    assert!(lost >= Decimal::ZERO);
+    assert!(lost <= leased, "{lost} of {leased}");
+    house.host.advance(TTL_MS + DOUBT_MS);
+    house.until_free(&key);
+    let charged = charged(&house);
+    let left = house.balance(&key, "available_credits");
+    assert_eq!(left, Decimal::from(100) - charged);
     house.host.verify();
 }
 

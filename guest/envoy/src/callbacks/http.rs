@@ -6,6 +6,7 @@
 
 use super::hold::{KEY, Standing};
 use super::leases::Keeper;
+use super::levels::Levels;
 use super::proxy;
 use super::root::Counters;
 use crate::boundary::Boundary;
@@ -39,6 +40,7 @@ pub struct Call {
     pub(super) shelf: Rc<Shelf>,
     pub(super) settings: Rc<Settings>,
     pub(super) counters: Counters,
+    levels: Rc<Levels>,
     pub(super) exchange: Option<Exchange>,
     request_bytes: usize,
     pub(super) request_is_held: bool,
@@ -56,6 +58,7 @@ impl Call {
         shelf: Rc<Shelf>,
         settings: Rc<Settings>,
         counters: Counters,
+        levels: Rc<Levels>,
         reports: Rc<RefCell<Queue>>,
         keeper: Rc<RefCell<Keeper>>,
     ) -> Self {
@@ -63,6 +66,7 @@ impl Call {
             shelf,
             settings,
             counters,
+            levels,
             exchange: None,
             request_bytes: 0,
             request_is_held: false,
@@ -267,6 +271,8 @@ impl HttpContext for Call {
         let attempts = proxy::count(&["upstream", "request_attempt_count"]);
         let in_vain = !aborted && parting::reached_nobody(&details, attempts);
         self.report(aborted, in_vain);
+        self.levels
+            .show(&self.reports.borrow(), &self.keeper.borrow());
     }
 }
 

@@ -80,6 +80,11 @@ impl Keeper {
         self.meet(shared, key);
     }
 
+    /// How many keys have leases.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Renews what is due, and returns what nobody uses.
     pub fn tick(&mut self, host: &Host, reports: &mut Queue) {
         let now_ms = proxy::now_ms();

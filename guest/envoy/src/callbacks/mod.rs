@@ -8,6 +8,7 @@ mod hold;
 mod http;
 mod leased;
 mod leases;
+mod levels;
 mod proxy;
 mod root;
 mod shared;

@@ -4,6 +4,7 @@
 use crate::settings::Host;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
+use std::cell::Cell;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// A header, where it is there and is text.
@@ -146,6 +147,32 @@ pub fn now_nanos() -> u128 {
 /// A line in the proxy's log.
 pub fn log(level: LogLevel, message: &str) {
     hostcalls::log(level, message).ok();
+}
+
+/// A level among the proxy's statistics: the sum of what each worker has.
+pub struct Level {
+    id: Option<u32>,
+    shown: Cell<i64>,
+}
+
+impl Level {
+    /// Declares it.
+    pub fn new(name: &str) -> Self {
+        Self {
+            id: hostcalls::define_metric(MetricType::Gauge, name).ok(),
+            shown: Cell::new(0),
+        }
+    }
+
+    /// This worker has so many now.
+    pub fn show(&self, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let more = count.saturating_sub(self.shown.get());
+        if let Some(id) = self.id.filter(|_| more != 0) {
+            hostcalls::increment_metric(id, more).ok();
+            self.shown.set(count);
+        }
+    }
 }
 
 /// A counter among the proxy's statistics.

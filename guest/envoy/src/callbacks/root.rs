@@ -3,6 +3,7 @@
 use super::attempt::Attempt;
 use super::http::Call;
 use super::leases::Keeper;
+use super::levels::Levels;
 use super::proxy::{self, Counter, Line};
 use super::shared;
 use crate::handed::Handed;
@@ -86,6 +87,7 @@ pub struct Root<P> {
     line: Option<Line>,
     configured: Option<(Rc<Shelf>, Rc<Settings>)>,
     counters: Option<Counters>,
+    levels: Option<Rc<Levels>>,
     reports: Rc<RefCell<Queue>>,
     keeper: Rc<RefCell<Keeper>>,
     policy: PhantomData<P>,
@@ -98,6 +100,7 @@ impl<P: Policy> Root<P> {
             line: None,
             configured: None,
             counters: None,
+            levels: None,
             reports: Rc::default(),
             keeper: Rc::default(),
             policy: PhantomData,
@@ -117,6 +120,9 @@ impl<P: Policy> Context for Root<P> {
                 let (path, _) = parcel.request();
                 proxy::log(LogLevel::Error, &format!("farebox: `{path}` is lost"));
             }
+        }
+        if let Some(levels) = &self.levels {
+            levels.leave();
         }
         true
     }
@@ -205,6 +211,7 @@ impl<P: Policy> RootContext for Root<P> {
                 }
                 self.configured = Some((shelf, Rc::new(settings)));
                 self.counters = Some(Counters::new());
+                self.levels.get_or_insert_with(|| Rc::new(Levels::new()));
                 true
             }
             (Err(error), _) => refused(&error),
@@ -255,6 +262,9 @@ impl<P: Policy> RootContext for Root<P> {
                 None => reports.unanswered(parcel),
             }
         }
+        if let Some(levels) = &self.levels {
+            levels.show(&reports, &self.keeper.borrow());
+        }
     }
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
@@ -266,6 +276,7 @@ impl<P: Policy> RootContext for Root<P> {
             shelf,
             settings,
             self.counters?,
+            Rc::clone(self.levels.as_ref()?),
             Rc::clone(&self.reports),
             Rc::clone(&self.keeper),
         )))

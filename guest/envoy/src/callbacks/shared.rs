@@ -1,11 +1,11 @@
 //! The leases that all workers of the proxy share: changed by compare-and-swap, under a hash of the
 //! customer's key and the books that its calls can be priced by.
 //!
-//! The proxy keeps what is shared for as long as it runs and cannot take it out again: one entry
-//! for each key that ever had a lease, empty when it has none.
+//! The proxy keeps what is shared for as long as it runs and cannot take it out again. So keys share
+//! a fixed number of entries ([`place`]).
 
 use crate::hash;
-use crate::lease::Leases;
+use crate::lease::{Leases, place};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::Status;
 use std::rc::Rc;
@@ -24,19 +24,22 @@ pub fn name(key: &str, host: &str, books: &str) -> Rc<str> {
 
 /// The leases as they are now.
 pub fn read(name: &str) -> Leases {
-    let (bytes, _) = hostcalls::get_shared_data(name).unwrap_or_default();
-    bytes.map_or_else(Leases::default, |bytes| Leases::from_bytes(&bytes))
+    let (bytes, _) = hostcalls::get_shared_data(&place::place(name)).unwrap_or_default();
+    place::read(&bytes.unwrap_or_default(), name)
 }
 
 /// Changes the leases in one step. `change` may be asked several times, and only its last answer
 /// counts; `None` changes nothing.
 pub fn change<T>(name: &str, mut change: impl FnMut(&mut Leases) -> Option<T>) -> Option<T> {
+    let place = place::place(name);
     for _ in 0..TRIES_MAX {
-        let (bytes, version) = hostcalls::get_shared_data(name).unwrap_or_default();
-        let mut leases = bytes.map_or_else(Leases::default, |bytes| Leases::from_bytes(&bytes));
+        let (bytes, version) = hostcalls::get_shared_data(&place).unwrap_or_default();
+        let bytes = bytes.unwrap_or_default();
+        let mut leases = place::read(&bytes, name);
         let answer = change(&mut leases)?;
         let version = version.unwrap_or(ABSENT);
-        match hostcalls::set_shared_data(name, Some(&leases.to_bytes()), Some(version)) {
+        let bytes = place::with(&bytes, name, &leases);
+        match hostcalls::set_shared_data(&place, Some(&bytes), Some(version)) {
             Ok(()) => return Some(answer),
             Err(Status::CasMismatch) => {}
             Err(_) => return None,

@@ -8,6 +8,7 @@
 
 pub mod asks;
 mod codec;
+pub mod place;
 pub mod wire;
 
 use farebox_sdk::pricing::money::Peg;
@@ -260,6 +261,11 @@ impl Leases {
         };
         own.asked_until_ms = now_ms.saturating_add(AGAIN_MS);
         now_ms < own.expires_at_ms
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.all.is_empty()
     }
 
     /// Drops what expired so long ago that the host will have taken it back.

@@ -28,7 +28,7 @@ fn granted(granted: i64, free: i64, turn: u32) -> Granted {
     }
 }
 
-fn leased(amount: i64) -> Leases {
+pub(super) fn leased(amount: i64) -> Leases {
     let mut leases = Leases::default();
     leases.granted(&granted(amount, amount, 1), NOW_MS, NOW_MS);
     leases
