@@ -165,3 +165,58 @@ fn a_file_that_is_cut_off_or_damaged_is_refused_by_name() {
     let told = bench.found(&["policy", "inspect", "bad.wasm"]);
     assert!(told.contains("this is not WebAssembly"), "{told}");
 }
+
+/// The word of whoever built both; what the filter itself says is the same.
+#[test]
+fn a_file_says_which_filters_belong_to_its_policy() {
+    let bench = Bench::new();
+    let filter = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/guests/farebox_filter.wasm");
+    let bytes = std::fs::read(&filter).unwrap();
+    let digest = hex::encode(farebox_stamp::read(&bytes).unwrap());
+    let filter = filter.to_str().unwrap();
+    let with = [
+        "policy",
+        "build",
+        "--book",
+        "book.toml",
+        "-o",
+        "a.wasm",
+        "--filter",
+        filter,
+    ];
+    let built = bench.done(&with);
+    assert!(built.contains(&format!("filter     {digest}")), "{built}");
+    assert_eq!(
+        bench.done(&["policy", "inspect", "a.wasm"]),
+        built.replace("wrote      a.wasm\n", "")
+    );
+    // It is the same release, with or without.
+    let release = |text: &str| {
+        let mut lines = text.lines();
+        lines
+            .find(|line| line.starts_with("release"))
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(release(&bench.build("b.wasm")), release(&built));
+    let mut changed = bytes;
+    *changed.last_mut().unwrap() ^= 1;
+    std::fs::write(bench.path("changed.wasm"), changed).unwrap();
+    for (file, expect) in [
+        ("changed.wasm", "it was changed after it was built"),
+        ("b.wasm", "it is no filter of Farebox's"),
+    ] {
+        let args = [
+            "policy",
+            "build",
+            "--book",
+            "book.toml",
+            "-o",
+            "c.wasm",
+            "--filter",
+            file,
+        ];
+        let said = bench.found(&args);
+        assert!(said.contains(expect), "{said}");
+    }
+}

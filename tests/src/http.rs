@@ -5,6 +5,7 @@
 //! and the ledger all stand between a case and its price. The server's clock is set to the time of
 //! each call: a gateway reports a call when it happens.
 
+use super::guests;
 use super::pricer::compiled_dir;
 use farebox::app::server::{RunningApp, start_with};
 use farebox::clock::ManualClock;
@@ -96,6 +97,7 @@ impl HttpServer {
                 Deployment::SelfHosted => DeploymentOption::SelfHosted,
             }),
             price_book,
+            policy_filter: Some(guests::path(guests::FILTER)),
             ..Options::default()
         };
         change(&mut options);

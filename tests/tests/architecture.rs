@@ -17,9 +17,13 @@ const CRATES: &[(&str, &[&str])] = &[
     ("domain/usage", &["farebox-pricing"]),
     ("domain/book", &["farebox-pricing"]),
     ("domain/ledger", &["farebox-pricing"]),
+    ("domain/stamp", &[]),
     ("guest/sdk", &["farebox-pricing"]),
     ("guest/standard", &["farebox-pricing", "farebox-sdk"]),
-    ("guest/envoy", &["farebox-sdk", "farebox-usage"]),
+    (
+        "guest/envoy",
+        &["farebox-sdk", "farebox-stamp", "farebox-usage"],
+    ),
     ("guest/filter", &["farebox-envoy", "farebox-standard"]),
     (
         "host",
@@ -27,6 +31,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "farebox-book",
             "farebox-ledger",
             "farebox-pricing",
+            "farebox-stamp",
             "farebox-usage",
         ],
     ),
@@ -236,6 +241,7 @@ fn the_domain_is_pure() {
         "domain/usage",
         "domain/book",
         "domain/ledger",
+        "domain/stamp",
     ] {
         let source = root().join(folder).join("src");
         for path in sources(&source) {

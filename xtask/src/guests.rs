@@ -114,7 +114,7 @@ fn place(root: &Path, toolchain: &Toolchain, guest: &Guest) -> Result<()> {
             .module(&module)
             .and_then(|encoder| encoder.encode())
             .with_context(|| format!("guest `{library}` cannot become a component"))?,
-        Kind::Filter => module,
+        Kind::Filter => stamped(library, module)?,
     };
     let path = path(root, library);
     std::fs::create_dir_all(root.join("target/guests"))?;
@@ -126,6 +126,13 @@ fn place(root: &Path, toolchain: &Toolchain, guest: &Guest) -> Result<()> {
     write_whole(&path, &artefact)?;
     note(&format!("{library}: {size} KiB"));
     Ok(())
+}
+
+/// A filter says which build of it runs, by the digest that is put into it here.
+fn stamped(library: &str, mut module: Vec<u8>) -> Result<Vec<u8>> {
+    farebox_stamp::put(&mut module)
+        .with_context(|| format!("filter `{library}` cannot carry its digest"))?;
+    Ok(module)
 }
 
 /// Writes beside, then renames: a host that starts meanwhile never reads half a component.

@@ -9,6 +9,7 @@ pub mod record;
 pub mod report;
 pub mod usage;
 
+use crate::identity;
 use crate::settings::Upstream;
 use farebox_sdk::pricing::event::KeySource;
 use farebox_usage::RequestFacts;
@@ -60,7 +61,7 @@ pub fn hold(upstream: &Upstream, asked: &Asked) -> String {
     });
     let call = without_nulls(call);
     // How long it lives is the host's to say, which has a bound for it.
-    json!({"call": call}).to_string()
+    json!({"call": call, "filter": identity::filter()}).to_string()
 }
 
 /// What the host says to a hold.
@@ -137,14 +138,23 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
+/// Whether the host refuses whatever this filter asks: it does not know it.
+pub fn is_filter_not_known(problem: &[u8]) -> bool {
+    kind(problem).is_some_and(|kind| *kind == *"/problems/filter-not-known")
+}
+
 /// Whether this is the host's own word, and not that of a proxy in its place.
 pub(crate) fn is_problem(body: &[u8]) -> bool {
+    kind(body).is_some_and(|kind| kind.starts_with("/problems/"))
+}
+
+fn kind(body: &[u8]) -> Option<Box<str>> {
     #[derive(Deserialize)]
     struct Problem {
         r#type: Box<str>,
     }
     let problem = serde_json::from_slice::<Problem>(body);
-    problem.is_ok_and(|problem| problem.r#type.starts_with("/problems/"))
+    problem.ok().map(|problem| problem.r#type)
 }
 
 /// A problem of the filter's own, in the host's form.

@@ -11,6 +11,7 @@
 //! - [`shelf`]: the books of a VM, of which the host says which one prices a call.
 //! - [`exchange`]: one call, from its request to its price. Plain data in, plain data out.
 //! - [`host`]: what is said to the host that keeps the ledger, and what its answers mean.
+//! - [`identity`]: which build of the filter this is.
 //! - [`path`]: the model that a path names.
 //! - [`parting`]: how a call ended, by the proxy's word for it.
 //! - [`lease`]: what is leased from the host, and what calls take of it.
@@ -33,6 +34,7 @@ pub mod exchange;
 pub mod handed;
 mod hash;
 pub mod host;
+pub mod identity;
 pub mod lease;
 mod moment;
 pub mod naming;

@@ -46,12 +46,14 @@ pub fn admission(at_ms: i64) -> Result<DirectoryWrite, Failure> {
             admitted_by: Box::default(),
             revoked: None,
             signatures: Vec::new(),
+            filters: Vec::new(),
         },
         parts: ReleaseParts {
             component: COMPONENT.into(),
             book: book()?.0.into(),
             book_source: None,
             signatures: [].into(),
+            filters: [].into(),
         },
     })
 }

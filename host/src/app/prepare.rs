@@ -39,6 +39,13 @@ pub(super) fn configured(config: &Config) -> Result<Package, StartError> {
             ..Package::default()
         },
     };
+    if let Some(path) = &config.policy_filter {
+        let added = package.add_filter(&read(path)?);
+        added.map_err(|source| StartError::Filter {
+            path: path.clone(),
+            source,
+        })?;
+    }
     let (source, format) = match &config.price_book {
         Some(path) => (text(path)?, Format::of_file_name(&path.to_string_lossy())),
         None if package.book.is_some() => return Ok(package),
@@ -97,7 +104,8 @@ impl Preparation<'_> {
             .map(drop)
     }
 
-    /// Keeps the configured release. Of one that is kept, what is new is who signed it.
+    /// Keeps the configured release. Of one that is kept, what is new is who signed it, and its
+    /// filters.
     pub async fn admit(&self, mut release: Admitted) -> Result<(), StartError> {
         let mut known = self.store.releases()?.into_iter();
         if let Some(known) = known.find(|known| known.id == release.id) {
@@ -107,12 +115,12 @@ impl Preparation<'_> {
                     .iter()
                     .any(|kept| kept.signature.key == key)
             };
-            if release
-                .parts
-                .signatures
-                .iter()
-                .all(|signed| has(signed.key))
-            {
+            let signatures = &release.parts.signatures;
+            let is_signed = signatures.iter().all(|signed| has(signed.key));
+            let mut filters = release.parts.filters.iter();
+            let has_filters =
+                filters.all(|filter| known.filters.iter().any(|kept| kept.digest == *filter));
+            if is_signed && has_filters {
                 return Ok(());
             }
             release.trust = known.trust;

@@ -25,6 +25,7 @@ use crate::store::directory::DataDirectory;
 use crate::store::{OpenError, SqliteStore, StoreOptions};
 use farebox_ledger::commodity::Commodity;
 use farebox_pricing::currency::Currency;
+use farebox_stamp::StampError;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,6 +54,15 @@ pub enum StartError {
         /// Why.
         #[source]
         source: PackageError,
+    },
+    /// The filter does not carry its digest.
+    #[error("`{}` is not the filter of a policy", path.display())]
+    Filter {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: StampError,
     },
     /// The price book has errors.
     #[error("the price book{} has {count} errors; the first: {first}", named(path))]
@@ -283,6 +293,7 @@ fn settings(
         leases: config.leases,
         skew_max_ms: config.skew_max_ms,
         fallback: config.policy_fallback,
+        edge_filters: config.edge_filters,
         breaker: BreakerRule {
             faults: config.breaker_faults,
             pause: Duration::from_millis(config.breaker_pause_ms),

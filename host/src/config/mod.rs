@@ -12,11 +12,12 @@ mod rates;
 mod reference;
 
 pub use keys::{KeysError, given_keys};
-pub use options::{DeploymentOption, FallbackOption, LogFormat, Options};
+pub use options::{DeploymentOption, EdgeFiltersOption, FallbackOption, LogFormat, Options};
 pub use rates::{RatesError, credit_rates};
 pub use reference::reference;
 
 use crate::service::bindings::Fallback;
+use crate::service::filters::EdgeFilters;
 use crate::service::leases::LeaseRule;
 use crate::service::signature::PinnedKeys;
 use farebox_pricing::currency::Pegs;
@@ -89,6 +90,10 @@ pub struct Config {
     pub breaker_pause_ms: u64,
     /// What prices a call that has not run yet when its release fails.
     pub policy_fallback: Fallback,
+    /// The filter of the configured policy.
+    pub policy_filter: Option<PathBuf>,
+    /// Which filters of gateways may price.
+    pub edge_filters: EdgeFilters,
     /// Commands that may wait for the ledger's writer.
     pub queue_max: usize,
     /// Bytes of the largest request body.
@@ -236,6 +241,11 @@ impl Config {
             policy_fallback: options
                 .policy_fallback
                 .unwrap_or(FallbackOption::Refuse)
+                .into(),
+            policy_filter: options.policy_filter,
+            edge_filters: options
+                .edge_filters
+                .unwrap_or(EdgeFiltersOption::Recorded)
                 .into(),
             queue_max: in_range("queue_max", options.queue_max, 8_192, 1, 1_000_000)?,
             body_bytes_max: in_range(

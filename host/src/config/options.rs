@@ -2,6 +2,7 @@
 //! field's comment is its text in `--help` and in docs/configuration.md.
 
 use crate::service::bindings::Fallback;
+use crate::service::filters::EdgeFilters;
 use farebox_pricing::event::Deployment;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -41,6 +42,25 @@ impl From<FallbackOption> for Fallback {
         match option {
             FallbackOption::Refuse => Self::Refuse,
             FallbackOption::LastGood => Self::LastGood,
+        }
+    }
+}
+
+/// Which filters of gateways may hold for calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EdgeFiltersOption {
+    /// Those that were recorded as belonging to the component that prices.
+    Recorded,
+    /// Any.
+    Any,
+}
+
+impl From<EdgeFiltersOption> for EdgeFilters {
+    fn from(option: EdgeFiltersOption) -> Self {
+        match option {
+            EdgeFiltersOption::Recorded => Self::Recorded,
+            EdgeFiltersOption::Any => Self::Any,
         }
     }
 }
@@ -179,6 +199,17 @@ pub struct Options {
     #[arg(long, env = "FAREBOX_POLICY_FALLBACK", value_enum)]
     pub policy_fallback: Option<FallbackOption>,
 
+    /// The filter that runs the configured policy in a gateway: a file that carries its digest, as
+    /// `cargo xtask guests` makes it. It is recorded with the release, as by
+    /// `farebox policy push --filter`.
+    #[arg(long, env = "FAREBOX_POLICY_FILTER", value_name = "FILE")]
+    pub policy_filter: Option<PathBuf>,
+
+    /// Which filters of gateways may hold for calls: those that were recorded as belonging to the
+    /// component of the release that prices them, or any.
+    #[arg(long, env = "FAREBOX_EDGE_FILTERS", value_enum)]
+    pub edge_filters: Option<EdgeFiltersOption>,
+
     /// Commands that may wait for the ledger's writer, 1 to 1000000. Above it, callers get 503
     /// with `Retry-After`.
     #[arg(long, env = "FAREBOX_QUEUE_MAX", value_name = "COUNT")]
@@ -234,6 +265,8 @@ impl Options {
             breaker_faults: self.breaker_faults.or(file.breaker_faults),
             breaker_pause_ms: self.breaker_pause_ms.or(file.breaker_pause_ms),
             policy_fallback: self.policy_fallback.or(file.policy_fallback),
+            policy_filter: self.policy_filter.or(file.policy_filter),
+            edge_filters: self.edge_filters.or(file.edge_filters),
             queue_max: self.queue_max.or(file.queue_max),
             body_bytes_max: self.body_bytes_max.or(file.body_bytes_max),
             request_timeout_ms: self.request_timeout_ms.or(file.request_timeout_ms),

@@ -88,6 +88,7 @@ fn shown(config: &Config) -> Vec<(&'static str, String)> {
         ("breaker_faults", config.breaker_faults.to_string()),
         ("breaker_pause_ms", config.breaker_pause_ms.to_string()),
         ("policy_fallback", "refuse".to_owned()),
+        ("edge_filters", "recorded".to_owned()),
         ("queue_max", config.queue_max.to_string()),
         ("body_bytes_max", config.body_bytes_max.to_string()),
         ("request_timeout_ms", config.request_timeout_ms.to_string()),

@@ -110,6 +110,7 @@ impl Engine {
                 book: book.into(),
                 book_source: text.map(Into::into),
                 signatures: package.signatures.into(),
+                filters: package.filters.into(),
             },
         })
     }
@@ -186,7 +187,7 @@ impl From<PackageError> for AdmitError {
             PackageError::SectionTwice(_) => "section_twice",
             PackageError::SectionDamaged(_) => "section_damaged",
             PackageError::UnknownLimits(_) => "unknown_limits",
-            PackageError::Signatures(_) => "section_malformed",
+            PackageError::Signatures(_) | PackageError::Filters => "section_malformed",
         };
         Self::Component {
             reason,

@@ -7,13 +7,15 @@
 //! digests of a release are of the component *without* these sections and of the book alone: the
 //! same component under two books is compiled once, and one file or two name the same release. The
 //! signatures over those digests stand in `farebox:signature`, so signing changes no release.
-//! The limit class that a component declares (`farebox:limits`) stays in it.
+//! The limit class that a component declares (`farebox:limits`) stays in it. Which filters belong to the
+//! component stands in `farebox:filters`, by their digests: it changes no release either.
 //! Must not know what a book says, nor whether the component is a policy.
 
 use super::declared::{self, LIMITS_SECTION};
 use crate::service::ledger::releases::ReleaseParts;
-use crate::service::policy::LimitClass;
+use crate::service::policy::{Digest, LimitClass};
 use crate::service::signature::{self, Signature, TextError};
+use farebox_stamp::StampError;
 use sha2::{Digest as _, Sha256};
 use wasm_encoder::{ComponentSection as _, CustomSection};
 use wasmparser::{Chunk, Parser, Payload};
@@ -26,6 +28,12 @@ pub const SOURCE_SECTION: &str = "farebox:book-source";
 
 /// The section that holds the signatures.
 pub const SIGNATURE_SECTION: &str = "farebox:signature";
+
+/// The section that holds the digests of the component's filters.
+pub const FILTERS_SECTION: &str = "farebox:filters";
+
+/// The most filters in one file.
+const FILTERS_MAX: usize = 64;
 
 const SEAL_BYTES: usize = 32;
 
@@ -40,6 +48,8 @@ pub struct Package {
     pub book_source: Option<Vec<u8>>,
     /// Who signed it, in the order of their keys. Not checked yet.
     pub signatures: Vec<Signature>,
+    /// The filters of the component, by the digests that they carry, in order.
+    pub filters: Vec<Digest>,
 }
 
 /// Why a file cannot be taken apart.
@@ -68,6 +78,9 @@ pub enum PackageError {
     /// The signatures cannot be read.
     #[error("the section `farebox:signature` cannot be read: {0}")]
     Signatures(#[from] TextError),
+    /// The filters are no list of digests in order.
+    #[error("the section `farebox:filters` is no list of 1 to {FILTERS_MAX} digests in order")]
+    Filters,
 }
 
 impl Package {
@@ -78,6 +91,18 @@ impl Package {
         self.signatures.clear();
     }
 
+    /// Says that the filter of this file belongs to the component.
+    ///
+    /// # Errors
+    /// It does not carry its digest.
+    pub fn add_filter(&mut self, file: &[u8]) -> Result<(), StampError> {
+        let digest = Digest(farebox_stamp::read(file)?);
+        if let Err(place) = self.filters.binary_search(&digest) {
+            self.filters.insert(place, digest);
+        }
+        Ok(())
+    }
+
     /// A release's parts.
     pub fn of(parts: &ReleaseParts) -> Self {
         Self {
@@ -85,6 +110,7 @@ impl Package {
             book: Some(parts.book.to_vec()),
             book_source: parts.book_source.as_deref().map(<[u8]>::to_vec),
             signatures: parts.signatures.to_vec(),
+            filters: parts.filters.to_vec(),
         }
     }
 
@@ -159,12 +185,14 @@ impl Package {
 
     /// Keeps the content of a section of Farebox's; whether it was one.
     fn keep(&mut self, name: &str, data: &[u8]) -> Result<bool, PackageError> {
-        let mut signatures = None;
+        let (mut signatures, mut filters) = (None, None);
         let (name, place) = match name {
             BOOK_SECTION => (BOOK_SECTION, &mut self.book),
             SOURCE_SECTION => (SOURCE_SECTION, &mut self.book_source),
             SIGNATURE_SECTION if self.signatures.is_empty() => (SIGNATURE_SECTION, &mut signatures),
             SIGNATURE_SECTION => return Err(PackageError::SectionTwice(SIGNATURE_SECTION)),
+            FILTERS_SECTION if self.filters.is_empty() => (FILTERS_SECTION, &mut filters),
+            FILTERS_SECTION => return Err(PackageError::SectionTwice(FILTERS_SECTION)),
             _ => return Ok(false),
         };
         let content = data
@@ -178,6 +206,9 @@ impl Package {
         if let Some(text) = signatures {
             self.signatures = signature::from_text(&text)?;
         }
+        if let Some(digests) = filters {
+            self.filters = in_order(&digests).ok_or(PackageError::Filters)?;
+        }
         Ok(true)
     }
 
@@ -185,12 +216,17 @@ impl Package {
     pub fn to_file(&self) -> Vec<u8> {
         let mut file = self.component.clone();
         let signatures = signature::to_text(&self.signatures);
+        let filters: Vec<u8> = self.filters.iter().flat_map(|filter| filter.0).collect();
         for (name, content) in [
             (BOOK_SECTION, self.book.as_deref()),
             (SOURCE_SECTION, self.book_source.as_deref()),
             (
                 SIGNATURE_SECTION,
                 Some(signatures.as_bytes()).filter(|text| !text.is_empty()),
+            ),
+            (
+                FILTERS_SECTION,
+                Some(&*filters).filter(|filters| !filters.is_empty()),
             ),
         ] {
             if let Some(content) = content {
@@ -204,6 +240,14 @@ impl Package {
         }
         file
     }
+}
+
+/// Digests, each once, so that equal lists are equal bytes.
+fn in_order(bytes: &[u8]) -> Option<Vec<Digest>> {
+    let (digests, rest) = bytes.as_chunks::<32>();
+    let is_list = rest.is_empty() && (1..=FILTERS_MAX).contains(&digests.len());
+    let is_ordered = digests.is_sorted_by(|one, next| one < next);
+    (is_list && is_ordered).then(|| digests.iter().copied().map(Digest).collect())
 }
 
 fn limits(data: &[u8]) -> Result<LimitClass, PackageError> {
@@ -228,7 +272,7 @@ fn cut_off(at: usize) -> PackageError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::policy::{Digest, ReleaseId};
+    use crate::service::policy::ReleaseId;
     use crate::service::signature::{SecretKey, Statement};
 
     fn component() -> Vec<u8> {
@@ -248,6 +292,7 @@ mod tests {
             book: Some(b"FBBOOK...".to_vec()),
             book_source: Some(b"# why\nname = \"x\"".to_vec()),
             signatures: vec![signature()],
+            filters: vec![Digest([3; 32]), Digest([4; 32])],
         }
     }
 
@@ -268,7 +313,7 @@ mod tests {
         let alone = Package::open(&component()).unwrap();
         assert_eq!(alone.component, component());
         assert_eq!((alone.book, alone.book_source), (None, None));
-        assert_eq!(alone.signatures, []);
+        assert_eq!((alone.signatures, alone.filters), (vec![], vec![]));
     }
 
     #[test]
@@ -289,7 +334,7 @@ mod tests {
                 Err(PackageError::NotWasm) => assert!(length < 4),
                 Err(_) => {}
                 // A cut between sections leaves a shorter file that is whole.
-                Ok(shorter) => assert_eq!(shorter.signatures, [], "{length}"),
+                Ok(shorter) => assert_eq!(shorter.filters, [], "{length}"),
             }
         }
     }
@@ -309,6 +354,7 @@ mod tests {
                     let same_book = other.book.is_none() || other.book == whole.book;
                     let signed = &other.signatures;
                     assert!(same_book && (signed.is_empty() || *signed == whole.signatures));
+                    assert!(other.filters.is_empty() || other.filters == whole.filters);
                     assert_ne!(other, whole, "byte {at}");
                 }
             }
@@ -334,6 +380,30 @@ mod tests {
             Package::open(&twice),
             Err(PackageError::SectionTwice(SIGNATURE_SECTION))
         );
+    }
+
+    #[test]
+    fn filters_stand_in_order_and_once() {
+        let digests = |numbers: &[u8]| -> Vec<u8> {
+            numbers.iter().flat_map(|number| [*number; 32]).collect()
+        };
+        assert_eq!(in_order(&digests(&[1, 2])).unwrap().len(), 2);
+        for wrong in [vec![], digests(&[2, 1]), digests(&[1, 1]), vec![1; 33]] {
+            assert_eq!(in_order(&wrong), None);
+        }
+        let many: Vec<u8> = (0..=u8::try_from(FILTERS_MAX).unwrap()).collect();
+        assert_eq!(in_order(&digests(&many)), None);
+        let mut package = packed();
+        assert_eq!(package.add_filter(b"\0asm"), Err(StampError::NoPlace));
+        let mut filter = farebox_stamp::UNSTAMPED.to_vec();
+        assert_eq!(package.add_filter(&filter), Err(StampError::Unstamped));
+        let digest = Digest(farebox_stamp::put(&mut filter).unwrap());
+        for _ in 0..2 {
+            package.add_filter(&filter).unwrap();
+        }
+        assert_eq!(package.filters.len(), 3);
+        assert!(package.filters.contains(&digest));
+        assert_eq!(Package::open(&package.to_file()).unwrap(), package);
     }
 
     #[test]

@@ -57,6 +57,7 @@ struct LedgerGauges {
     settle_failures: Gauge,
     policy_pauses: Gauge,
     policy_fallbacks: Gauge,
+    edge_filters_refused: Gauge,
     trials: Gauge,
     trials_halted: Gauge,
     queue: Gauge,
@@ -75,6 +76,8 @@ pub struct FaultCounts {
     pub paused: u64,
     /// Calls that the last good release priced instead.
     pub fallbacks: u64,
+    /// Holds and leases that were refused because of the gateway's filter, since the start.
+    pub filters_refused: u64,
     /// Trials that run.
     pub trials: u64,
     /// Trials that ended by themselves.
@@ -133,7 +136,7 @@ impl Default for Metrics {
 }
 
 impl LedgerGauges {
-    fn all(&self) -> [(&'static str, &'static str, &Gauge); 18] {
+    fn all(&self) -> [(&'static str, &'static str, &Gauge); 19] {
         [
             ("orgs", "Orgs with a wallet", &self.orgs),
             ("holds_active", "Active holds", &self.holds_active),
@@ -181,6 +184,11 @@ impl LedgerGauges {
                 "policy_fallbacks",
                 "Calls that the last good release priced because the bound one failed, since the start",
                 &self.policy_fallbacks,
+            ),
+            (
+                "edge_filters_refused",
+                "Holds and leases that were refused because of the gateway's filter, since the start",
+                &self.edge_filters_refused,
             ),
             (
                 "policy_trials",
@@ -261,6 +269,7 @@ impl Metrics {
             (&ledger.unpriced, gauges.unpriced),
             (&ledger.policy_pauses, faults.paused),
             (&ledger.policy_fallbacks, faults.fallbacks),
+            (&ledger.edge_filters_refused, faults.filters_refused),
             (&ledger.trials, faults.trials),
             (&ledger.trials_halted, faults.trials_halted),
             (&ledger.settled, waiting.settled),

@@ -82,6 +82,11 @@ kinds! {
     Forbidden = 403 "forbidden" "The key may not do this";
     /// The policy's rules do not allow this call. `rule` names the rule.
     NotAllowed = 403 "not-allowed" "The price rules do not allow this call";
+    /// The gateway runs a filter that is none of those recorded for the component of the release that
+    /// prices the call: of an older or another policy, or never pushed. `filter` and `component` are
+    /// the digests. For the gateway's operator: push the release with its filter, or put the release's
+    /// filter into the gateway. Nothing was held.
+    FilterNotKnown = 403 "filter-not-known" "The gateway's filter is none of the release's";
     /// It does not exist, or belongs to another org.
     NotFound = 404 "not-found" "Not found";
     /// There is such a path, but not with this method.

@@ -5,6 +5,7 @@
 //! is priced under the release that held it, whatever is active by then.
 
 use super::calls::{Call, CallError, WorstCase};
+use super::filters::FilterRefused;
 use super::ledger::directory::QuoteRecord;
 use super::ledger::failure::ReadError;
 use super::ledger::view::HoldView;
@@ -68,6 +69,9 @@ pub enum HoldError {
     /// The ledger refused.
     #[error(transparent)]
     Write(WriteError),
+    /// The gateway's filter is none of the release's.
+    #[error(transparent)]
+    Filter(#[from] FilterRefused),
     /// The store cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -87,7 +91,7 @@ pub struct NotEnough {
 
 impl Service {
     /// Puts the worst case of `call` aside. With `quote`, under the release that made it, and not
-    /// more than it says.
+    /// more than it says. `filter`: what the gateway runs that asks, where it runs one.
     ///
     /// # Errors
     /// See [`HoldError`].
@@ -97,6 +101,7 @@ impl Service {
         call: &Call,
         ttl_ms: Option<i64>,
         quote: Option<QuoteId>,
+        filter: Option<Digest>,
     ) -> Result<(Held, WorstCase), HoldError> {
         let now_ms = self.clock.now_ms();
         let expires_at_ms = self.expiry(now_ms, ttl_ms)?;
@@ -106,6 +111,7 @@ impl Service {
         };
         let promised = quote.as_ref().map(|quote| quote.release);
         let worst = self.worst_case_under(context, call, promised)?;
+        self.check_filter(filter, worst.release)?;
         if let Some(quote) = quote.filter(|quote| worst.amount > quote.amount) {
             return Err(HoldError::QuoteExceeded(quote.id));
         }

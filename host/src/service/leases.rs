@@ -9,12 +9,13 @@
 //! of what is available. A call elsewhere that finds too little left recalls what lies idle.
 
 use super::calls::{CallError, Labels, dimensions};
+use super::filters::FilterRefused;
 use super::holds::{HoldContext, Serves, made};
 use super::ledger::directory::OrgRecord;
 use super::ledger::failure::ReadError;
 use super::ledger::write::{Acknowledged, Action, WriteError};
 use super::placed::PlacedWith;
-use super::policy::ReleaseId;
+use super::policy::{Digest, ReleaseId};
 use super::{Context, Service};
 use farebox_ledger::command::{Command, GrantLease, LeaseTerms, RenewLease, ReturnLease};
 use farebox_ledger::effect::Outcome;
@@ -56,6 +57,17 @@ pub struct Renewal {
     pub free: Nanos,
     /// What calls took since the last renewal, by their worst cases.
     pub recent: Nanos,
+    /// The filter that it runs, where it runs one.
+    pub filter: Option<Digest>,
+}
+
+/// Who asks for a lease.
+#[derive(Clone, Copy, Debug)]
+pub struct Edge<'a> {
+    /// Its own name, for people.
+    pub name: &'a str,
+    /// The filter that it runs, where it runs one.
+    pub filter: Option<Digest>,
 }
 
 /// A lease that was granted or renewed.
@@ -110,6 +122,9 @@ pub enum LeaseError {
     /// No such lease of this org.
     #[error("lease `{0}` does not exist")]
     NotFound(HoldId),
+    /// The edge's filter is none of the release's.
+    #[error(transparent)]
+    Filter(#[from] FilterRefused),
     /// The store cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -126,13 +141,14 @@ impl Service {
     pub async fn grant_lease(
         &self,
         context: &Context,
-        edge: &str,
+        edge: Edge<'_>,
         needed: Nanos,
         labels: &Labels,
     ) -> Result<Leased, LeaseError> {
         let now_ms = self.clock.now_ms();
         let org = self.known_org(context.org)?;
         let release = self.release_for(&org);
+        self.check_filter(edge.filter, release)?;
         if !self.engine.counters(&release).is_empty() {
             return Err(LeaseError::Counts);
         }
@@ -143,7 +159,7 @@ impl Service {
                 release,
                 serves: Serves::Lease {
                     month_to_date_usd: facts.month_to_date_usd,
-                    edge: edge.into(),
+                    edge: edge.name.into(),
                 },
             },
             dimensions: Arc::new(dimensions(context, &org, labels)),
@@ -190,6 +206,7 @@ impl Service {
         let now_ms = self.clock.now_ms();
         let org = self.known_org(context.org)?;
         let with = self.leased_with(org.id, lease)?;
+        self.check_filter(asked.filter, with.context.release)?;
         let recalled = self.recalls.is_recalled(org.id, now_ms);
         let idle = recalled || self.is_superseded(&org, &with, now_ms);
         let free_target = if idle {

@@ -15,6 +15,7 @@ pub mod calls;
 mod counts;
 pub mod data_queries;
 pub mod failures;
+pub mod filters;
 pub mod grants;
 pub mod history;
 pub mod holds;
@@ -51,6 +52,7 @@ use farebox_ledger::idempotency::Idempotency;
 use farebox_ledger::ids::{Digest, KeyId, OrgId};
 use farebox_pricing::currency::Pegs;
 use farebox_pricing::event::Deployment;
+use filters::EdgeFilters;
 use leases::{LeaseRule, Recalls};
 use ledger::write::{Action, Actor, Once, Write};
 use ledger::{SharedStore, WriteFuture};
@@ -77,6 +79,8 @@ pub struct Settings {
     pub hold_ttl_max_ms: i64,
     /// What leases get.
     pub leases: LeaseRule,
+    /// Which filters of gateways may price.
+    pub edge_filters: EdgeFilters,
     /// How far a caller's time may lie from the host's, in milliseconds.
     pub skew_max_ms: i64,
     /// What prices a call that has not run yet when its release fails.
@@ -103,6 +107,7 @@ pub struct Service {
     waiting: Tally,
     breakers: Breakers,
     fallbacks: AtomicU64,
+    filters_refused: AtomicU64,
     placed: PlacedHolds,
     recalls: Recalls,
     counters: counts::Counters,
@@ -143,6 +148,7 @@ impl Service {
             directory: Directory::default(),
             waiting: Tally::default(),
             fallbacks: AtomicU64::new(0),
+            filters_refused: AtomicU64::new(0),
             placed: PlacedHolds::default(),
             recalls: Recalls::default(),
             counters: counts::Counters::default(),

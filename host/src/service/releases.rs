@@ -97,6 +97,7 @@ pub fn admission(release: Admitted, at_ms: i64) -> DirectoryWrite {
             admitted_by: Box::default(),
             revoked: None,
             signatures: Vec::new(),
+            filters: Vec::new(),
         },
         parts: release.parts,
     }

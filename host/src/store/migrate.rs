@@ -16,6 +16,7 @@ const STEPS: &[&str] = &[
     include_str!("schema_contract.sql"),
     include_str!("schema_returned.sql"),
     include_str!("schema_moved.sql"),
+    include_str!("schema_filters.sql"),
 ];
 
 /// Tables whose rows are written once (L4), and their keys, by the step that ends with them
@@ -30,6 +31,7 @@ const APPEND_ONLY: &[&[(&str, &[&str])]] = &[
     &[],
     &[],
     &[],
+    FILTERS,
 ];
 
 const FIRST: &[(&str, &[&str])] = &[
@@ -66,6 +68,8 @@ const SIGNATURES: &[(&str, &[&str])] = &[
     ("signatures", &["component", "book", "key"]),
     ("pinned_keys", &["id", "deployment"]),
 ];
+
+const FILTERS: &[(&str, &[&str])] = &[("filters", &["component", "filter"])];
 
 /// Why a database cannot be brought to the schema of this program.
 #[derive(Debug, thiserror::Error)]

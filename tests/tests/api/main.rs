@@ -6,6 +6,7 @@ mod calls;
 mod currencies;
 mod description;
 mod failures;
+mod filters;
 mod gate;
 mod input;
 mod leases;

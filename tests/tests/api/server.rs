@@ -410,6 +410,7 @@ pub async fn keep(data_dir: &std::path::Path, file: &[u8]) {
             book: book.into(),
             book_source: package.book_source.map(Into::into),
             signatures: package.signatures.into(),
+            filters: [].into(),
         },
     };
     let at_ms = clock.now_ms();

@@ -14,6 +14,7 @@
 mod books;
 mod client;
 mod clients;
+mod digests;
 mod ended;
 mod fallback;
 mod gateway;

@@ -58,6 +58,7 @@ fn what_is_loaded_changes_its_trust_only_when_that_is_kept() {
         admitted_by: "test".into(),
         revoked: None,
         signatures: Vec::new(),
+        filters: Vec::new(),
     };
     for trust in [Trust::Untrusted, Trust::Trusted] {
         engine.load(&kept(trust), &admitted.parts).unwrap();

@@ -45,7 +45,7 @@ pub fn run(root: &Path, wanted: Wanted, once: bool) -> Result<()> {
     })?;
     let folder = server::empty_folder(root, "gateway")?;
     let host = step("host on an empty directory", || {
-        start_host(&binary, &folder)
+        start_host(root, &binary, &folder)
     })?;
     let admin = Admin::new(host.client().with_key(ADMIN_KEY));
     let org = admin.create_org("Ada's Agents", None)?;
@@ -89,14 +89,17 @@ pub fn run(root: &Path, wanted: Wanted, once: bool) -> Result<()> {
     host.wait()
 }
 
-fn start_host(binary: &Path, folder: &Path) -> Result<Server> {
+fn start_host(root: &Path, binary: &Path, folder: &Path) -> Result<Server> {
+    let filter = guests::path(root, "farebox_filter");
+    let filter = filter.display().to_string();
     let server = Server::start(&Setup {
         binary,
         data_dir: &folder.join("host"),
         listen: server::address(HOST_PORT)?,
         admin_key: ADMIN_KEY,
         deployment: "hosted",
-        more: &[],
+        // Which filter the gateway runs: another one would be refused.
+        more: &[("FAREBOX_POLICY_FILTER", &filter)],
     })?;
     note(&format!("listens on http://{}", server.address));
     Ok(server)

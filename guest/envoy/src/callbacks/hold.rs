@@ -9,10 +9,11 @@ use crate::host::record::Record;
 use crate::host::report::{Leased, Report};
 use crate::host::usage::{self, Said};
 use crate::host::{self, Held, problem};
+use crate::identity;
 use crate::release::{Absent, Prices, Unpriced};
 use crate::settings::WhenAway;
 use farebox_sdk::pricing::event::KeySource;
-use proxy_wasm::types::MapType;
+use proxy_wasm::types::{LogLevel, MapType};
 use std::rc::Rc;
 
 /// Where callers put their keys. The host takes all of them as a bearer's.
@@ -250,6 +251,11 @@ impl Call {
     }
 
     pub(super) fn refuse_with(&mut self, status: u16, problem: &[u8]) {
+        if status == 403 && host::is_filter_not_known(problem) {
+            let filter = identity::filter();
+            let message = format!("farebox: the host does not know this filter, `{filter}`");
+            proxy::log(LogLevel::Error, &message);
+        }
         self.exchange = None;
         self.standing.state = State::Refused;
         proxy::refuse(status, problem);

@@ -1,10 +1,11 @@
 //! The leases that all workers of the proxy share: changed by compare-and-swap, under a hash of the
-//! customer's key and the books that its calls can be priced by.
+//! customer's key, the build of the filter, and the books that its calls can be priced by.
 //!
 //! The proxy keeps what is shared for as long as it runs and cannot take it out again. So keys share
 //! a fixed number of entries ([`place`]).
 
 use crate::hash;
+use crate::identity;
 use crate::lease::{Leases, place};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::Status;
@@ -16,10 +17,13 @@ const TRIES_MAX: u32 = 10_000;
 /// one under another than its own. It counts versions from one, a change each.
 const ABSENT: u32 = u32::MAX;
 
-/// Where the leases of a key are shared, among filters of one host that have these books.
+/// Where the leases of a key are shared, among filters of this build that have this host and these
+/// books: what was granted to one build is not another's to spend.
 pub fn name(key: &str, host: &str, books: &str) -> Rc<str> {
-    let books: String = books.chars().take(16).collect();
-    format!("farebox:{host}:{books}:{}", hash::hex(key.as_bytes())).into()
+    let short = |digest: &str| digest.chars().take(16).collect::<String>();
+    let (filter, books) = (short(&identity::filter()), short(books));
+    let key = hash::hex(key.as_bytes());
+    format!("farebox:{host}:{filter}:{books}:{key}").into()
 }
 
 /// The leases as they are now.

@@ -2,6 +2,7 @@
 
 use super::{Renewal, Return, Vouched};
 use crate::host::is_problem;
+use crate::identity;
 use crate::telling::plain;
 use farebox_sdk::pricing::money::{Nanos, Peg};
 use farebox_usage::parse_exact;
@@ -129,13 +130,19 @@ fn credits(nanos: i64) -> String {
 
 /// The body of `POST /v1/leases`, for a call that can cost so many nano-credits.
 pub fn grant(edge: &str, needed: i64) -> String {
-    json!({"edge": edge, "needed_credits": credits(needed)}).to_string()
+    json!({
+        "edge": edge,
+        "filter": identity::filter(),
+        "needed_credits": credits(needed),
+    })
+    .to_string()
 }
 
 /// The body of `POST /v1/leases/{id}/renew`.
 pub fn renew(renewal: &Renewal) -> String {
     json!({
         "turn": renewal.turn,
+        "filter": identity::filter(),
         "keep_credits": credits(renewal.keep),
         "free_credits": credits(renewal.free),
         "recent_credits": credits(renewal.recent),

@@ -41,6 +41,10 @@ pub struct Build {
     /// is made with the shipped book.
     #[arg(long, value_name = "FILE")]
     book: Option<PathBuf>,
+    /// A filter that runs the same policy in a gateway, as `cargo xtask guests` makes it; may be given
+    /// several times. Its digest goes into the file, and changes no release.
+    #[arg(long, value_name = "FILE")]
+    filter: Vec<PathBuf>,
     /// Under which limits it runs. It stands in the component, so it is part of what a release is.
     /// Without it: what the component declares, else what its size says.
     #[arg(long, value_enum)]
@@ -77,7 +81,8 @@ pub struct Inspect {
 
 impl Build {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        let package = package(self.file.as_deref(), self.book.as_deref(), self.limits)?;
+        let (file, book) = (self.file.as_deref(), self.book.as_deref());
+        let package = package(file, book, self.limits, &self.filter)?;
         let file = package.to_file();
         inspect(&package, None, file.len(), out)?;
         failure::write(&self.output, &file)?;
@@ -99,6 +104,7 @@ pub(super) fn package(
     policy: Option<&Path>,
     book: Option<&Path>,
     limits: Option<LimitsOption>,
+    filters: &[PathBuf],
 ) -> Result<Package, Failure> {
     let mut package = match policy {
         Some(path) => open(path, &encode(path, failure::read(path)?)?)?,
@@ -115,6 +121,10 @@ pub(super) fn package(
     }
     if let Some(limits) = limits {
         package.declare(limits.into());
+    }
+    for path in filters {
+        let added = package.add_filter(&failure::read(path)?);
+        added.map_err(|error| Failure::Found(format!("{}: {error}", path.display())))?;
     }
     Ok(package)
 }
@@ -181,6 +191,9 @@ fn inspect(
         for signed in &package.signatures {
             writeln!(out, "signed by  {}", signed.key)?;
         }
+    }
+    for filter in &package.filters {
+        writeln!(out, "filter     {}", hex::encode(filter.0))?;
     }
     Ok(())
 }

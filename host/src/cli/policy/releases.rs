@@ -13,11 +13,12 @@ const PUSH_EXAMPLES: &str = "\
 Examples:
   farebox policy push november.wasm
   farebox policy push --book book.toml
-  farebox policy push november.wasm --data-dir farebox-data";
+  farebox policy push november.wasm --data-dir farebox-data
+  farebox policy push --book book.toml --filter target/guests/farebox_filter.wasm";
 
 /// Push a release: it is checked, compiled and tried, and prices nothing until it is activated.
 ///
-/// The same file twice is one release. Signatures of further keys are added to it.
+/// The same file twice is one release. Signatures of further keys and further filters are added to it.
 #[derive(Debug, Args)]
 #[command(after_help = PUSH_EXAMPLES)]
 pub struct Push {
@@ -29,6 +30,10 @@ pub struct Push {
     /// A price book to put into the file first.
     #[arg(long, value_name = "FILE")]
     book: Option<PathBuf>,
+    /// A filter that runs the same policy in a gateway, as `cargo xtask guests` makes it; may be given
+    /// several times. Gateways with another filter are refused: see `edge_filters`.
+    #[arg(long, value_name = "FILE")]
+    filter: Vec<PathBuf>,
     /// Under which limits it runs, put into the component first: see `farebox policy build`.
     #[arg(long, value_enum)]
     limits: Option<build::LimitsOption>,
@@ -92,7 +97,8 @@ pub enum Releases {
 
 impl Push {
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        let package = build::package(self.file.as_deref(), self.book.as_deref(), self.limits)?;
+        let (file, book) = (self.file.as_deref(), self.book.as_deref());
+        let package = build::package(file, book, self.limits, &self.filter)?;
         let query = match self.trust {
             None => "",
             Some(TrustOption::Trusted) => "?trust=trusted",

@@ -10,6 +10,7 @@ use crate::service::access::{AccessError, Denied};
 use crate::service::backtest::job::BacktestError;
 use crate::service::calls::CallError;
 use crate::service::data_queries::DataQueryError;
+use crate::service::filters::FilterRefused;
 use crate::service::history::HistoryError;
 use crate::service::holds::{HoldError, NotEnough};
 use crate::service::intake::IntakeError;
@@ -210,6 +211,7 @@ impl From<HoldError> for Problem {
             }
             HoldError::NotEnough(not_enough) => (*not_enough).into(),
             HoldError::Write(error) => error.into(),
+            HoldError::Filter(error) => error.into(),
             HoldError::Read(error) => error.into(),
         }
     }
@@ -222,9 +224,18 @@ impl From<LeaseError> for Problem {
             LeaseError::Call(error) => error.into(),
             LeaseError::Counts => Self::new(Kind::NotLeased, detail),
             LeaseError::NotFound(_) => Self::new(Kind::NotFound, detail),
+            LeaseError::Filter(error) => error.into(),
             LeaseError::Read(error) => error.into(),
             LeaseError::Write(error) => error.into(),
         }
+    }
+}
+
+impl From<FilterRefused> for Problem {
+    fn from(error: FilterRefused) -> Self {
+        Self::new(Kind::FilterNotKnown, &error)
+            .with("filter", hex::encode(error.filter.0))
+            .with("component", hex::encode(error.release.component.0))
     }
 }
 

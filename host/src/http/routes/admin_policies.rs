@@ -8,7 +8,9 @@ use super::super::problem::{Kind, Problem, ProblemJson};
 use super::super::time;
 use super::{blocking, text};
 use crate::service::Service;
-use crate::service::ledger::releases::{ChangeRecord, ReleaseRecord, SignatureRecord};
+use crate::service::ledger::releases::{
+    ChangeRecord, FilterRecord, ReleaseRecord, SignatureRecord,
+};
 use crate::service::policy::Trust;
 use crate::service::signature::PinnedKeys;
 use axum::http::StatusCode;
@@ -85,6 +87,27 @@ impl SignatureJson {
     }
 }
 
+/// A filter that belongs to a component.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FilterJson {
+    /// The SHA-256 that it carries, in hexadecimal.
+    filter: String,
+    /// When it was pushed.
+    at: String,
+    /// Who pushed it.
+    by: String,
+}
+
+impl From<&FilterRecord> for FilterJson {
+    fn from(record: &FilterRecord) -> Self {
+        Self {
+            filter: hex::encode(record.digest.0),
+            at: time::show(record.at_ms),
+            by: record.by.to_string(),
+        }
+    }
+}
+
 /// A release.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PolicyJson {
@@ -112,6 +135,8 @@ pub struct PolicyJson {
     revoked: Option<RevocationJson>,
     /// Who signed it, in the order of their keys.
     signed_by: Vec<SignatureJson>,
+    /// The filters that run its component in a gateway, in the order of their digests.
+    filters: Vec<FilterJson>,
     /// The scopes that it prices now.
     bound_to: Vec<String>,
 }
@@ -142,6 +167,7 @@ impl PolicyJson {
                 .iter()
                 .map(|record| SignatureJson::of(record, pinned))
                 .collect(),
+            filters: release.filters.iter().map(Into::into).collect(),
             bound_to: bound
                 .iter()
                 .filter(its)
@@ -195,7 +221,8 @@ pub struct ShownPolicyJson {
 
 /// Push a release: one `.wasm` that carries its price book
 ///
-/// The file is what `farebox policy build --book` makes. It is checked, compiled and tried with its
+/// The file is what `farebox policy build --book` makes; with `--filter` it says which filters run the
+/// same policy in a gateway. It is checked, compiled and tried with its
 /// book here, and never on the path of a call. The same file twice is one release; it prices nothing
 /// until it is activated.
 #[utoipa::path(post, path = "/v1/admin/policies", tag = "admin", params(PushQuery),

@@ -9,7 +9,7 @@ use super::super::show::{AlertJson, BalanceJson, credits};
 use super::super::time;
 use super::receipts::ReleaseJson;
 use super::reports::{KeySourceJson, labels};
-use super::{nanos, text};
+use super::{digest, nanos, text};
 use crate::http::amount::Amount;
 use crate::service::calls::Call;
 use crate::service::holds::Held;
@@ -182,6 +182,9 @@ pub struct HoldBody {
     ttl_ms: Option<i64>,
     /// A kept quote: the hold is refused when the call can cost more than it says.
     quote_id: Option<String>,
+    /// Of a gateway that runs a filter: the SHA-256 that the filter carries, in hexadecimal. One that
+    /// does not belong to the release is refused (403 `filter-not-known`).
+    filter: Option<String>,
 }
 
 /// A hold that was placed or renewed.
@@ -247,9 +250,10 @@ pub async fn hold(
     let context = auth.to_write(body.idempotency)?;
     let call = body.value.call.read()?;
     let quote = quote_id(body.value.quote_id)?;
+    let filter = digest("filter", body.value.filter.as_deref())?;
     let (held, worst) = api
         .service
-        .hold(&context, &call, body.value.ttl_ms, quote)
+        .hold(&context, &call, body.value.ttl_ms, quote, filter)
         .await?;
     let answer = HoldJson::of(context.org, &held, worst.quote.max_output_tokens);
     Ok((StatusCode::CREATED, Answer(answer)))

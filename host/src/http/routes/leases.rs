@@ -7,9 +7,9 @@ use super::super::body::{Id, Json};
 use super::super::problem::{Kind, Problem, ProblemJson};
 use super::super::show::{BalanceJson, credits};
 use super::reports::labels;
-use super::{nanos, text};
+use super::{digest, nanos, text};
 use crate::http::amount::Amount;
-use crate::service::leases::{Leased, Renewal};
+use crate::service::leases::{Edge, Leased, Renewal};
 use crate::wire::plain;
 use axum::http::StatusCode;
 use farebox_ledger::effect::Outcome;
@@ -26,6 +26,9 @@ pub struct LeaseBody {
     /// The edge's own name, which people will read.
     #[schema(example = "envoy-1")]
     edge: String,
+    /// Of an edge that runs a filter: the SHA-256 that the filter carries, in hexadecimal. One that
+    /// does not belong to the release is refused (403 `filter-not-known`).
+    filter: Option<String>,
     /// The worst case of the call that waits for it. Less is not granted.
     needed_credits: Amount,
     project: Option<String>,
@@ -134,11 +137,15 @@ pub async fn grant(
     let context = auth.to_write(body.idempotency)?;
     let asked = body.value;
     let edge = text("edge", Some(asked.edge))?.unwrap_or_default();
+    let edge = Edge {
+        name: &edge,
+        filter: digest("filter", asked.filter.as_deref())?,
+    };
     let needed = nanos("needed_credits", asked.needed_credits)?;
     let labels = labels(asked.project, asked.user, asked.agent, asked.feature)?;
     let leased = api
         .service
-        .grant_lease(&context, &edge, needed, &labels)
+        .grant_lease(&context, edge, needed, &labels)
         .await?;
     let answer = shown(&api, &leased);
     Ok((StatusCode::CREATED, Answer(answer)))
@@ -163,6 +170,8 @@ pub struct RenewLeaseBody {
     free_credits: Amount,
     /// What calls took since the last renewal, by their worst cases.
     recent_credits: Amount,
+    /// As when the lease was granted.
+    filter: Option<String>,
 }
 
 /// Renew a lease: give back, take more, go on
@@ -184,6 +193,7 @@ pub async fn renew(
         keep: nanos("keep_credits", body.value.keep_credits)?,
         free: nanos("free_credits", body.value.free_credits)?,
         recent: nanos("recent_credits", body.value.recent_credits)?,
+        filter: digest("filter", body.value.filter.as_deref())?,
     };
     let leased = api.service.renew_lease(&context, lease, asked).await?;
     Ok(Answer(shown(&api, &leased)))

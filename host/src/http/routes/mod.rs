@@ -33,6 +33,7 @@ mod wallet;
 use super::Api;
 use super::problem::{Kind, Problem};
 use crate::service::Service;
+use crate::service::policy::Digest;
 use axum::extract::DefaultBodyLimit;
 use std::sync::Arc;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -194,6 +195,19 @@ fn text(field: &str, text: Option<String>) -> Result<Option<Box<str>>, Problem> 
         }
         text => Ok(text.map(Into::into)),
     }
+}
+
+/// A SHA-256 in hexadecimal.
+fn digest(field: &str, text: Option<&str>) -> Result<Option<Digest>, Problem> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let mut digest = [0; 32];
+    hex::decode_to_slice(text, &mut digest).map_err(|_| {
+        let detail = format!("`{field}` must be 64 hexadecimal digits");
+        Problem::new(Kind::InvalidRequest, detail)
+    })?;
+    Ok(Some(Digest(digest)))
 }
 
 /// An amount of credits that is not negative.

@@ -56,6 +56,7 @@ pub async fn metrics(axum::extract::State(api): State) -> Result<Response, Probl
         by_release: api.service.fault_counts(),
         paused: u64::try_from(paused.count()).unwrap_or(u64::MAX),
         fallbacks: api.service.fallbacks(),
+        filters_refused: api.service.filters_refused(),
         trials: api.service.trials_running(),
         trials_halted: api.service.trials_halted(),
     };

@@ -123,7 +123,7 @@ pub enum DirectoryWrite {
         key: KeyId,
     },
     /// A release and its bytes. Known already with the same trust: only the signatures of further
-    /// keys are added.
+    /// keys and further filters are added.
     AdmitRelease {
         /// The release.
         release: ReleaseRecord,

@@ -4,7 +4,7 @@
 //! there is no second place that could say otherwise. Must not know how a release is loaded.
 
 use super::trials::{Trial, TrialResult};
-use crate::service::policy::{LimitClass, ReleaseId, Trust};
+use crate::service::policy::{Digest, LimitClass, ReleaseId, Trust};
 use crate::service::signature::Signature;
 use farebox_ledger::ids::{OrgId, TransactionId};
 use farebox_pricing::event::Deployment;
@@ -23,6 +23,8 @@ pub struct ReleaseParts {
     pub book_source: Option<Arc<[u8]>>,
     /// Who signed it, in the order of their keys.
     pub signatures: Arc<[Signature]>,
+    /// The filters of its component, in order.
+    pub filters: Arc<[Digest]>,
 }
 
 /// An admitted release.
@@ -50,6 +52,19 @@ pub struct ReleaseRecord {
     pub revoked: Option<Revocation>,
     /// Who signed it, in the order of their keys.
     pub signatures: Vec<SignatureRecord>,
+    /// The filters of its component, in order, whichever of its releases they came with.
+    pub filters: Vec<FilterRecord>,
+}
+
+/// A filter that belongs to a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterRecord {
+    /// What it says it is.
+    pub digest: Digest,
+    /// When it was pushed, milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// Who pushed it.
+    pub by: Box<str>,
 }
 
 /// A signature that was kept.
@@ -204,13 +219,15 @@ pub struct ChangeRecord {
     pub why: Option<Box<str>>,
 }
 
-/// Everything that is bound at one moment, what is tried beside it, and what was revoked. Never
-/// changed in place: readers hold one and see one moment.
+/// Everything that is bound at one moment, what is tried beside it, what was revoked, and which filters
+/// belong to which component. Never changed in place: readers hold one and see one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bindings {
     hosted: Bound,
     self_hosted: Bound,
     revoked: HashSet<ReleaseId>,
+    /// Components and their filters.
+    filters: HashSet<(Digest, Digest)>,
     newest: Option<TransactionId>,
     trials: Vec<Arc<Trial>>,
 }
@@ -302,6 +319,20 @@ impl Bindings {
             level.trial = Some(trial);
         }
         all
+    }
+
+    /// The same with the filters of components.
+    #[must_use]
+    pub fn with_filters(self, filters: impl IntoIterator<Item = (Digest, Digest)>) -> Self {
+        Self {
+            filters: filters.into_iter().collect(),
+            ..self
+        }
+    }
+
+    /// Whether a filter belongs to a component.
+    pub fn has_filter(&self, component: &Digest, filter: &Digest) -> bool {
+        self.filters.contains(&(*component, *filter))
     }
 
     fn level(&mut self, scope: &BindingScope) -> &mut Level {

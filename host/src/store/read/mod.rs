@@ -8,6 +8,7 @@ pub mod budgets;
 pub mod corrections;
 pub mod counts;
 pub mod directory;
+pub mod filters;
 pub mod grants;
 pub mod groups;
 pub mod holds;

@@ -1,7 +1,7 @@
 //! Releases, their bytes, and the history of what they were bound to.
 
-use super::signatures;
 use super::{blob, count, get, known, query, query_one};
+use super::{filters, signatures};
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::releases::{
     BindingScope, Bindings, ChangeKind, ChangeRecord, ReleaseParts, ReleaseRecord, Revocation,
@@ -58,9 +58,15 @@ pub fn all(connection: &Connection) -> Result<Vec<ReleaseRecord>, StorageError> 
             book_bytes: count(row, 8)?,
             revoked,
             signatures: Vec::new(),
+            filters: Vec::new(),
         })
     })?;
+    let filters = filters::all(connection)?;
     for release in &mut releases {
+        let its = filters
+            .iter()
+            .filter(|(component, _)| *component == release.id.component);
+        release.filters = its.map(|(_, filter)| filter.clone()).collect();
         release.signatures = signed.remove(&release.id).unwrap_or_default();
     }
     Ok(releases)
@@ -76,6 +82,7 @@ pub fn parts(
          LEFT JOIN contents s ON s.digest = r.book_source
          WHERE r.component = ?1 AND r.book = ?2";
     let signatures: Arc<[_]> = signatures::of(connection, release)?.into();
+    let filters: Arc<[_]> = filters::of(connection, &release.component)?.into();
     query_one(
         connection,
         sql,
@@ -87,6 +94,7 @@ pub fn parts(
                 book: Arc::from(blob(row, 1)?),
                 book_source: source.map(Arc::from),
                 signatures: Arc::clone(&signatures),
+                filters: Arc::clone(&filters),
             })
         },
     )
@@ -261,7 +269,9 @@ pub fn bindings(connection: &Connection) -> Result<Bindings, StorageError> {
         standing.push((change, before));
     }
     let trials = super::trials::running(connection)?;
-    Ok(Bindings::new(standing, revoked, trials))
+    let filters = filters::all(connection)?.into_iter();
+    let filters = filters.map(|(component, filter)| (component, filter.digest));
+    Ok(Bindings::new(standing, revoked, trials).with_filters(filters))
 }
 
 /// Changes, newest first.

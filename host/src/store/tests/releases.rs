@@ -43,12 +43,14 @@ impl House {
                 admitted_by: Box::default(),
                 revoked: None,
                 signatures: Vec::new(),
+                filters: Vec::new(),
             },
             parts: ReleaseParts {
                 component: b"component".as_slice().into(),
                 book: vec![number; 5].into(),
                 book_source: Some(vec![number; 7].into()),
                 signatures: [].into(),
+                filters: [].into(),
             },
         };
         self.directory(write)

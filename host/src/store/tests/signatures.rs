@@ -34,12 +34,14 @@ fn push(house: &House, signed: &[u8]) {
             admitted_by: Box::default(),
             revoked: None,
             signatures: Vec::new(),
+            filters: Vec::new(),
         },
         parts: ReleaseParts {
             component: b"component".as_slice().into(),
             book: b"book".as_slice().into(),
             book_source: None,
             signatures: signed.iter().copied().map(signature).collect(),
+            filters: [].into(),
         },
     };
     house.write(Action::Directory(write)).unwrap();

@@ -141,12 +141,14 @@ impl CountingBook {
                     admitted_by: Box::default(),
                     revoked: None,
                     signatures: Vec::new(),
+                    filters: Vec::new(),
                 },
                 parts: ReleaseParts {
                     component,
                     book: book.canonical.as_slice().into(),
                     book_source: None,
                     signatures: [].into(),
+                    filters: [].into(),
                 },
             }))
             .unwrap();

@@ -10,6 +10,7 @@ pub mod batch;
 mod carrier;
 mod crowd;
 pub mod derived;
+mod filters;
 pub mod journal;
 pub mod memory;
 pub mod outcome;

@@ -42,6 +42,7 @@ pub fn apply(
         DirectoryWrite::CreateKey(key) => create_key(connection, key),
         DirectoryWrite::RevokeKey { org, key } => revoke_key(connection, *org, *key, at_ms),
         DirectoryWrite::AdmitRelease { release, parts } => {
+            memory.dirty.bindings |= !parts.filters.is_empty();
             releases::admit(connection, release, parts, by)
         }
         DirectoryWrite::PinKeys { deployment, keys } => {

@@ -2,9 +2,9 @@
 
 use super::super::connection::failure;
 use super::super::read::releases::{below, is_revoked, newest};
-use super::signatures;
 use super::statement::{exists, run};
 use super::trials::{end_beside, tried};
+use super::{filters, signatures};
 use crate::service::ledger::directory::DirectoryRefusal;
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::releases::{
@@ -37,8 +37,8 @@ fn keep_content(
     run(connection, sql, params![digest.0, bytes])
 }
 
-/// Keeps a release. The same bytes twice are one release: the first stands, with the signatures of
-/// both.
+/// Keeps a release. The same bytes twice are one release: the first stands, with the signatures and
+/// filters of both.
 pub fn admit(
     connection: &Connection,
     release: &ReleaseRecord,
@@ -56,6 +56,7 @@ pub fn admit(
         .map_err(failure)?;
     if let Some(trust) = trust {
         return if trust == release.trust.name() {
+            filters::keep(connection, component, &parts.filters, by)?;
             signatures::keep(connection, &release.id, &parts.signatures, by)
         } else {
             Ok(Err(DirectoryRefusal::ReleaseExists(release.id)))
@@ -86,6 +87,7 @@ pub fn admit(
             release.contract,
         ],
     )?;
+    filters::keep(connection, component, &parts.filters, by)?;
     signatures::keep(connection, &release.id, &parts.signatures, by)
 }
 
