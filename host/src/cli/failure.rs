@@ -2,6 +2,8 @@
 
 use super::exit::Exit;
 use std::error::Error;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// Why a command could not do its work.
@@ -81,12 +83,16 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// The largest file that is read as a whole: more than any policy with its book, and no more than a
+/// machine has room for. What is larger is another file than was meant.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
 /// A file's bytes.
 ///
 /// # Errors
-/// [`Failure::Read`].
+/// [`Failure::Read`], also when it is larger than 64 MiB.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|source| Failure::Read {
+    bounded(path).map_err(|source| Failure::Read {
         path: path.to_owned(),
         source,
     })
@@ -95,12 +101,27 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 /// A file's text.
 ///
 /// # Errors
-/// [`Failure::Read`], also when it is not UTF-8.
+/// [`Failure::Read`], also when it is larger than 64 MiB, or not UTF-8.
 pub fn read_text(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|source| Failure::Read {
+    let text = |bytes| {
+        String::from_utf8(bytes)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+    };
+    bounded(path).and_then(text).map_err(|source| Failure::Read {
         path: path.to_owned(),
         source,
     })
+}
+
+fn bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let most = FILE_BYTES_MAX.saturating_add(1);
+    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= FILE_BYTES_MAX) {
+        return Ok(bytes);
+    }
+    let told = format!("it has more than {FILE_BYTES_MAX} bytes");
+    Err(io::Error::new(io::ErrorKind::FileTooLarge, told))
 }
 
 /// Writes a file as a whole: a reader sees the old one or the new one.
@@ -117,4 +138,22 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
             path: path.to_owned(),
             source,
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_hundreds_of_megabytes_is_refused_and_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("book.toml");
+        for (length, is_read) in [(FILE_BYTES_MAX, true), (200 << 20, false)] {
+            // No disk holds its zeros.
+            File::create(&path).unwrap().set_len(length).unwrap();
+            assert_eq!(read(&path).is_ok(), is_read);
+        }
+        let told = chain(&read_text(&path).unwrap_err());
+        assert!(told.ends_with("it has more than 67108864 bytes"), "{told}");
+    }
 }
