@@ -107,10 +107,12 @@ pub fn read_text(path: &Path) -> Result<String, Failure> {
         String::from_utf8(bytes)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
     };
-    bounded(path).and_then(text).map_err(|source| Failure::Read {
-        path: path.to_owned(),
-        source,
-    })
+    bounded(path)
+        .and_then(text)
+        .map_err(|source| Failure::Read {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 fn bounded(path: &Path) -> io::Result<Vec<u8>> {

@@ -7,7 +7,7 @@ use super::instance::{CallError, Instance};
 use super::release::{self, Release};
 use super::{broken, warm};
 use crate::service::policy::AdmitError;
-use farebox_pricing::answer::{Rating, Refusal};
+use farebox_pricing::answer::{Quote, Rating, Refusal};
 use farebox_pricing::canonical::BookView;
 use farebox_pricing::card::{PAGE_MAX, RateCardRequest};
 use farebox_pricing::event::{Deployment, Facts, KeySource, QuoteRequest, UsageEvent};
@@ -34,11 +34,13 @@ const ATTRIBUTES: usize = 8;
 
 type Question = (UsageEvent, Facts);
 type Answer = Result<Rating, Refusal>;
+type Quoted = Result<Quote, Refusal>;
 
 /// What was asked, and answered.
 pub struct Asked {
     questions: Vec<Question>,
     answers: Vec<Answer>,
+    quotes: Vec<Quoted>,
 }
 
 /// Asks a release, and finds it in order.
@@ -49,6 +51,7 @@ pub fn probe(release: &Release) -> Result<Asked, AdmitError> {
     let questions = questions(&release.book);
     let mut first = warm::instance(release)?;
     let mut answers = Vec::with_capacity(questions.len());
+    let mut quotes = Vec::with_capacity(questions.len());
     let mut dearest = None;
     for (event, facts) in &questions {
         let answer = first.rate(event, facts)?;
@@ -60,12 +63,14 @@ pub fn probe(release: &Release) -> Result<Asked, AdmitError> {
             verify::rating(&release.book, event, facts, rating)
                 .map_err(|violation| broken(&violation))?;
         }
-        quote(release, &mut first, event, facts)?;
+        quotes.push(quote(release, &mut first, event, facts)?);
         answers.push(answer);
     }
-    for ((event, facts), answer) in questions.iter().zip(&answers).rev() {
+    for (((event, facts), answer), quoted) in questions.iter().zip(&answers).zip(&quotes).rev() {
         let again = first.rate(event, facts)?;
         equal(event, answer, &again, "asked again in another order")?;
+        let again = quote(release, &mut first, event, facts)?;
+        equal(event, quoted, &again, "quoted again in another order")?;
     }
     let turned: Vec<Question> = questions.iter().rev().cloned().collect();
     let in_batch = warm::instance(release)?.rate_batch(&turned)?;
@@ -75,7 +80,11 @@ pub fn probe(release: &Release) -> Result<Asked, AdmitError> {
     if let Some((_, dearest)) = dearest {
         at_its_limits(release, &questions, &answers, dearest)?;
     }
-    Ok(Asked { questions, answers })
+    Ok(Asked {
+        questions,
+        answers,
+        quotes,
+    })
 }
 
 /// The most that a policy can be asked in one call: a full batch of its dearest question, to a fresh
@@ -112,9 +121,21 @@ fn at_its_limits(
 /// `Fault` or `NotDeterministic`.
 pub fn again(second: &Release, asked: &Asked) -> Result<(), AdmitError> {
     let mut instance = Instance::new(second)?;
-    for ((event, facts), answer) in asked.questions.iter().zip(&asked.answers) {
+    let asked = asked
+        .questions
+        .iter()
+        .zip(&asked.answers)
+        .zip(&asked.quotes);
+    for (((event, facts), answer), quoted) in asked {
         let again = instance.rate(event, facts)?;
         equal(event, answer, &again, "compiled with other settings")?;
+        let again = quote(second, &mut instance, event, facts)?;
+        equal(
+            event,
+            quoted,
+            &again,
+            "quoted as compiled with other settings",
+        )?;
     }
     Ok(())
 }
@@ -135,10 +156,10 @@ pub fn fuel_max(release: &Release) -> Result<u64, CallError> {
     Ok(fuel_max)
 }
 
-fn equal(
+fn equal<T: PartialEq>(
     event: &UsageEvent,
-    answer: &Answer,
-    again: &Answer,
+    answer: &Result<T, Refusal>,
+    again: &Result<T, Refusal>,
     how: &'static str,
 ) -> Result<(), AdmitError> {
     if answer == again {
@@ -150,13 +171,13 @@ fn equal(
     })
 }
 
-/// A quote is checked, not compared: it is never charged.
+/// The checked worst case of a call of the same model.
 fn quote(
     release: &Release,
     instance: &mut Instance,
     event: &UsageEvent,
     facts: &Facts,
-) -> Result<(), AdmitError> {
+) -> Result<Quoted, AdmitError> {
     let request = QuoteRequest {
         provider: event.provider.clone(),
         model: event.model_asked.clone(),
@@ -168,11 +189,12 @@ fn quote(
         declared: Vec::new(),
         provider_cost_max_usd: None,
     };
-    if let Ok(quote) = instance.quote(&request, facts)? {
-        verify::quote(&release.book, &request, facts, &quote)
+    let quoted = instance.quote(&request, facts)?;
+    if let Ok(quote) = &quoted {
+        verify::quote(&release.book, &request, facts, quote)
             .map_err(|violation| broken(&violation))?;
     }
-    Ok(())
+    Ok(quoted)
 }
 
 /// One call of each model that is asked for, at a time at which it has prices; and of the first of
@@ -294,8 +316,13 @@ mod tests {
         let mut asked = probe(&release).unwrap();
         assert!(asked.answers.len() >= 8);
         again(&second, &asked).unwrap();
+        let digit = Decimal::new(1, 20);
+        let quoted = asked.quotes.iter_mut().flatten().next_back().unwrap();
+        quoted.total_usd = quoted.total_usd.checked_add(digit).unwrap();
+        let error = again(&second, &asked).unwrap_err();
+        assert!(error.to_string().contains("when it is quoted"), "{error}");
         let last = asked.answers.iter_mut().flatten().next_back().unwrap();
-        last.total_usd = last.total_usd.checked_add(Decimal::new(1, 20)).unwrap();
+        last.total_usd = last.total_usd.checked_add(digit).unwrap();
         let error = again(&second, &asked).unwrap_err();
         assert!(
             error
