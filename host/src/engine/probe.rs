@@ -6,7 +6,7 @@
 use super::instance::{CallError, Instance};
 use super::release::{self, Release};
 use super::{broken, warm};
-use crate::service::policy::AdmitError;
+use crate::service::policy::{AdmitError, Fault};
 use farebox_pricing::answer::{Quote, Rating, Refusal};
 use farebox_pricing::canonical::BookView;
 use farebox_pricing::card::{PAGE_MAX, RateCardRequest};
@@ -56,7 +56,9 @@ pub fn probe(release: &Release) -> Result<Asked, AdmitError> {
     for (event, facts) in &questions {
         let answer = first.rate(event, facts)?;
         let fuel_left = first.fuel_left()?;
-        if dearest.as_ref().is_none_or(|(least, _)| fuel_left < *least) {
+        // The largest event is asked alone: a batch of them is more than a request may hold.
+        let is_ordinary = event.feature.is_none();
+        if is_ordinary && dearest.as_ref().is_none_or(|(least, _)| fuel_left < *least) {
             dearest = Some((fuel_left, answers.len()));
         }
         if let Ok(rating) = &answer {
@@ -109,9 +111,12 @@ fn at_its_limits(
         after: None,
         limit: PAGE_MAX,
     };
-    // It may refuse: then there is no rate card.
-    let _page = instance.rate_card(&page, &question.1)?;
-    instance.describe()?;
+    // It may refuse, or need shorter pages than the longest: nobody is priced by a rate card.
+    match instance.rate_card(&page, &question.1) {
+        Ok(_) | Err(Fault::Fuel | Fault::Time | Fault::Memory | Fault::OutputTooLarge) => {}
+        Err(fault) => return Err(fault.into()),
+    }
+    warm::instance(release)?.describe()?;
     Ok(())
 }
 
