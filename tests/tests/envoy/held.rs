@@ -148,7 +148,7 @@ impl House {
         (credits("available_credits"), credits("held_credits"))
     }
 
-    fn reached(&self) -> usize {
+    pub fn reached(&self) -> usize {
         self.reached.lock().unwrap().len()
     }
 }

@@ -26,6 +26,7 @@ mod own_keys;
 mod proxy;
 mod reconcile;
 mod recorded;
+mod slow;
 mod stopped;
 mod swap;
 mod trouble;

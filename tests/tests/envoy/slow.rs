@@ -1,0 +1,191 @@
+//! A host that has heard and whose answers come too late: calls wait no longer than is declared,
+//! then the declared rule holds; what was said counts once, and nothing stays put aside.
+
+use crate::client::Got;
+use crate::held::House;
+use crate::proxy::until;
+use farebox_tests::books::two_models_text;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What each call costs, in credits.
+const PRICE: &str = "0.04375";
+/// How long a hold lives that nobody reports under.
+const HOLD_MS: i64 = 900_000;
+
+/// A gate before the host: what is asked passes, what is answered waits while it is shut.
+async fn gate(host: SocketAddr, is_open: watch::Receiver<bool>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((envoy, _)) = listener.accept().await {
+            let mut is_open = is_open.clone();
+            tokio::spawn(async move {
+                let (mut asked, mut answered) = envoy.into_split();
+                let (mut answer, mut ask) = TcpStream::connect(host).await?.into_split();
+                tokio::spawn(async move { copy(&mut asked, &mut ask).await });
+                let mut bytes = vec![0; 65_536];
+                loop {
+                    let read = answer.read(&mut bytes).await?;
+                    let is_over = is_open.wait_for(|is_open| *is_open).await.is_err();
+                    if read == 0 || is_over {
+                        return answered.shutdown().await;
+                    }
+                    answered.write_all(&bytes[..read]).await?;
+                }
+            });
+        }
+    });
+    address
+}
+
+struct Slow {
+    house: House,
+    is_open: watch::Sender<bool>,
+    calls: AtomicUsize,
+}
+
+impl Slow {
+    fn new(when_away: &str, leases: bool) -> Self {
+        let (is_open, gate_is_open) = watch::channel(true);
+        let house = House::planned(
+            &two_models_text("edge"),
+            when_away,
+            |runtime, host| vec![runtime.block_on(gate(host, gate_is_open))],
+            |_, plan| {
+                plan.settings["host"]["timeout_ms"] = json!(1_000);
+                plan.settings["host"]["leases"] = json!(leases);
+            },
+        );
+        Self {
+            house,
+            is_open,
+            calls: AtomicUsize::new(0),
+        }
+    }
+
+    fn open(&self, is_open: bool) {
+        self.is_open.send_replace(is_open);
+    }
+
+    fn call(&self, key: &str) -> Got {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst);
+        let bearer = format!("Bearer {key}");
+        self.house
+            .post(&format!("call={number}"), &[("authorization", &bearer)])
+    }
+
+    /// Until a call is served: on a busy machine the host may be slow by itself.
+    fn served(&self, key: &str) {
+        until(|| match self.call(key) {
+            got if got.status == 200 => Ok(()),
+            got => Err(format!("{got:?}")),
+        });
+    }
+
+    fn refused(&self, key: &str) {
+        let before = self.house.reached();
+        let got = self.call(key);
+        assert_eq!(got.status, 503, "{got:?}");
+        let problem: Value = serde_json::from_slice(&got.body).unwrap();
+        assert_eq!(problem["type"], "/problems/unavailable");
+        assert_eq!(self.house.reached(), before, "it left Envoy");
+    }
+
+    /// Until something of this customer's is put aside.
+    fn until_held(&self, key: &str) {
+        until(|| match self.house.balance(key) {
+            (_, held) if held > Decimal::ZERO => Ok(()),
+            _ => Err("nothing is held".to_owned()),
+        });
+    }
+
+    /// What the upstream has served is charged once, and nothing is put aside.
+    fn settle(self, keys: &[(&str, &str)]) {
+        let served = self.house.reached();
+        self.house.until_reported(u64::try_from(served).unwrap());
+        let spent = Decimal::from(served) * PRICE.parse::<Decimal>().unwrap();
+        let credits = keys.iter().map(|(_, credits)| credits.parse::<Decimal>());
+        let sold: Decimal = credits.map(Result::unwrap).sum();
+        until(|| {
+            let balances = keys.iter().map(|(key, _)| self.house.balance(key));
+            let (left, held) = balances.fold((Decimal::ZERO, Decimal::ZERO), |sum, balance| {
+                (sum.0 + balance.0, sum.1 + balance.1)
+            });
+            if (left, held) == (sold - spent, Decimal::ZERO) {
+                return Ok(());
+            }
+            Err(format!("{left} of {sold} less {spent}, {held} held"))
+        });
+        assert_eq!(self.house.envoy.counted("farebox.difference"), 0);
+        drop(self.house.envoy);
+        self.house.host.verify();
+    }
+}
+
+#[test]
+fn a_slow_host_keeps_a_call_in_envoy_as_long_as_is_declared_and_its_late_hold_ends() {
+    let slow = Slow::new("closed", false);
+    let key = slow.house.host.sell_to("10");
+    slow.open(false);
+    slow.refused(&key);
+    assert_eq!(slow.house.envoy.counted("farebox.away"), 1);
+    // The host has heard, and holds for a call that nobody makes any more.
+    slow.until_held(&key);
+    slow.open(true);
+    slow.served(&key);
+    let served = u64::try_from(slow.house.reached()).unwrap();
+    slow.house.until_reported(served);
+    slow.house.host.advance(HOLD_MS);
+    slow.settle(&[(&key, "10")]);
+}
+
+#[test]
+fn a_slow_host_charges_once_what_ran_in_envoy_without_its_answer() {
+    let slow = Slow::new("open", false);
+    let key = slow.house.host.sell_to("10");
+    slow.open(false);
+    let got = slow.call(&key);
+    assert_eq!(got.status, 200, "{got:?}");
+    assert_eq!(got.in_headers()["credits"], PRICE);
+    assert_eq!(slow.house.envoy.counted("farebox.away"), 1);
+    // The report arrives, and is sent again as long as no answer does.
+    until(|| match slow.house.host.requests("POST", "/v1/usage") {
+        0 | 1 => Err("the report was not sent twice".to_owned()),
+        _ => Ok(()),
+    });
+    assert_eq!(slow.house.envoy.counted("farebox.reported"), 0);
+    slow.open(true);
+    slow.house.until_reported(1);
+    slow.house.host.advance(HOLD_MS);
+    slow.settle(&[(&key, "10")]);
+}
+
+#[test]
+fn a_slow_hosts_late_lease_is_the_one_that_envoy_is_given_when_it_asks_again() {
+    let slow = Slow::new("closed", true);
+    let (early, late) = (slow.house.host.sell_to("10"), slow.house.host.sell_to("20"));
+    slow.served(&early);
+    until(|| match slow.house.envoy.counted("farebox.leased") {
+        0 => {
+            slow.served(&early);
+            Err("no lease yet".to_owned())
+        }
+        _ => Ok(()),
+    });
+    slow.open(false);
+    // What is leased needs no answer.
+    let got = slow.call(&early);
+    assert_eq!(got.status, 200, "{got:?}");
+    slow.refused(&late);
+    slow.until_held(&late);
+    slow.open(true);
+    slow.served(&late);
+    // No clock has moved: what is put aside comes back because it is given back.
+    slow.settle(&[(&early, "10"), (&late, "20")]);
+}
