@@ -15,6 +15,24 @@ pub struct Found {
     pub charge: Option<ChargeId>,
 }
 
+impl Found {
+    const fn of(made: Made) -> Self {
+        match made {
+            Made::Usage(event, charge) => Self {
+                event: Some(event),
+                charge,
+            },
+            _ => Self {
+                event: None,
+                charge: None,
+            },
+        }
+    }
+}
+
+/// How many keys wait in the writer's queue at once: others call meanwhile.
+const TOGETHER: usize = 32;
+
 impl Service {
     /// What is recorded under each of these keys of the org, which are SHA-256 digests, in order.
     ///
@@ -26,33 +44,29 @@ impl Service {
         context: &Context,
         keys: &[[u8; 32]],
     ) -> Result<Vec<Option<Found>>, WriteError> {
-        let asked: Vec<_> = keys
-            .iter()
-            .map(|key_digest| {
-                let idempotency = Some(Idempotency {
-                    key_digest: *key_digest,
-                    request_digest: [0; 32],
-                });
-                let context = Context {
-                    idempotency,
-                    ..context.clone()
-                };
-                self.write(&context, None, Action::Recall(context.org))
-            })
-            .collect();
-        let mut found = Vec::with_capacity(asked.len());
-        for answer in asked {
-            found.push(match answer.await {
-                Ok(first) => {
-                    let (event, charge) = match first.made {
-                        Made::Usage(event, charge) => (Some(event), charge),
-                        _ => (None, None),
+        let mut found = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(TOGETHER) {
+            let asked: Vec<_> = keys
+                .iter()
+                .map(|key_digest| {
+                    let idempotency = Some(Idempotency {
+                        key_digest: *key_digest,
+                        request_digest: [0; 32],
+                    });
+                    let context = Context {
+                        idempotency,
+                        ..context.clone()
                     };
-                    Some(Found { event, charge })
-                }
-                Err(WriteError::NotRecorded) => None,
-                Err(error) => return Err(error),
-            });
+                    self.write(&context, None, Action::Recall(context.org))
+                })
+                .collect();
+            for answer in asked {
+                found.push(match answer.await {
+                    Ok(first) => Some(Found::of(first.made)),
+                    Err(WriteError::NotRecorded) => None,
+                    Err(error) => return Err(error),
+                });
+            }
         }
         Ok(found)
     }

@@ -11,7 +11,7 @@ use farebox_tests::upstream::{self, Asked, Piece};
 use http_body_util::BodyExt as _;
 use hyper::Method;
 use rust_decimal::Decimal;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -208,6 +208,22 @@ impl House {
                 Err(format!("{held} credits are put aside"))
             }
         })
+    }
+
+    /// Whose key it is.
+    pub fn org(&self, key: &str) -> String {
+        let wallet = self.host.read(key, "/v1/wallet");
+        wallet["org_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Ends the key.
+    pub fn revoke(&self, key: &str) {
+        let path = format!("/v1/admin/orgs/{}/keys", self.org(key));
+        let (_, keys) = self.host.administer("GET", &path, &Value::Null);
+        let id = keys[0]["id"].as_str().unwrap_or_else(|| panic!("{keys}"));
+        let path = format!("{path}/{id}/revoke");
+        let (status, revoked) = self.host.administer("POST", &path, &json!({}));
+        assert_eq!(status, 200, "{revoked}");
     }
 
     pub fn balance(&self, key: &str, field: &str) -> Decimal {

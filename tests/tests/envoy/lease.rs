@@ -4,7 +4,7 @@ use crate::client::Got;
 use crate::house::{DOUBT_MS, House, PRICE, TTL_MS, USUAL, Wish, decimal, send, send_as};
 use crate::proxy::until;
 use rust_decimal::Decimal;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -169,18 +169,7 @@ fn a_revoked_key_is_stopped_in_envoy_when_its_lease_is_renewed() {
     let house = House::new(&USUAL);
     let key = house.host.sell_to("10");
     assert_eq!(house.post(0, &key, 1_000).status, 200);
-    let wallet = house.host.read(&key, "/v1/wallet");
-    let org = wallet["org_id"]
-        .as_str()
-        .unwrap_or_else(|| panic!("{wallet}"));
-    let (_, keys) =
-        house
-            .host
-            .administer("GET", &format!("/v1/admin/orgs/{org}/keys"), &Value::Null);
-    let id = keys[0]["id"].as_str().unwrap_or_else(|| panic!("{keys}"));
-    let path = format!("/v1/admin/orgs/{org}/keys/{id}/revoke");
-    let (status, revoked) = house.host.administer("POST", &path, &json!({}));
-    assert_eq!(status, 200, "{revoked}");
+    house.revoke(&key);
     let refused = loop {
         let got = house.post(0, &key, 1_000);
         if got.status != 200 {

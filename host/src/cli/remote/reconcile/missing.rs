@@ -5,6 +5,7 @@ use super::log::Call;
 use super::tally::{Place, Tally};
 use crate::cli::failure::Failure;
 use crate::cli::remote::server::{Server, problem};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,6 +18,10 @@ const TOGETHER_BYTES: usize = 1 << 20;
 const WAITING_BYTES: usize = 16 << 20;
 /// What a call takes beside its report, in bytes.
 const CALL_BYTES: usize = 512;
+/// Why a call is left whose record has no report.
+const WITH_CONTENT: &str = "the answer could not be told without its content, which no log has";
+/// Why a call is left that is too large by itself.
+const TOO_LARGE: &str = "it is larger than the server takes (`body_bytes_max`)";
 /// How often a server that is busy is asked again, a second later each time.
 const TRIES_MAX: usize = 30;
 
@@ -41,6 +46,8 @@ enum Answer {
     Body(Value),
     /// Not for this org.
     Refused(String),
+    /// Not so much at once.
+    TooLarge,
 }
 
 impl<'a> Missing<'a> {
@@ -91,7 +98,7 @@ impl<'a> Missing<'a> {
     fn settle(
         &self,
         org: &str,
-        calls: Vec<(Place, Call)>,
+        mut calls: Vec<(Place, Call)>,
         tally: &mut Tally,
     ) -> Result<(), Failure> {
         let keys: Vec<&str> = calls
@@ -101,11 +108,13 @@ impl<'a> Missing<'a> {
         let body = json!({"idempotency_keys": keys}).to_string();
         let found = match self.ask("/v1/usage/lookup", org, body)? {
             Answer::Body(found) => items(found, calls.len())?,
-            Answer::Refused(why) => {
-                let places = calls.into_iter().map(|(place, _)| place);
-                places.for_each(|place| tally.leave(place, why.clone()));
-                return Ok(());
+            Answer::TooLarge if calls.len() > 1 => {
+                let half = calls.split_off(calls.len() / 2);
+                self.settle(org, calls, tally)?;
+                return self.settle(org, half, tally);
             }
+            Answer::TooLarge => return leave_all(calls, TOO_LARGE, tally),
+            Answer::Refused(why) => return leave_all(calls, &why, tally),
         };
         let mut reports = Vec::new();
         for ((place, call), found) in calls.into_iter().zip(found) {
@@ -114,10 +123,7 @@ impl<'a> Missing<'a> {
                 continue;
             }
             match call.report {
-                None => {
-                    let why = "the answer could not be told without its content, which no log has";
-                    tally.leave(place, why.to_owned());
-                }
+                None => tally.leave(place, WITH_CONTENT.to_owned()),
                 Some(_) if self.dry_run => tally.missing(call.price_usd)?,
                 Some(report) => reports.push((place, report)),
             }
@@ -125,15 +131,26 @@ impl<'a> Missing<'a> {
         if reports.is_empty() {
             return Ok(());
         }
+        self.report(org, reports, tally)
+    }
+
+    fn report(
+        &self,
+        org: &str,
+        mut reports: Vec<(Place, Box<RawValue>)>,
+        tally: &mut Tally,
+    ) -> Result<(), Failure> {
         let texts: Vec<&str> = reports.iter().map(|(_, report)| report.get()).collect();
         let body = format!("{{\"items\":[{}]}}", texts.join(","));
         let answers = match self.ask("/v1/usage/batch", org, body)? {
             Answer::Body(answers) => items(answers, reports.len())?,
-            Answer::Refused(why) => {
-                let places = reports.into_iter().map(|(place, _)| place);
-                places.for_each(|place| tally.leave(place, why.clone()));
-                return Ok(());
+            Answer::TooLarge if reports.len() > 1 => {
+                let half = reports.split_off(reports.len() / 2);
+                self.report(org, reports, tally)?;
+                return self.report(org, half, tally);
             }
+            Answer::TooLarge => return leave_all(reports, TOO_LARGE, tally),
+            Answer::Refused(why) => return leave_all(reports, &why, tally),
         };
         for ((place, _), answer) in reports.into_iter().zip(answers) {
             recorded(place, &answer, tally)?;
@@ -154,6 +171,7 @@ impl<'a> Missing<'a> {
                     tries = tries.saturating_add(1);
                     std::thread::sleep(Duration::from_secs(1));
                 }
+                413 => return Ok(Answer::TooLarge),
                 400..=499 if status != 429 => {
                     return Ok(Answer::Refused(problem(status, &answer)));
                 }
@@ -166,6 +184,13 @@ impl<'a> Missing<'a> {
             }
         }
     }
+}
+
+fn leave_all<T>(lines: Vec<(Place, T)>, why: &str, tally: &mut Tally) -> Result<(), Failure> {
+    for (place, _) in lines {
+        tally.leave(place, why.to_owned());
+    }
+    Ok(())
 }
 
 /// What became of one report.
