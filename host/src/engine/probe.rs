@@ -326,8 +326,9 @@ mod tests {
         quoted.total_usd = quoted.total_usd.checked_add(digit).unwrap();
         let error = again(&second, &asked).unwrap_err();
         assert!(error.to_string().contains("when it is quoted"), "{error}");
-        let last = asked.answers.iter_mut().flatten().next_back().unwrap();
-        last.total_usd = last.total_usd.checked_add(digit).unwrap();
+        // The first answer is compared before any quote.
+        let first = asked.answers.iter_mut().flatten().next().unwrap();
+        first.total_usd = first.total_usd.checked_add(digit).unwrap();
         let error = again(&second, &asked).unwrap_err();
         assert!(
             error
