@@ -17,6 +17,16 @@ use serde_json::value::RawValue;
 /// At most this many broken events are listed.
 const BROKEN_EVENTS_MAX: usize = 8;
 
+/// How far a live stream has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of text that were streamed, in UTF-8: of the answer, its reasoning where that is shown,
+    /// and the arguments of its tools. Zero where answers are not streamed as text.
+    pub text_bytes: u64,
+    /// The provider said that the answer is over: at most its usage follows.
+    pub ended: bool,
+}
+
 /// Normalises a JSON body. `provider` is any name the provider is known by; `api` is one of [`Api::NAMES`]; without it, the shape decides.
 /// A body that is a list is read as a stream of its elements, which is what Gemini sends without
 /// `alt=sse`.
@@ -168,6 +178,37 @@ impl Normaliser {
         }
     }
 
+    /// The family of the answer, once it is known.
+    pub const fn api(&self) -> Option<Api> {
+        self.events.answer.api
+    }
+
+    /// How far the stream has come.
+    pub fn progress(&self) -> Progress {
+        let family = self.events.answer.family.as_ref();
+        family.map_or_else(Progress::default, |family| family.progress())
+    }
+
+    /// What has been stated so far, as [`Normaliser::finish`] would say it if the stream ended after
+    /// the last whole event; headers aside, and nothing of families that are not streamed as text.
+    ///
+    /// # Errors
+    /// See [`UsageError`].
+    pub fn so_far(&self) -> Result<Normalised, UsageError> {
+        if let Some(error) = &self.events.failed {
+            return Err(error.clone());
+        }
+        let answer = &self.events.answer;
+        let so_far = Answer {
+            provider: answer.provider.clone(),
+            api: answer.api,
+            family: answer.family.as_ref().and_then(|family| family.copy()),
+            early: None,
+            headers: Headers::default(),
+        };
+        so_far.finish(Vec::new())
+    }
+
     /// The stream has ended, by itself or by a cut ([`crate::Finish`] tells which).
     ///
     /// # Errors
@@ -235,6 +276,7 @@ impl Events {
 #[derive(Debug)]
 struct Answer {
     provider: Box<str>,
+    api: Option<Api>,
     family: Option<Box<dyn Reader>>,
     /// An error that came before the family was known.
     early: Option<Box<dyn Reader>>,
@@ -250,6 +292,7 @@ impl Answer {
             })?;
         Ok(Self {
             provider: canonical.into(),
+            api,
             family: api.map(reader),
             early: None,
             headers: Headers::default(),
@@ -259,6 +302,7 @@ impl Answer {
     fn read(&mut self, text: &str) -> Result<(), UsageError> {
         if self.family.is_none() {
             let api = Api::detect(text).map_err(|error| UsageError::malformed(&error))?;
+            self.api = api;
             self.family = api.map(reader);
         }
         match &mut self.family {

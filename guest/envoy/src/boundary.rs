@@ -63,6 +63,19 @@ impl Boundary {
         }
     }
 
+    /// How many bytes of what comes next belong to an event that has begun.
+    pub fn rest_of_event(self, chunk: &[u8]) -> usize {
+        if self.place == Place::Event {
+            return 0;
+        }
+        let mut ahead = self;
+        let end = chunk.iter().position(|byte| {
+            ahead.feed(std::slice::from_ref(byte));
+            ahead.place == Place::Event
+        });
+        end.map_or(chunk.len(), |end| end.saturating_add(1))
+    }
+
     /// Where the stream stands.
     pub const fn place(self) -> Place {
         self.place
@@ -79,6 +92,27 @@ mod tests {
             boundary.feed(chunk);
         }
         boundary.place()
+    }
+
+    #[test]
+    fn the_rest_of_an_event_is_what_ends_it() {
+        for (before, chunk, expect) in [
+            ("", "data: 1\n\n", 0),
+            ("data: 1\n\n", "data: 2\n\n", 0),
+            ("data: 1", "0\n\ndata: 2\n\n", 3),
+            ("data: 1\n", "\ndata: 2\n\n", 1),
+            ("data: 1\r\n", "\r\ndata: 2", 1),
+            ("data: 1", "0", 1),
+            ("data: 1", "", 0),
+        ] {
+            let mut boundary = Boundary::default();
+            boundary.feed(before.as_bytes());
+            assert_eq!(
+                boundary.rest_of_event(chunk.as_bytes()),
+                expect,
+                "{before:?} {chunk:?}"
+            );
+        }
     }
 
     #[test]

@@ -33,11 +33,12 @@ pub struct Digest {
 }
 
 impl Digest {
-    /// Takes the next event of the stream.
-    pub fn take(&mut self, event: &str) {
+    /// Takes the next event of the stream; whether it may have stated usage.
+    pub fn take(&mut self, event: &str) -> bool {
         let event = unwrapped(event);
-        if !self.kept.is_empty() && !says_something(&event) {
-            return;
+        let states_usage = says_something(&event);
+        if !self.kept.is_empty() && !states_usage && event.len() > SHORT_BYTES {
+            return false;
         }
         let kept = without_content(&event).unwrap_or_default();
         self.kept_bytes = self.kept_bytes.saturating_add(kept.len());
@@ -48,6 +49,7 @@ impl Digest {
         {
             self.kept_bytes = self.kept_bytes.saturating_sub(dropped.len());
         }
+        states_usage
     }
 
     /// The kept events as a stream, if reading it with these headers says what reading the whole
@@ -93,9 +95,6 @@ pub fn body(
 }
 
 fn says_something(data: &str) -> bool {
-    if data.len() <= SHORT_BYTES {
-        return true;
-    }
     [
         "\"usage",
         "Usage\"",
@@ -341,12 +340,16 @@ mod tests {
         let mut digest = Digest::default();
         let mut events = Normaliser::new(provider, api).unwrap();
         for chunk in stream.chunks(100) {
-            let fed = events.feed_seen(chunk, |event| digest.take(event));
+            let fed = events.feed_seen(chunk, |event| {
+                digest.take(event);
+            });
             if let Err(error) = fed {
                 return (digest, Err(error));
             }
         }
-        let whole = events.finish_seen(|event| digest.take(event));
+        let whole = events.finish_seen(|event| {
+            digest.take(event);
+        });
         (digest, whole)
     }
 

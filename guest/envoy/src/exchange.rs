@@ -4,13 +4,16 @@
 //! names a proxy, so all of it runs in ordinary tests. Memory is bounded: of a stream one event is
 //! kept, of a body at most what the settings declare. Must not know how a price is written.
 
+mod running;
+
 use crate::digest::{self, Digest, Headers};
 use crate::host::Asked;
 use crate::host::usage::Said;
 use crate::lease::Vouched;
 use crate::path::Named;
-use crate::release::{Price, Prices, Unpriced};
+use crate::release::{Bound, Price, Prices, Unpriced};
 use crate::settings::{Settings, Upstream};
+use crate::watch::Watch;
 use farebox_sdk::pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_sdk::pricing::failure::{Ending, Outcome};
 use farebox_sdk::pricing::money::{Peg, Rounding};
@@ -68,6 +71,8 @@ pub struct Over {
     pub said: Said,
     /// The provider's HTTP status.
     pub status: u16,
+    /// What its caller has got, in bytes of text, where it was cut off.
+    pub cut_off_bytes: Option<u64>,
 }
 
 /// One call.
@@ -85,6 +90,11 @@ pub struct Exchange {
     serving: Box<str>,
     /// What the host vouches for, where the call runs under a lease.
     vouched: Option<Vouched>,
+    /// How much text is covered by what the call was quoted, in bytes, whoever serves it.
+    covered_bytes: u64,
+    watch: Option<Watch>,
+    /// What its caller has got of the answer, in bytes of text.
+    passed_bytes: u64,
     answer: Option<Answer>,
 }
 
@@ -97,16 +107,21 @@ struct Answer {
 /// What is read of an answer's body.
 enum Body {
     /// Event by event.
-    Events(
-        Box<Normaliser>,
-        Result<(), UsageError>,
-        Option<Digest>,
-        Headers,
-    ),
+    Events(Box<Events>),
     /// As one JSON text, with the headers in which some providers count.
     Whole(Vec<u8>, Headers),
     /// Not at all.
     Unread(Unpriced),
+}
+
+/// A stream, as far as it was read.
+struct Events {
+    events: Normaliser,
+    read: Result<(), UsageError>,
+    digest: Option<Digest>,
+    headers: Headers,
+    /// How many of its events stated usage.
+    stated: u64,
 }
 
 impl Exchange {
@@ -132,6 +147,9 @@ impl Exchange {
             stream: path.to_ascii_lowercase().contains("stream"),
             serving: "".into(),
             vouched: None,
+            covered_bytes: 0,
+            watch: None,
+            passed_bytes: 0,
             answer: None,
         }
     }
@@ -173,20 +191,24 @@ impl Exchange {
             return Err(Unpriced::Unreadable);
         }
         let mut most_usd = Decimal::MIN;
+        self.covered_bytes = 0;
+        let mut covered_bytes = u64::MAX;
         for (name, upstream) in serving {
             // One that has no price has no bound, and nothing may run that one of them might serve.
-            let usd = self.quote_usd(upstream).inspect_err(|_| {
+            let Bound { usd, text_bytes } = self.bound(upstream).inspect_err(|_| {
                 self.serving = name.into();
             })?;
+            covered_bytes = covered_bytes.min(text_bytes);
             if usd > most_usd {
                 most_usd = usd;
                 self.serving = name.into();
             }
         }
+        self.covered_bytes = covered_bytes;
         Ok(most_usd)
     }
 
-    fn quote_usd(&self, upstream: &Upstream) -> Result<Decimal, Unpriced> {
+    fn bound(&self, upstream: &Upstream) -> Result<Bound, Unpriced> {
         let read = &self.asked.read;
         let request = QuoteRequest {
             provider: upstream.provider.clone(),
@@ -199,7 +221,7 @@ impl Exchange {
             declared: Vec::new(),
             provider_cost_max_usd: None,
         };
-        self.release.quote_usd(&request, &self.facts(upstream))
+        self.release.quote(&request, &self.facts(upstream))
     }
 
     /// The same, and what is put aside for it: nano-credits, rounded up.
@@ -308,9 +330,14 @@ impl Exchange {
                 Ok(mut events) => {
                     let mut read = headers.iter();
                     let read = read.try_for_each(|(name, value)| events.header(name, value));
-                    let digest = self.settings.host.is_some().then(Digest::default);
-                    let events = Box::new(events);
-                    (Body::Events(events, read, digest, headers), flow)
+                    let events = Box::new(Events {
+                        read,
+                        digest: self.settings.host.is_some().then(Digest::default),
+                        events,
+                        headers,
+                        stated: 0,
+                    });
+                    (Body::Events(events), flow)
                 }
                 Err(_) => (Body::Unread(Unpriced::Unreadable), flow),
             };
@@ -333,11 +360,20 @@ impl Exchange {
             return;
         };
         match &mut answer.body {
-            Body::Events(events, read, digest, _) => {
+            Body::Events(stream) => {
+                let Events {
+                    events,
+                    read,
+                    digest,
+                    stated,
+                    ..
+                } = &mut **stream;
                 if read.is_ok() {
                     *read = events.feed_seen(bytes, |event| {
-                        if let Some(digest) = digest {
-                            digest.take(event);
+                        if let Some(digest) = digest
+                            && digest.take(event)
+                        {
+                            *stated = stated.saturating_add(1);
                         }
                     });
                 }
@@ -375,7 +411,12 @@ impl Exchange {
             price,
             occurred_at_ms: self.occurred_at_ms,
         };
-        Some(Over { told, said, status })
+        Some(Over {
+            told,
+            said,
+            status,
+            cut_off_bytes: None,
+        })
     }
 
     /// What is rated, if the call ended well.
@@ -470,9 +511,20 @@ fn read(upstream: &Upstream, body: Body) -> (Result<Normalised, Unread>, Said) {
     let api = upstream.api.map(farebox_usage::Api::name);
     let nothing = Said::nothing;
     match body {
-        Body::Events(events, fed, digest, headers) => {
+        Body::Events(stream) => {
+            let Events {
+                events,
+                read,
+                digest,
+                headers,
+                ..
+            } = *stream;
             let mut digest = digest.unwrap_or_default();
-            let whole = fed.and_then(|()| events.finish_seen(|event| digest.take(event)));
+            let whole = read.and_then(|()| {
+                events.finish_seen(|event| {
+                    digest.take(event);
+                })
+            });
             let kept = digest.faithful(&upstream.provider, api, &headers, &whole);
             let said = match (kept, &whole) {
                 (Some(kept), _) => Said::Stream(kept, headers),
@@ -501,6 +553,8 @@ fn read(upstream: &Upstream, body: Body) -> (Result<Normalised, Unread>, Said) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use farebox_sdk::pricing::failure::Request;
+    use farebox_sdk::pricing::meter::Pool;
 
     struct Unasked;
 
@@ -513,7 +567,11 @@ mod tests {
             Err(Unpriced::Fault)
         }
 
-        fn quote_usd(&self, _: &QuoteRequest, _: &Facts) -> Result<Decimal, Unpriced> {
+        fn quote(&self, _: &QuoteRequest, _: &Facts) -> Result<Bound, Unpriced> {
+            Err(Unpriced::Fault)
+        }
+
+        fn streamed(&self, _: &UsageEvent, _: Request) -> Result<Vec<Pool>, Unpriced> {
             Err(Unpriced::Fault)
         }
     }

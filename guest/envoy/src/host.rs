@@ -5,11 +5,13 @@
 //! The host's answer is the authority on money; the price of the edge goes along only to be
 //! compared. Must not know proxies.
 
+pub mod more;
 pub mod record;
 pub mod report;
 pub mod usage;
 
 use crate::identity;
+use crate::lease::wire::nanos;
 use crate::settings::Upstream;
 use farebox_sdk::pricing::event::KeySource;
 use farebox_usage::RequestFacts;
@@ -75,6 +77,8 @@ pub enum Held {
         org: Box<str>,
         /// SHA-256 of the book that prices the call, in hexadecimal.
         book: Box<str>,
+        /// What it has, in nano-credits.
+        nanos: Option<i64>,
     },
     /// It may not: the host's problem is for the caller.
     Refused {
@@ -93,6 +97,7 @@ impl Held {
             id: Box<str>,
             org_id: Box<str>,
             release: ReleaseText,
+            credits: Option<Box<str>>,
         }
         match status {
             Some(200 | 201) => match serde_json::from_slice(body) {
@@ -100,10 +105,12 @@ impl Held {
                     id,
                     org_id: org,
                     release,
+                    credits,
                 }) => Self::Held {
                     id,
                     org,
                     book: release.book,
+                    nanos: credits.and_then(|credits| nanos(&credits)),
                 },
                 Err(_) => Self::Away,
             },
@@ -178,11 +185,12 @@ mod tests {
             id: "hold_1".into(),
             org: "org_1".into(),
             book: "ab12".into(),
+            nanos: Some(1_000_000_000),
         };
         for (status, body, expect) in [
             (
                 Some(201),
-                r#"{"id":"hold_1","org_id":"org_1","release":{"id":"rel_1","book":"ab12"}}"#,
+                r#"{"id":"hold_1","credits":"1","org_id":"org_1","release":{"id":"rel_1","book":"ab12"}}"#,
                 id,
             ),
             (

@@ -9,6 +9,7 @@
 //! - [`settings`]: what the operator says of the upstreams.
 //! - [`release`]: the policy with its book, and what is asked of it.
 //! - [`shelf`]: the books of a VM, of which the host says which one prices a call.
+//! - [`ending`]: the last event of a stream that is cut off.
 //! - [`exchange`]: one call, from its request to its price. Plain data in, plain data out.
 //! - [`host`]: what is said to the host that keeps the ledger, and what its answers mean.
 //! - [`identity`]: which build of the filter this is.
@@ -21,6 +22,7 @@
 //! - [`naming`]: the model's name in a request, and another in its place.
 //! - [`boundary`]: where a stream of events stands, and so where a comment may.
 //! - [`telling`]: the price as text.
+//! - [`watch`]: whether a stream has passed what is put aside for it.
 //! - `callbacks`: the proxy's callbacks, and nothing else. Only for wasm.
 //!
 //! Arithmetic and rules are the policy's and `farebox_pricing`'s; how usage is read is
@@ -30,6 +32,7 @@ pub mod boundary;
 #[cfg(target_family = "wasm")]
 pub mod callbacks;
 pub mod digest;
+pub mod ending;
 pub mod exchange;
 pub mod handed;
 mod hash;
@@ -45,6 +48,7 @@ pub mod release;
 pub mod settings;
 pub mod shelf;
 pub mod telling;
+pub mod watch;
 
 /// Exports a [`farebox_sdk::Policy`] as a proxy-wasm filter (ABI 0.2.1). Write it once, at the root
 /// of a `cdylib` crate, under `#[cfg(target_family = "wasm")]`. It also installs

@@ -7,7 +7,8 @@ use crate::hash;
 use farebox_sdk::pricing::answer::Refusal;
 use farebox_sdk::pricing::canonical::BookView;
 use farebox_sdk::pricing::event::{Facts, QuoteRequest, UsageEvent};
-use farebox_sdk::pricing::failure::Outcome;
+use farebox_sdk::pricing::failure::{self, Outcome, Request};
+use farebox_sdk::pricing::meter::Pool;
 use farebox_sdk::pricing::money::{Nanos, Peg};
 use farebox_sdk::pricing::verify;
 use farebox_sdk::{ConfigError, Policy};
@@ -56,13 +57,22 @@ impl Unpriced {
     }
 }
 
+/// The most that a call can cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// In USD.
+    pub usd: Decimal,
+    /// How much text an answer may have, in bytes, that for certain costs no more than this.
+    pub text_bytes: u64,
+}
+
 /// What is asked of a policy, whichever it is.
 pub trait Prices {
-    /// The most that a call can cost, in USD.
+    /// The most that a call can cost.
     ///
     /// # Errors
     /// There is no such bound.
-    fn quote_usd(&self, request: &QuoteRequest, facts: &Facts) -> Result<Decimal, Unpriced>;
+    fn quote(&self, request: &QuoteRequest, facts: &Facts) -> Result<Bound, Unpriced>;
 
     /// SHA-256 of the canonical book, in hexadecimal; empty where there is none.
     fn book(&self) -> &str;
@@ -72,6 +82,12 @@ pub trait Prices {
     /// # Errors
     /// It has no price here.
     fn rate(&self, event: &UsageEvent, facts: &Facts, peg: Peg) -> Result<Price, Unpriced>;
+
+    /// What a stream has come to that has not ended, by what was stated in `event` and by its text.
+    ///
+    /// # Errors
+    /// A quantity is out of range.
+    fn streamed(&self, event: &UsageEvent, request: Request) -> Result<Vec<Pool>, Unpriced>;
 }
 
 /// What is in the place of a release whose book is not here: it prices nothing, so that nobody is
@@ -79,7 +95,11 @@ pub trait Prices {
 pub struct Absent;
 
 impl Prices for Absent {
-    fn quote_usd(&self, _: &QuoteRequest, _: &Facts) -> Result<Decimal, Unpriced> {
+    fn quote(&self, _: &QuoteRequest, _: &Facts) -> Result<Bound, Unpriced> {
+        Err(Unpriced::OtherBook)
+    }
+
+    fn streamed(&self, _: &UsageEvent, _: Request) -> Result<Vec<Pool>, Unpriced> {
         Err(Unpriced::OtherBook)
     }
 
@@ -121,13 +141,17 @@ impl<P: Policy> Release<P> {
 }
 
 impl<P: Policy> Prices for Release<P> {
-    fn quote_usd(&self, request: &QuoteRequest, facts: &Facts) -> Result<Decimal, Unpriced> {
+    fn quote(&self, request: &QuoteRequest, facts: &Facts) -> Result<Bound, Unpriced> {
         let quote = self
             .policy
             .quote(request, facts)
             .map_err(Unpriced::Refused)?;
         verify::quote(&self.book, request, facts, &quote).map_err(|_| Unpriced::Fault)?;
-        Ok(quote.total_usd)
+        let tokens = quote.max_output_tokens.unwrap_or_default();
+        Ok(Bound {
+            usd: quote.total_usd,
+            text_bytes: failure::text_within(&self.book, tokens),
+        })
     }
 
     fn book(&self) -> &str {
@@ -148,5 +172,9 @@ impl<P: Policy> Prices for Release<P> {
             usd: checked.price_usd,
             credits,
         })
+    }
+
+    fn streamed(&self, event: &UsageEvent, request: Request) -> Result<Vec<Pool>, Unpriced> {
+        failure::streamed(&self.book, event, request).map_err(Unpriced::Refused)
     }
 }

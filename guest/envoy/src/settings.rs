@@ -50,6 +50,8 @@ pub struct Host {
     pub edge: Box<str>,
     /// How long the reports of calls under leases wait for others to go with.
     pub report_after: Duration,
+    /// How long a stream that was cut off has to take its last event before it is closed.
+    pub flush: Duration,
 }
 
 /// What becomes of a call that could not be held because the host does not answer.
@@ -199,6 +201,8 @@ struct HostText {
     edge: Box<str>,
     #[serde(default = "a_quarter_second")]
     report_ms: u32,
+    #[serde(default = "a_quarter_second")]
+    flush_ms: u32,
 }
 
 #[derive(Deserialize)]
@@ -287,6 +291,7 @@ impl Settings {
                 leases: host.leases,
                 edge: host.edge,
                 report_after: Duration::from_millis(host.report_ms.into()),
+                flush: Duration::from_millis(host.flush_ms.into()),
             }),
             peg,
             request_bytes_max: text.request_bytes_max,

@@ -62,7 +62,7 @@ fn a_book_is_found_by_its_digest_and_the_first_is_asked_until_one_is_named() {
         provider_cost_max_usd: None,
     };
     let facts = Facts::new(Deployment::Hosted, KeySource::Managed, 0);
-    let quoted = shelf.only().quote_usd(&request, &facts);
+    let quoted = shelf.only().quote(&request, &facts).map(|bound| bound.usd);
     assert_eq!(quoted, Err(Unpriced::OtherBook));
 }
 

@@ -11,6 +11,9 @@ use farebox_usage::{Finish, RequestFacts, Served, UsageError as AnswerError};
 /// What the caller knows about the end of a call, apart from the answer itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ending {
+    /// What the gateway had passed on when it ended the stream because its money was spent, in bytes
+    /// of text; absent: it did not.
+    pub cut_off_bytes: Option<u64>,
     /// Whether the caller went away before the end of the answer.
     pub aborted: bool,
     /// The provider's HTTP status.
@@ -79,8 +82,9 @@ pub fn understand(
             });
             let intake = unstated(report, *served);
             let outcome = outcome(&intake, Some(Outcome::UpstreamError), ending);
-            let settlement = outcome
-                .map(|outcome| engine.settle(release, outcome, &intake.event, request(report)));
+            let settlement = outcome.map(|outcome| {
+                engine.settle(release, outcome, &intake.event, request(report, ending))
+            });
             if matches!(settlement, None | Some(Ok(Settlement::Seen))) {
                 return Err(error);
             }
@@ -89,8 +93,9 @@ pub fn understand(
         Err(error) => return Err(error),
     };
     let outcome = outcome(&intake, said, ending);
-    let settle =
-        |outcome, event: &UsageEvent| engine.settle(release, outcome, event, request(report));
+    let settle = |outcome, event: &UsageEvent| {
+        engine.settle(release, outcome, event, request(report, ending))
+    };
     let states_nothing = intake.event.pools.is_empty() && intake.event.provider_cost_usd.is_none();
     let outcome = match outcome {
         // Nothing was seen of it, so "what was seen" is no answer: the rule for that holds.
@@ -135,6 +140,7 @@ pub fn understand(
 /// How a call ended, where it did not end well.
 fn outcome(intake: &Intake, said: Option<Outcome>, ending: Ending) -> Option<Outcome> {
     let ending = failure::Ending {
+        cut_off: ending.cut_off_bytes.is_some(),
         aborted: ending.aborted,
         failed: intake.finish == Finish::Failed
             || said == Some(Outcome::UpstreamError)
@@ -146,11 +152,12 @@ fn outcome(intake: &Intake, said: Option<Outcome>, ending: Ending) -> Option<Out
 }
 
 /// What an estimate needs, where the report has it.
-fn request(report: &Report<'_>) -> Option<Request> {
+fn request(report: &Report<'_>, ending: Ending) -> Option<Request> {
     let facts = RequestFacts::from_recorded(report.request?).ok()?;
     Some(Request {
         body_bytes: facts.body_bytes,
         max_output_tokens: facts.max_output_tokens,
+        streamed_bytes: ending.cut_off_bytes.unwrap_or_default(),
     })
 }
 

@@ -136,19 +136,7 @@ impl Service {
             command,
             note: None,
         };
-        let patience = self.patience();
-        let written = loop {
-            let written = self.write(context, None, action.clone()).await;
-            // What others have leased and do not use may be enough.
-            let missing = written.as_ref().err().and_then(missing);
-            let Some(missing) = missing else {
-                break written;
-            };
-            if !self.look_again(context.org, missing, &patience).await {
-                break written;
-            }
-        };
-        match written {
+        match self.put_aside(context, action).await {
             Ok(acknowledged) => {
                 // Of a retry it is the first hold that stands, perhaps under another release.
                 let release = if acknowledged.replayed {
@@ -164,7 +152,26 @@ impl Service {
         }
     }
 
-    /// Prolongs a hold by `ttl_ms` from now.
+    /// Hands over what puts credits aside. Where too little is there, what others have leased and do
+    /// not use may be enough: it is waited for.
+    async fn put_aside(
+        &self,
+        context: &Context,
+        action: Action,
+    ) -> Result<Acknowledged, WriteError> {
+        let patience = self.patience();
+        loop {
+            let written = self.write(context, None, action.clone()).await;
+            let Some(missing) = written.as_ref().err().and_then(missing) else {
+                return written;
+            };
+            if !self.look_again(context.org, missing, &patience).await {
+                return written;
+            }
+        }
+    }
+
+    /// Prolongs a hold by `ttl_ms` from now, and puts `extra` more aside.
     ///
     /// # Errors
     /// See [`HoldError`].
@@ -186,7 +193,7 @@ impl Service {
             command,
             note: None,
         };
-        match self.write(context, None, action).await {
+        match self.put_aside(context, action).await {
             Ok(acknowledged) => {
                 let release = self.release_of_hold(context.org, hold)?;
                 Ok(held(hold, release, acknowledged))
@@ -324,6 +331,12 @@ const fn missing(error: &WriteError) -> Option<Nanos> {
             Some(exceeds.missing)
         }
         WriteError::Refused(Refusal::PlaceHold(PlaceHoldRefusal::ExceedsBudget(exceeds))) => {
+            Some(exceeds.missing)
+        }
+        WriteError::Refused(Refusal::RenewHold(RenewHoldRefusal::ExceedsCredits(exceeds))) => {
+            Some(exceeds.missing)
+        }
+        WriteError::Refused(Refusal::RenewHold(RenewHoldRefusal::ExceedsBudget(exceeds))) => {
             Some(exceeds.missing)
         }
         _ => None,

@@ -13,6 +13,7 @@ use super::filters::FilterRefused;
 use super::holds::{HoldContext, Serves, made};
 use super::ledger::directory::OrgRecord;
 use super::ledger::failure::ReadError;
+use super::ledger::view::LeaseView;
 use super::ledger::write::{Acknowledged, Action, WriteError};
 use super::placed::PlacedWith;
 use super::policy::{Digest, ReleaseId};
@@ -57,6 +58,8 @@ pub struct Renewal {
     pub free: Nanos,
     /// What calls took since the last renewal, by their worst cases.
     pub recent: Nanos,
+    /// What is to be free at least: a call that runs waits for it.
+    pub needed: Nanos,
     /// The filter that it runs, where it runs one.
     pub filter: Option<Digest>,
 }
@@ -87,6 +90,8 @@ pub struct Leased {
     pub recalled: bool,
     /// Whether what is vouched for has changed: new calls need another lease.
     pub superseded: bool,
+    /// Whether less is free than is needed, and no more can come.
+    pub exhausted: bool,
     /// What is vouched for about its calls.
     pub vouched: Vouched,
     /// What the ledger says.
@@ -214,16 +219,46 @@ impl Service {
         } else {
             times(asked.recent, AHEAD)
         };
-        let want = free_target.checked_sub(asked.free).unwrap_or(Nanos::ZERO);
+        let beyond = |amount: Nanos| amount.checked_sub(asked.free).unwrap_or(Nanos::ZERO);
+        let short = beyond(asked.needed);
+        let terms = if short.is_zero() {
+            self.terms(beyond(free_target), now_ms)
+        } else {
+            // What a call needs that runs is nobody else's share.
+            LeaseTerms {
+                share_permille: 1000,
+                ..self.terms(short, now_ms)
+            }
+        };
         let command = Command::RenewLease(RenewLease {
             org: org.id,
             lease,
             turn: asked.turn,
             keep: asked.keep,
-            terms: self.terms(want, now_ms),
+            terms,
         });
         let acknowledged = self.change_lease(context, command).await?;
-        Ok(self.leased(&org, lease, &with, (free_target, recalled), acknowledged))
+        let mut leased = self.leased(&org, lease, &with, (free_target, recalled), acknowledged);
+        let more = leased.granted.checked_sub(asked.keep);
+        if more.unwrap_or(Nanos::ZERO) < short {
+            leased.exhausted = !self.recall_from_others(org.id, lease, now_ms);
+        }
+        Ok(leased)
+    }
+
+    /// Asks back what lies idle in the org's other leases; whether there is anything in them.
+    fn recall_from_others(&self, org: OrgId, lease: HoldId, now_ms: i64) -> bool {
+        let is_other = |other: &&LeaseView| other.id != lease && other.expires_at_ms > now_ms;
+        let leases = self.store.leases(org);
+        let any = leases
+            .iter()
+            .filter(is_other)
+            .any(|other| !other.left.is_zero());
+        if any {
+            let until_ms = now_ms.saturating_add(self.settings.leases.renew_ms.saturating_mul(2));
+            self.recalls.recall(org, now_ms, until_ms);
+        }
+        any
     }
 
     /// Takes a lease back. `keep` stays put aside for usage under it that has no price yet.
@@ -313,6 +348,7 @@ impl Service {
             expires_at_ms,
             free_target,
             recalled,
+            exhausted: false,
             superseded: self.is_superseded(org, with, self.clock.now_ms()),
             vouched: Vouched {
                 org: org.id,

@@ -55,6 +55,9 @@ pub struct Reported<'a> {
     pub personal: Personal,
     /// Whether the caller went away before the end of the answer.
     pub aborted: bool,
+    /// What had been passed on, in bytes of text, when the gateway ended the stream because its money
+    /// was spent; absent: it did not.
+    pub cut_off_bytes: Option<u64>,
 }
 
 /// Under which holds a caller may report.
@@ -256,6 +259,7 @@ impl Service {
             None => self.release_for(&org),
         };
         let ending = Ending {
+            cut_off_bytes: reported.cut_off_bytes,
             aborted: reported.aborted,
             status: reported.audit.status,
         };

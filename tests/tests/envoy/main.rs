@@ -14,6 +14,7 @@
 mod books;
 mod client;
 mod clients;
+mod cutoff;
 mod digests;
 mod ended;
 mod fallback;

@@ -235,15 +235,22 @@ pub(super) fn find_model<'b>(
 /// priced, in the book, at a related provider or by the rule for unknown ones; else the book's
 /// default.
 pub(crate) fn max_output_tokens(book: &BookView, provider: &str, model: Option<&str>) -> u64 {
+    model_max_output_tokens(book, provider, model).unwrap_or(book.terms().max_output_tokens_default)
+}
+
+/// The same where the book knows it, and does not assume it.
+pub(crate) fn model_max_output_tokens(
+    book: &BookView,
+    provider: &str,
+    model: Option<&str>,
+) -> Option<u64> {
     let terms = book.terms();
     let known = model.and_then(|name| find_model(book, provider, name).ok().flatten());
     let priced_by = known.or(match &terms.unknown_models {
         UnknownModels::DefaultRate { model } => Some(&**model),
         _ => None,
     });
-    priced_by
-        .and_then(|model| model.max_output_tokens)
-        .unwrap_or(terms.max_output_tokens_default)
+    priced_by.and_then(|model| model.max_output_tokens)
 }
 
 /// As of when prices are to be known: the fact `known_at` in milliseconds since the Unix epoch,

@@ -57,7 +57,7 @@ pub use cost::{Cost, CostBasis, cost};
 pub use quote::{cost_bound, is_declared_loss, largest_max_output, quote};
 pub use rate::{Count, counts, lowest_price, rate};
 
-pub(crate) use lookup::max_output_tokens;
+pub(crate) use lookup::{max_output_tokens, model_max_output_tokens};
 
 use crate::answer::Refusal;
 

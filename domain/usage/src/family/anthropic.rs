@@ -19,7 +19,7 @@
 //! mode", "Compaction" and "Streaming messages" (November 2026), and 234 recorded answers.
 
 use super::vendor::openrouter;
-use super::{Bill, Reader, Reading, Told, Word, keep, parse, where_it_fits};
+use super::{Bill, Progress, Reader, Reading, Told, Word, keep, parse, where_it_fits};
 use crate::USAGE_BYTES_MAX;
 use crate::error::UsageError;
 use crate::fields::{Fields, too_large};
@@ -98,7 +98,7 @@ pub(super) const SOURCES: &[Source] = &[
     row("*", "messages", "usage.inference_geo", "the region"),
 ];
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Messages {
     pub(super) told: Told,
     start: Option<String>,
@@ -157,6 +157,10 @@ impl Reader for Messages {
                 self.stopped |= delta.is_some_and(|delta| delta.stop_reason.is_some());
                 self.overlay(event.usage)
             }
+            "content_block_delta" => {
+                self.told.text(where_it_fits(event.delta));
+                Ok(())
+            }
             "message_stop" => {
                 self.stopped = true;
                 Ok(())
@@ -174,6 +178,18 @@ impl Reader for Messages {
             }
             _ => Ok(()),
         }
+    }
+
+    fn progress(&self) -> Progress {
+        let told = self.told.progress();
+        Progress {
+            ended: told.ended || self.stopped,
+            ..told
+        }
+    }
+
+    fn copy(&self) -> Option<Box<dyn Reader>> {
+        Some(Box::new(self.clone()))
     }
 
     fn conclude(self: Box<Self>, vendor: &str) -> Result<Reading, UsageError> {

@@ -8,7 +8,8 @@
 //! Source: Cohere API reference, "Chat", "Chat with streaming", "Embed", "Rerank" (versions 1 and 2)
 //! and "How does Cohere's pricing work?" (November 2026).
 
-use super::{Bill, Reader, Reading, Told, Word, keep, parse, where_it_fits};
+use super::text::Text;
+use super::{Bill, Progress, Reader, Reading, Told, Word, keep, parse, where_it_fits};
 use crate::error::UsageError;
 use crate::fields::Fields;
 use crate::source::{Source, row};
@@ -93,7 +94,7 @@ pub(super) const SOURCES: &[Source] = &[
     ),
 ];
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Cohere {
     told: Told,
     usage: Option<(&'static str, String)>,
@@ -112,6 +113,7 @@ struct Event<'a> {
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
     meta: Option<&'a RawValue>,
+    text: Option<Text>,
     #[serde(borrow)]
     delta: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -141,6 +143,9 @@ impl Reader for Cohere {
         self.told.ended |= event.finish_reason.is_some()
             || is_last(&event.r#type, "message-end")
             || is_last(&event.event_type, "stream-end");
+        // The text of a whole answer, or of version 1; version 2 has it in its deltas.
+        self.told.text(event.text);
+        self.told.text(where_it_fits(event.delta));
         let last: Option<Last<'_>> = where_it_fits(event.delta.or(event.response));
         let (mut usage, mut meta) = (event.usage, event.meta);
         if let Some(last) = last {
@@ -160,6 +165,14 @@ impl Reader for Cohere {
 
     fn end(&mut self) {
         self.told.ended = true;
+    }
+
+    fn progress(&self) -> Progress {
+        self.told.progress()
+    }
+
+    fn copy(&self) -> Option<Box<dyn Reader>> {
+        Some(Box::new(self.clone()))
     }
 
     fn conclude(self: Box<Self>, _vendor: &str) -> Result<Reading, UsageError> {

@@ -12,7 +12,8 @@
 //! Source: Gemini API reference, "GenerateContentResponse: UsageMetadata" and "Pricing"; Google Cloud,
 //! "GenerateContentResponse" of Vertex (all November 2026), and 181 recorded answers.
 
-use super::{Bill, Reader, Reading, Told, Word, keep, parse};
+use super::text::Text;
+use super::{Bill, Progress, Reader, Reading, Told, Word, keep, parse};
 use crate::error::UsageError;
 use crate::fields::Fields;
 use crate::normalised::{Stated, Unrecognised};
@@ -94,7 +95,7 @@ pub(super) const SOURCES: &[Source] = &[
     ),
 ];
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct GenerateContent {
     pub(super) told: Told,
     usage: Option<String>,
@@ -119,6 +120,7 @@ struct Chunk<'a> {
 #[serde(rename_all = "camelCase")]
 struct Candidate {
     finish_reason: Option<IgnoredAny>,
+    content: Option<Text>,
     grounding_metadata: Option<Grounding>,
 }
 
@@ -151,6 +153,7 @@ impl Reader for GenerateContent {
             .is_some_and(|feedback| feedback.block_reason.is_some());
         for candidate in chunk.candidates.unwrap_or_default() {
             self.told.ended |= candidate.finish_reason.is_some();
+            self.told.text(candidate.content);
             let Some(grounding) = candidate.grounding_metadata else {
                 continue;
             };
@@ -165,6 +168,14 @@ impl Reader for GenerateContent {
 
     fn end(&mut self) {
         self.told.ended = true;
+    }
+
+    fn progress(&self) -> Progress {
+        self.told.progress()
+    }
+
+    fn copy(&self) -> Option<Box<dyn Reader>> {
+        Some(Box::new(self.clone()))
     }
 
     fn conclude(mut self: Box<Self>, _vendor: &str) -> Result<Reading, UsageError> {

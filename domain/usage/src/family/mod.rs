@@ -21,6 +21,7 @@ mod openai_chat;
 mod openai_images;
 mod openai_responses;
 mod openai_tokens;
+mod text;
 mod vendor;
 mod vertex_predict;
 
@@ -30,11 +31,13 @@ use crate::fields::too_large;
 use crate::normalised::{Finish, Served, Unrecognised};
 use crate::pools::Pools;
 use crate::source::Source;
+use crate::stream::Progress;
 use crate::{USAGE_BYTES_MAX, WORD_BYTES_MAX};
 use rust_decimal::Decimal;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use text::Text;
 
 /// What each family reads, for [`crate::sources`].
 pub(crate) const SOURCES: &[&[Source]] = &[
@@ -89,6 +92,17 @@ pub(crate) trait Reader: std::fmt::Debug + Send + Sync {
     /// themselves whether they are complete have no use for it.
     fn end(&mut self) {}
 
+    /// How far a stream has come. Families that are not streamed as text say nothing.
+    fn progress(&self) -> Progress {
+        Progress::default()
+    }
+
+    /// The same reading, to be concluded while this one goes on; of families that are streamed as
+    /// text.
+    fn copy(&self) -> Option<Box<dyn Reader>> {
+        None
+    }
+
     /// `vendor` is the canonical provider id.
     fn conclude(self: Box<Self>, vendor: &str) -> Result<Reading, UsageError>;
 }
@@ -114,12 +128,14 @@ pub(crate) fn reader(api: Api) -> Box<dyn Reader> {
 }
 
 /// What every family is told along the way.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
     served: Served,
     failure: Option<String>,
     /// The provider said its last word.
     ended: bool,
+    /// The text that was streamed.
+    text: Text,
 }
 
 impl Told {
@@ -138,6 +154,17 @@ impl Told {
     fn failure(&mut self, error: Option<&RawValue>) {
         if let Some(error) = error {
             self.failure = Some(failure_kind(error.get()));
+        }
+    }
+
+    fn text(&mut self, text: Option<Text>) {
+        self.text.add(text.unwrap_or_default());
+    }
+
+    const fn progress(&self) -> Progress {
+        Progress {
+            text_bytes: self.text.0,
+            ended: self.ended || self.failure.is_some(),
         }
     }
 

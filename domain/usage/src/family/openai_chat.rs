@@ -9,8 +9,9 @@
 //! finish reason has come. Groq puts it under `x_groq`, Moonshot into the choice.
 
 use super::openai_tokens::{Names, read};
+use super::text::Text;
 use super::vendor::groq;
-use super::{Bill, Reader, Reading, Told, Word, keep, parse};
+use super::{Bill, Progress, Reader, Reading, Told, Word, keep, parse};
 use crate::error::UsageError;
 use crate::fields::Fields;
 use crate::source::{Source, row};
@@ -129,7 +130,7 @@ pub(super) const SOURCES: &[Source] = &[
     row("*", "chat", "service_tier", "the tier that was served"),
 ];
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Chat {
     pub(super) told: Told,
     usage: Option<String>,
@@ -161,6 +162,8 @@ struct InGroq<'a> {
 #[derive(Deserialize)]
 struct Choice<'a> {
     finish_reason: Option<IgnoredAny>,
+    delta: Option<Text>,
+    text: Option<Text>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
 }
@@ -174,8 +177,9 @@ impl Reader for Chat {
         self.told.failure(chunk.error);
         groq::one_model(chunk.usage_breakdown)?;
         let choices = chunk.choices.unwrap_or_default();
-        if choices.iter().any(|choice| choice.finish_reason.is_some()) {
-            self.told.ended = true;
+        for choice in &choices {
+            self.told.ended |= choice.finish_reason.is_some();
+            self.told.text(choice.delta.or(choice.text));
         }
         let in_choice = choices.iter().find_map(|choice| choice.usage);
         let in_groq = chunk.x_groq.and_then(|groq| groq.usage);
@@ -184,6 +188,14 @@ impl Reader for Chat {
 
     fn end(&mut self) {
         self.told.ended = true;
+    }
+
+    fn progress(&self) -> Progress {
+        self.told.progress()
+    }
+
+    fn copy(&self) -> Option<Box<dyn Reader>> {
+        Some(Box::new(self.clone()))
     }
 
     fn conclude(self: Box<Self>, vendor: &str) -> Result<Reading, UsageError> {

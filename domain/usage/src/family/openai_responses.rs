@@ -11,7 +11,7 @@
 
 use super::openai_tokens::{Names, read};
 use super::vendor::xai;
-use super::{Bill, Reader, Reading, Told, Word, keep, parse, where_it_fits};
+use super::{Bill, Progress, Reader, Reading, Told, Word, keep, parse, where_it_fits};
 use crate::error::UsageError;
 use crate::fields::Fields;
 use crate::normalised::{Stated, Unrecognised};
@@ -145,7 +145,7 @@ pub(super) const SOURCES: &[Source] = &[
     row("*", "responses", "service_tier", "the tier that was served"),
 ];
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Responses {
     pub(super) told: Told,
     usage: Option<String>,
@@ -161,7 +161,18 @@ struct Event<'a> {
     response: Option<Response<'a>>,
     #[serde(borrow)]
     code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    delta: Option<&'a RawValue>,
 }
+
+/// Deltas of text. Those of sound and pictures are bytes of another kind.
+const TEXT_DELTAS: [&str; 5] = [
+    "text.delta",
+    "refusal.delta",
+    "arguments.delta",
+    "input.delta",
+    "code.delta",
+];
 
 #[derive(Deserialize)]
 struct Response<'a> {
@@ -194,7 +205,7 @@ struct Action {
 }
 
 /// What the hosted tools did.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Calls {
     searches: u64,
     file_searches: u64,
@@ -212,12 +223,23 @@ impl Reader for Responses {
             self.told.failure = Some(code.map_or("unknown".into(), |Word(code)| code.into()));
             return Ok(());
         }
+        if TEXT_DELTAS.iter().any(|delta| kind.ends_with(delta)) {
+            self.told.text(where_it_fits(event.delta));
+        }
         match event.response {
             Some(response) => self.read_response(response),
             // Deltas say nothing about usage; anything else is a body.
             None if kind.starts_with("response.") => Ok(()),
             None => self.read_response(parse(text)?),
         }
+    }
+
+    fn progress(&self) -> Progress {
+        self.told.progress()
+    }
+
+    fn copy(&self) -> Option<Box<dyn Reader>> {
+        Some(Box::new(self.clone()))
     }
 
     fn conclude(self: Box<Self>, vendor: &str) -> Result<Reading, UsageError> {

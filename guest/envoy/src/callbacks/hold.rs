@@ -184,15 +184,26 @@ impl Call {
     /// The host answered, or the time for it is over.
     pub(super) fn heard(&mut self, body_bytes: usize) {
         let (status, body) = proxy::answer(body_bytes);
+        if self.heard_of_more(status, &body) {
+            return;
+        }
         if let State::AskedLease(sent_at_ms) = self.standing.state {
             return self.heard_of_lease(sent_at_ms, status, &body);
         }
         match Held::read(status, &body) {
-            Held::Held { id, org, book } => {
+            Held::Held {
+                id,
+                org,
+                book,
+                nanos,
+            } => {
                 self.counters.held.add();
                 self.standing.state = State::Runs(Under::Hold { hold: id, org });
                 let release = self.shelf.find(&book);
                 self.sell_by(release.unwrap_or_else(|| Rc::new(Absent)));
+                if let (Some(exchange), Some(nanos)) = (&mut self.exchange, nanos) {
+                    exchange.watch(nanos);
+                }
                 proxy::go_on();
             }
             Held::Refused { status } => {
@@ -335,6 +346,7 @@ impl Call {
                     said,
                     status: over.map(|(over, _)| over.status),
                     aborted: over.map_or(aborted, |(_, aborted)| *aborted),
+                    cut_off_bytes: over.and_then(|(over, _)| over.cut_off_bytes),
                     hold,
                     idempotency_key: &idempotency_key,
                     leased_at_ms: leased.as_ref().map(|_| exchange.occurred_at_ms()),

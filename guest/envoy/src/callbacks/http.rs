@@ -4,13 +4,14 @@
 //! as it comes, but for a small JSON body, which waits for its price. A stream gets its price at
 //! its end; a call that breaks off has it in the proxy's record alone.
 
+use super::cut::{Course, Late};
 use super::hold::{KEY, Standing};
 use super::leases::Keeper;
 use super::levels::Levels;
 use super::proxy;
 use super::root::Counters;
 use crate::boundary::Boundary;
-use crate::exchange::{Exchange, Head, Told, Way};
+use crate::exchange::{Exchange, Head, Over, Told, Way};
 use crate::naming;
 use crate::parting;
 use crate::path::Named;
@@ -23,7 +24,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType};
 use rust_decimal::Decimal;
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// Where the proxy's access log finds what was told: `%FILTER_STATE(wasm.farebox:PLAIN)%`.
 const KEPT: &str = "farebox";
@@ -46,8 +47,15 @@ pub struct Call {
     pub(super) request_is_held: bool,
     way: Way,
     /// How much of a body that is held back was read.
-    read_bytes: usize,
-    boundary: Boundary,
+    pub(super) read_bytes: usize,
+    pub(super) boundary: Boundary,
+    pub(super) course: Course,
+    /// What the proxy calls it.
+    pub(super) context: u32,
+    /// Whether it is among those that look for something on the worker's ticks.
+    pub(super) is_late: bool,
+    pub(super) late: Late,
+    pub(super) me: Weak<RefCell<Self>>,
     pub(super) standing: Standing,
     pub(super) reports: Rc<RefCell<Queue>>,
     pub(super) keeper: Rc<RefCell<Keeper>>,
@@ -61,8 +69,9 @@ impl Call {
         levels: Rc<Levels>,
         reports: Rc<RefCell<Queue>>,
         keeper: Rc<RefCell<Keeper>>,
-    ) -> Self {
-        Self {
+        (context, late): (u32, Late),
+    ) -> Rc<RefCell<Self>> {
+        let call = |me: &Weak<RefCell<Self>>| Self {
             shelf,
             settings,
             counters,
@@ -73,10 +82,16 @@ impl Call {
             way: Way::Pass,
             read_bytes: 0,
             boundary: Boundary::default(),
+            course: Course::default(),
+            context,
+            is_late: false,
+            late,
+            me: me.clone(),
             standing: Standing::default(),
             reports,
             keeper,
-        }
+        };
+        Rc::new_cyclic(|me| RefCell::new(call(me)))
     }
 
     /// The request's body is whole, or as much of it as may be held back.
@@ -118,9 +133,14 @@ impl Call {
         name.is_none_or(|name| name == model || renamed(model, name, body))
     }
 
-    /// Ends the call, once: counts it and keeps its price where the access log finds it.
+    /// Ends the call, once.
     fn end(&mut self, aborted: bool, failed: bool) -> Option<Told> {
         let over = self.exchange.as_mut()?.end(aborted, failed)?;
+        Some(self.is_over(over, aborted))
+    }
+
+    /// Counts what has become of the call, and keeps its price where the access log finds it.
+    pub(super) fn is_over(&mut self, over: Over, aborted: bool) -> Told {
         let told = over.told.clone();
         self.standing.over(over, aborted);
         match told.price {
@@ -129,11 +149,11 @@ impl Call {
             Err(_) => self.counters.unpriced.add(),
         }
         proxy::keep(KEPT, &telling::json(&told));
-        Some(told)
+        told
     }
 
     /// The body of the answer ends with the `size` bytes that are at hand.
-    fn answer_is_whole(&mut self, size: usize) {
+    pub(super) fn answer_is_whole(&mut self, size: usize) {
         let Some(told) = self.end(false, false) else {
             return;
         };
@@ -152,14 +172,47 @@ impl Call {
     }
 }
 
-impl Context for Call {
+/// One call, as the proxy calls it.
+pub struct Stream(pub Rc<RefCell<Call>>);
+
+impl Context for Stream {
     fn on_http_call_response(&mut self, _token: u32, _headers: usize, bytes: usize, _: usize) {
-        self.heard(bytes);
+        self.0.borrow_mut().heard(bytes);
     }
 }
 
-impl HttpContext for Call {
+impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
+        self.0.borrow_mut().request_begins(end_of_stream)
+    }
+
+    fn on_http_request_body(&mut self, body_bytes: usize, end_of_stream: bool) -> Action {
+        self.0.borrow_mut().request_piece(body_bytes, end_of_stream)
+    }
+
+    fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
+        self.0.borrow_mut().request_ends()
+    }
+
+    fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
+        self.0.borrow_mut().answer_begins(end_of_stream)
+    }
+
+    fn on_http_response_body(&mut self, body_bytes: usize, end_of_stream: bool) -> Action {
+        self.0.borrow_mut().answer_piece(body_bytes, end_of_stream)
+    }
+
+    fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
+        self.0.borrow_mut().answer_ends()
+    }
+
+    fn on_log(&mut self) {
+        self.0.borrow_mut().is_logged();
+    }
+}
+
+impl Call {
+    fn request_begins(&mut self, end_of_stream: bool) -> Action {
         let map = MapType::HttpRequestHeaders;
         let ours = proxy::header(map, KEY);
         forget(map);
@@ -190,7 +243,7 @@ impl HttpContext for Call {
         hold_while(self.request_is_held || self.standing.is_open())
     }
 
-    fn on_http_request_body(&mut self, body_bytes: usize, end_of_stream: bool) -> Action {
+    fn request_piece(&mut self, body_bytes: usize, end_of_stream: bool) -> Action {
         if self.request_is_held {
             self.request_bytes = body_bytes;
             let is_small = body_bytes <= self.settings.request_bytes_max;
@@ -201,14 +254,14 @@ impl HttpContext for Call {
         hold_while(self.request_is_held || self.standing.is_open())
     }
 
-    fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
+    fn request_ends(&mut self) -> Action {
         if self.request_is_held {
             self.request_is_read(true);
         }
         hold_while(self.standing.is_open())
     }
 
-    fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
+    fn answer_begins(&mut self, end_of_stream: bool) -> Action {
         let map = MapType::HttpResponseHeaders;
         forget(map);
         let Some(exchange) = self.exchange.as_mut().filter(|_| is_of_upstream()) else {
@@ -228,13 +281,19 @@ impl HttpContext for Call {
         hold_while(self.way == Way::Hold)
     }
 
-    fn on_http_response_body(&mut self, body_bytes: usize, end_of_stream: bool) -> Action {
+    fn answer_piece(&mut self, body_bytes: usize, end_of_stream: bool) -> Action {
+        if let Some(action) = self.late_piece(body_bytes, end_of_stream) {
+            return action;
+        }
         let Some(exchange) = self.exchange.as_mut().filter(|_| self.way != Way::Pass) else {
             return Action::Continue;
         };
         // A body that is held back is shown from its beginning each time.
         let new_bytes = body_bytes.saturating_sub(self.read_bytes);
         let chunk = proxy::body(BufferType::HttpResponseBody, self.read_bytes, new_bytes);
+        if self.way == (Way::Flow { comment: true }) && !end_of_stream && exchange.is_watched() {
+            return self.watched_piece(&chunk, body_bytes);
+        }
         self.boundary.feed(&chunk);
         exchange.chunk(&chunk);
         if self.way == Way::Hold {
@@ -251,7 +310,11 @@ impl HttpContext for Call {
         hold_while(self.way == Way::Hold)
     }
 
-    fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
+    fn answer_ends(&mut self) -> Action {
+        if matches!(self.course, Course::Waits(_)) {
+            // What is over is not cut off.
+            self.flow_on();
+        }
         forget(MapType::HttpResponseTrailers);
         if let Some(told) = self.end(false, false) {
             let map = match self.way {
@@ -263,7 +326,8 @@ impl HttpContext for Call {
         Action::Continue
     }
 
-    fn on_log(&mut self) {
+    fn is_logged(&mut self) {
+        self.is_gone();
         // What was not over yet broke off: on the caller's side, or on the other.
         let details = details();
         let aborted = parting::is_by_caller(&details);

@@ -53,6 +53,7 @@ impl Call {
             if took != Some(true) {
                 return Found::None;
             }
+            exchange.watch(worst);
             self.counters.leased.add();
             keep_quote(usd);
             self.standing.state = State::Runs(Under::Lease {

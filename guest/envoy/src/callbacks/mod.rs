@@ -4,6 +4,7 @@
 //! are read as bytes: the library's readers of text end the VM at the first that is no UTF-8.
 
 mod attempt;
+mod cut;
 mod hold;
 mod http;
 mod leased;
@@ -20,5 +21,5 @@ use root::Root;
 
 /// What the module's `_initialize` does: from now on the proxy is answered by this policy.
 pub fn start<P: Policy>() {
-    proxy_wasm::set_root_context(|_| Box::new(Root::<P>::new()));
+    proxy_wasm::set_root_context(|id| Box::new(Root::<P>::new(id)));
 }

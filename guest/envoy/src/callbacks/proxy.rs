@@ -101,6 +101,21 @@ pub fn go_on() {
     hostcalls::resume_http_request().ok();
 }
 
+/// Whatever is asked next is asked for this context; false where there is none.
+pub fn speak_for(context: u32) -> bool {
+    hostcalls::set_effective_context(context).is_ok()
+}
+
+/// Closes the stream, on both sides, as it is. What was not sent yet is lost.
+pub fn close() {
+    hostcalls::reset_http_request().ok();
+}
+
+/// Lets an answer go on that was held back.
+pub fn go_on_with_answer() {
+    hostcalls::resume_http_response().ok();
+}
+
 /// A line of reports that outlives the VM: whoever runs next finds there what was handed on.
 #[derive(Clone, Copy)]
 pub struct Line(u32);

@@ -1,7 +1,8 @@
 //! A filter as the proxy configures it: the book with the VM, the settings with each filter in it.
 
 use super::attempt::Attempt;
-use super::http::Call;
+use super::cut::Late;
+use super::http::{Call, Stream};
 use super::leases::Keeper;
 use super::levels::Levels;
 use super::proxy::{self, Counter, Line};
@@ -45,6 +46,8 @@ pub struct Counters {
     pub other_book: Counter,
     /// Calls that could not be held because the host did not answer.
     pub away: Counter,
+    /// Streams that were cut off.
+    pub cut: Counter,
     /// Reports that the host has.
     pub reported: Counter,
     /// Reports that the host does not want.
@@ -64,6 +67,7 @@ impl Counters {
             refused: Counter::new("farebox.refused"),
             other_book: Counter::new("farebox.other_book"),
             away: Counter::new("farebox.away"),
+            cut: Counter::new("farebox.cut"),
             reported: Counter::new("farebox.reported"),
             unreported: Counter::new("farebox.unreported"),
             differences: Counter::new("farebox.difference"),
@@ -76,11 +80,20 @@ const LINE: &str = "farebox.handed";
 /// How often a worker looks at its reports.
 const TICK: Duration = Duration::from_millis(20);
 
+/// How many ticks that takes.
+pub(super) fn ticks(time: Duration) -> u32 {
+    let ticks = time.as_millis().checked_div(TICK.as_millis());
+    let ticks = ticks.and_then(|ticks| u32::try_from(ticks).ok());
+    ticks.unwrap_or_default()
+}
+
 /// The `root_id` of the filter before upstreams.
 const UPSTREAM: &str = "upstream";
 
 /// A filter.
 pub struct Root<P> {
+    /// What the proxy calls it.
+    context: u32,
     /// It stands before each attempt at an upstream, and not before each call.
     is_upstream: bool,
     /// Where reports go that are left when another configuration takes this one's place.
@@ -90,12 +103,14 @@ pub struct Root<P> {
     levels: Option<Rc<Levels>>,
     reports: Rc<RefCell<Queue>>,
     keeper: Rc<RefCell<Keeper>>,
+    late: Late,
     policy: PhantomData<P>,
 }
 
 impl<P: Policy> Root<P> {
-    pub fn new() -> Self {
+    pub fn new(context: u32) -> Self {
         Self {
+            context,
             is_upstream: false,
             line: None,
             configured: None,
@@ -103,8 +118,27 @@ impl<P: Policy> Root<P> {
             levels: None,
             reports: Rc::default(),
             keeper: Rc::default(),
+            late: Rc::default(),
             policy: PhantomData,
         }
+    }
+}
+
+impl<P> Root<P> {
+    /// Calls that wait for something look for it, each in its own name.
+    fn tick_late(&self) {
+        let late = self.late.take();
+        if late.is_empty() {
+            return;
+        }
+        let mut still = Vec::with_capacity(late.len());
+        for (context, call) in late {
+            if proxy::speak_for(context) && call.borrow_mut().tick() {
+                still.push((context, call));
+            }
+        }
+        self.late.borrow_mut().append(&mut still);
+        proxy::speak_for(self.context);
     }
 }
 
@@ -220,6 +254,7 @@ impl<P: Policy> RootContext for Root<P> {
     }
 
     fn on_tick(&mut self) {
+        self.tick_late();
         let Some((shelf, settings)) = &self.configured else {
             return;
         };
@@ -246,9 +281,7 @@ impl<P: Policy> RootContext for Root<P> {
             }
         }
         self.keeper.borrow_mut().tick(host, &mut reports);
-        let ticks = host.report_after.as_millis().checked_div(TICK.as_millis());
-        let ticks = ticks.and_then(|ticks| u32::try_from(ticks).ok());
-        for parcel in reports.due(ticks.unwrap_or_default()) {
+        for parcel in reports.due(ticks(host.report_after)) {
             let Some(first) = parcel.reports().first() else {
                 continue;
             };
@@ -267,19 +300,20 @@ impl<P: Policy> RootContext for Root<P> {
         }
     }
 
-    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
         let (shelf, settings) = self.configured.clone()?;
         if self.is_upstream {
             return Some(Box::new(Attempt::new(settings)));
         }
-        Some(Box::new(Call::new(
+        Some(Box::new(Stream(Call::new(
             shelf,
             settings,
             self.counters?,
             Rc::clone(self.levels.as_ref()?),
             Rc::clone(&self.reports),
             Rc::clone(&self.keeper),
-        )))
+            (context, Rc::clone(&self.late)),
+        ))))
     }
 
     fn get_type(&self) -> Option<ContextType> {

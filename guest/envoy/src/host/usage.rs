@@ -64,6 +64,8 @@ pub struct Over<'a> {
     pub status: Option<u16>,
     /// Whether the caller went away.
     pub aborted: bool,
+    /// What the caller had got when the stream was cut off, in bytes of text; `None` where it was not.
+    pub cut_off_bytes: Option<u64>,
     /// The hold, where there is one.
     pub hold: Option<&'a str>,
     /// Under which it counts once.
@@ -84,6 +86,7 @@ pub fn body(over: &Over<'_>) -> String {
         "hold_id": over.hold,
         "idempotency_key": over.idempotency_key,
         "status": over.status,
+        "cut_off_bytes": over.cut_off_bytes,
         "region": over.upstream.region,
         "key_source": word(over.upstream.key_source),
         "occurred_at": over.leased_at_ms.map(moment::text),

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 /// The first byte. Another one's leases are not understood, and in doubt until the host takes them
 /// back.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// In the place of the time since which a lease is closed.
 const OPEN: i64 = i64::MIN;
@@ -63,7 +63,9 @@ fn put_lease(out: &mut Vec<u8>, lease: &Lease) {
     ] {
         put(out, number);
     }
+    put(out, lease.needed);
     out.push(lease.idle);
+    out.push(u8::from(lease.exhausted));
     put_text(out, &lease.vouched.org);
     // A plan has a name.
     put_text(out, lease.vouched.plan.as_deref().unwrap_or_default());
@@ -80,7 +82,8 @@ fn lease(input: &mut &[u8]) -> Option<Lease> {
     let (expires_at_ms, renew_at_ms, asked_until_ms) = (int(input)?, int(input)?, int(input)?);
     let (heard_at_ms, closed_at_ms) = (int(input)?, int(input)?);
     let (ahead_ms, open) = (int(input)?, int(input)?);
-    let [idle] = array(input)?;
+    let needed = int(input)?;
+    let [idle, exhausted] = array(input)?;
     let (org, plan, book) = (text(input)?, text(input)?, text(input)?);
     Some(Lease {
         id,
@@ -94,6 +97,8 @@ fn lease(input: &mut &[u8]) -> Option<Lease> {
         target,
         full,
         idle,
+        needed,
+        exhausted: exhausted != 0,
         closed_at_ms: Some(closed_at_ms).filter(|at_ms| *at_ms != OPEN),
         heard_at_ms,
         expires_at_ms,

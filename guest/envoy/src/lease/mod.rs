@@ -80,6 +80,10 @@ pub struct Lease {
     closed_at_ms: Option<i64>,
     /// When the host last said anything of it.
     heard_at_ms: i64,
+    /// What a call that runs needs beyond what it took, and did not find; nothing of it goes back.
+    needed: i64,
+    /// The host has no more for it.
+    exhausted: bool,
     /// From then on it may not be spent from.
     expires_at_ms: i64,
     renew_at_ms: i64,
@@ -108,6 +112,19 @@ pub struct Renewal {
     pub free: i64,
     /// What calls took lately.
     pub recent: i64,
+    /// What is to be free at least, for a call that runs.
+    pub needed: i64,
+}
+
+/// What comes of a call that needs more than it took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extended {
+    /// It has so much more.
+    By(i64),
+    /// The host is asked.
+    Asked,
+    /// There is no more.
+    No,
 }
 
 /// A lease that goes back.
@@ -154,6 +171,34 @@ impl Leases {
         true
     }
 
+    /// A call that runs takes more: what it wants, but at least `least`. Where that is not free, the
+    /// host is asked with the next renewal, which is due at once.
+    pub fn extend(&mut self, lease: &str, least: i64, want: i64, now_ms: i64) -> Extended {
+        let Some(own) = self.of(lease).filter(|own| now_ms < own.expires_at_ms) else {
+            return Extended::No;
+        };
+        if own.free() >= least {
+            let more = want.min(own.free());
+            own.used = own.used.saturating_add(more);
+            own.taken = own.taken.saturating_add(more);
+            (own.needed, own.exhausted) = (0, false);
+            return Extended::By(more);
+        }
+        if std::mem::take(&mut own.exhausted) {
+            own.needed = 0;
+            return Extended::No;
+        }
+        own.needed = own.needed.max(least);
+        Extended::Asked
+    }
+
+    /// The call that needed more does not wait any longer.
+    pub fn needs_no_more(&mut self, lease: &str) {
+        if let Some(own) = self.of(lease) {
+            (own.needed, own.exhausted) = (0, false);
+        }
+    }
+
     /// The host granted a lease, for a request sent at this time. Where another worker's was granted
     /// meanwhile, this one goes back.
     pub fn granted(&mut self, granted: &Granted, sent_at_ms: i64, now_ms: i64) {
@@ -170,6 +215,8 @@ impl Leases {
             target: 0,
             full: 0,
             idle: 0,
+            needed: 0,
+            exhausted: false,
             closed_at_ms: None,
             heard_at_ms: 0,
             expires_at_ms: 0,
@@ -234,13 +281,15 @@ impl Leases {
         // What is free beyond what the host wants goes back; no call takes it from now on.
         let is_closed = own.closed_at_ms.is_some();
         let target = if is_closed { 0 } else { own.target };
-        own.granted = own.granted.min(own.used.saturating_add(target));
+        let stays = target.max(own.needed);
+        own.granted = own.granted.min(own.used.saturating_add(stays));
         Some(Renewal {
             lease: own.id.clone(),
             turn: own.turn.clone(),
             keep: own.granted,
             free: own.free(),
             recent: if is_closed { 0 } else { own.recent },
+            needed: own.needed,
         })
     }
 
@@ -300,7 +349,11 @@ impl Leases {
     /// When to look after them next if no call comes, in milliseconds since the Unix epoch; `None`
     /// where there is nothing to look after.
     pub fn look_at_ms(&self, now_ms: i64) -> Option<i64> {
-        let next = self.all.iter().map(|lease| lease.renew_at_ms).min()?;
+        let when = |lease: &Lease| match lease.is_short() {
+            true => now_ms,
+            false => lease.renew_at_ms,
+        };
+        let next = self.all.iter().map(when).min()?;
         Some(next.clamp(now_ms.saturating_add(1), now_ms.saturating_add(LOOK_MS)))
     }
 
@@ -310,6 +363,10 @@ impl Leases {
 }
 
 impl Lease {
+    const fn is_short(&self) -> bool {
+        self.needed > self.free() && !self.exhausted
+    }
+
     /// Whether the host is to be asked: it is time, or calls take faster than was thought. One whose
     /// calls never end, because their VM is gone, is left to lapse.
     fn is_due(&self, now_ms: i64) -> bool {
@@ -317,7 +374,9 @@ impl Lease {
         let is_renewed = self.closed_at_ms.is_none_or(has_calls);
         let is_open = self.closed_at_ms.is_none();
         let runs_out = is_open && self.full > 0 && self.free() < self.full / 4;
-        is_renewed && self.asked_until_ms <= now_ms && (self.renew_at_ms <= now_ms || runs_out)
+        is_renewed
+            && self.asked_until_ms <= now_ms
+            && (self.renew_at_ms <= now_ms || runs_out || self.is_short())
     }
 
     fn hears(&mut self, granted: &Granted, sent_at_ms: i64, now_ms: i64) {
@@ -331,6 +390,7 @@ impl Lease {
             self.closed_at_ms.get_or_insert(now_ms);
         }
         self.expires_at_ms = after(granted.expires_in_ms);
+        self.exhausted = granted.exhausted && self.needed > 0;
         self.full = self.free();
         // Who waits elsewhere for what lies idle here gets it now.
         if granted.recalled && self.full > self.target {

@@ -14,6 +14,7 @@ fn granted(granted: i64, free: i64, turn: u32) -> Granted {
         free,
         recalled: false,
         superseded: false,
+        exhausted: false,
         expires_in_ms: 30_000,
         renew_in_ms: 1_000,
         now_ms: NOW_MS + 500,
@@ -337,4 +338,47 @@ proptest! {
             prop_assert_eq!(leases.all.first().map(|own| own.used), Some(possible));
         }
     }
+}
+
+#[test]
+fn a_call_that_runs_gets_more_while_there_is_any() {
+    let mut leases = leased(100);
+    assert!(leases.take("hold_1", 60, NOW_MS));
+    assert_eq!(leases.extend("hold_1", 10, 30, NOW_MS), Extended::By(30));
+    // What is left, where it is enough.
+    assert_eq!(leases.extend("hold_1", 5, 30, NOW_MS), Extended::By(10));
+    assert_eq!(leases.extend("hold_1", 5, 30, NOW_MS), Extended::Asked);
+    let later_ms = NOW_MS + 60;
+    assert_eq!(leases.look_at_ms(later_ms), Some(later_ms + 1));
+    let renewal = leases.renewal(later_ms, 2_000).unwrap();
+    assert_eq!((renewal.keep, renewal.free, renewal.needed), (100, 0, 5));
+    // It goes to the call that waits, even where others want it back.
+    let recalled = Granted {
+        recalled: true,
+        ..granted(105, 0, 2)
+    };
+    leases.renewed(&renewal, &recalled, later_ms, later_ms);
+    let renewal = leases.renewal(later_ms + 1, 2_000).unwrap();
+    assert_eq!((renewal.keep, renewal.free), (105, 5));
+    leases.renewed(&renewal, &granted(105, 0, 3), later_ms + 1, later_ms + 1);
+    assert_eq!(leases.extend("hold_1", 5, 30, later_ms), Extended::By(5));
+    assert_eq!(leases.extend("hold_1", 5, 30, later_ms), Extended::Asked);
+    let renewal = leases.renewal(later_ms + 100, 2_000).unwrap();
+    let exhausted = Granted {
+        exhausted: true,
+        ..granted(107, 0, 4)
+    };
+    leases.renewed(&renewal, &exhausted, later_ms + 100, later_ms + 100);
+    assert_eq!(leases.extend("hold_1", 5, 30, later_ms), Extended::No);
+    // Asked again later, there may be some.
+    assert_eq!(leases.extend("hold_1", 5, 30, later_ms), Extended::Asked);
+    leases.needs_no_more("hold_1");
+    assert_eq!(leases, Leases::from_bytes(&leases.to_bytes()));
+    let renewal = leases.renewal(later_ms + 200, 2_000);
+    assert_eq!(renewal.map(|renewal| renewal.needed), None);
+    assert_eq!(
+        leases.extend("hold_1", 1, 1, NOW_MS + 60_000),
+        Extended::No,
+        "it has expired"
+    );
 }

@@ -8,7 +8,7 @@ use farebox_sdk::pricing::money::{Nanos, Peg};
 use farebox_usage::parse_exact;
 use rust_decimal::Decimal;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A lease as the host grants or renews it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Granted {
     pub recalled: bool,
     /// Whether new calls need another lease.
     pub superseded: bool,
+    /// Whether a call needs more than is free, and no more can come.
+    pub exhausted: bool,
     /// How long it may be spent from, in milliseconds from when it was asked for.
     pub expires_in_ms: i64,
     /// When to renew it, in the same.
@@ -61,6 +63,8 @@ struct Text<'a> {
     free_credits: &'a str,
     recalled: bool,
     superseded: bool,
+    #[serde(default)]
+    exhausted: bool,
     expires_in_ms: i64,
     renew_in_ms: i64,
     now_ms: i64,
@@ -103,6 +107,7 @@ fn granted(text: Text<'_>) -> Option<Granted> {
         free: nanos(text.free_credits)?,
         recalled: text.recalled,
         superseded: text.superseded,
+        exhausted: text.exhausted,
         expires_in_ms: text.expires_in_ms,
         renew_in_ms: text.renew_in_ms,
         now_ms: text.now_ms,
@@ -123,7 +128,8 @@ pub fn nanos(credits: &str) -> Option<i64> {
     Nanos::from_credits(credits).ok().map(Nanos::get)
 }
 
-fn credits(nanos: i64) -> String {
+/// Nano-credits as credits.
+pub fn credits(nanos: i64) -> String {
     let nanos = Nanos::new(nanos.max(0)).unwrap_or(Nanos::ZERO);
     plain(nanos.credits())
 }
@@ -140,14 +146,20 @@ pub fn grant(edge: &str, needed: i64) -> String {
 
 /// The body of `POST /v1/leases/{id}/renew`.
 pub fn renew(renewal: &Renewal) -> String {
-    json!({
+    let mut body = json!({
         "turn": renewal.turn,
         "filter": identity::filter(),
         "keep_credits": credits(renewal.keep),
         "free_credits": credits(renewal.free),
         "recent_credits": credits(renewal.recent),
-    })
-    .to_string()
+    });
+    if let Value::Object(fields) = &mut body
+        && renewal.needed > 0
+    {
+        let needed = Value::String(credits(renewal.needed));
+        fields.insert("needed_credits".to_owned(), needed);
+    }
+    body.to_string()
 }
 
 /// The body of `POST /v1/leases/{id}/release`.

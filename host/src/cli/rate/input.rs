@@ -43,6 +43,7 @@ struct Recorded<'a> {
     status: Option<u16>,
     #[serde(default)]
     aborted: bool,
+    cut_off_bytes: Option<u64>,
 }
 
 /// A line, understood.
@@ -157,6 +158,7 @@ impl<'a> Line<'a> {
     /// How the call ended, as far as the line says so apart from the answer.
     pub const fn ending(&self) -> Ending {
         Ending {
+            cut_off_bytes: self.0.cut_off_bytes,
             aborted: self.0.aborted,
             status: self.0.status,
         }

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 ///   {"provider","feature","provider_cost_usd"}
 /// each perhaps with "facts":{NAME: TEXT,…} (count:RULE, named as in lines: what the customer has
 /// used so far of what the rule counts; used:NAME: units of a provider's allowance so far; known_at:
-/// milliseconds, to price by what was known then), "aborted":true (the caller went away) or "status" (the provider's; an error from 400 on), and comes out as
+/// milliseconds, to price by what was known then), "aborted":true (the caller went away), "cut_off_bytes" (a gateway ended the stream after so many bytes of text) or "status" (the provider's; an error from 400 on), and comes out as
 ///   {"provider_cost_usd","market_usd","price_usd","credits","lines":[…]}
 /// or, when it has no price, as {"error":{"type","detail"}}. Amounts are decimal strings.
 ///

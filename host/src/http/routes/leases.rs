@@ -79,6 +79,8 @@ pub struct LeaseJson {
     recalled: bool,
     /// Whether what is vouched for has changed: new calls need another lease.
     superseded: bool,
+    /// Whether less is free than is needed, and no more can come: nothing lies in other leases.
+    exhausted: bool,
     /// How long it may be spent from, in milliseconds.
     expires_in_ms: i64,
     /// When to renew it, in milliseconds.
@@ -100,6 +102,7 @@ impl LeaseJson {
             free_credits: credits(leased.free_target),
             recalled: leased.recalled,
             superseded: leased.superseded,
+            exhausted: leased.exhausted,
             expires_in_ms: leased.expires_at_ms.saturating_sub(now_ms),
             renew_in_ms,
             now_ms,
@@ -172,6 +175,9 @@ pub struct RenewLeaseBody {
     recent_credits: Amount,
     /// As when the lease was granted.
     filter: Option<String>,
+    /// What is to be free at least, for a call that runs and needs more than it took: beyond the
+    /// lease's share, if need be.
+    needed_credits: Option<Amount>,
 }
 
 /// Renew a lease: give back, take more, go on
@@ -194,6 +200,10 @@ pub async fn renew(
         free: nanos("free_credits", body.value.free_credits)?,
         recent: nanos("recent_credits", body.value.recent_credits)?,
         filter: digest("filter", body.value.filter.as_deref())?,
+        needed: match body.value.needed_credits {
+            Some(needed) => nanos("needed_credits", needed)?,
+            None => Nanos::ZERO,
+        },
     };
     let leased = api.service.renew_lease(&context, lease, asked).await?;
     Ok(Answer(shown(&api, &leased)))

@@ -124,6 +124,10 @@ pub struct UsageBody {
     /// Whether the caller went away before the end of the answer: the price book's rule for that
     /// holds.
     aborted: Option<bool>,
+    /// The gateway ended the stream because what it came to had passed its hold: bytes of text, in
+    /// UTF-8, that it had passed on by then. What the answer stated is charged, and tokens for that
+    /// text.
+    cut_off_bytes: Option<u64>,
     /// The provider's JSON answer. Only its usage object, ids, model and tier are kept.
     #[schema(value_type = Option<Object>)]
     response: Option<Box<RawValue>>,
@@ -244,6 +248,7 @@ impl UsageBody {
             audit,
             personal,
             aborted: self.aborted.unwrap_or(false),
+            cut_off_bytes: self.cut_off_bytes,
         })
     }
 }

@@ -4,9 +4,10 @@ use crate::answer::LineKind;
 use crate::book::Charge;
 use crate::event::KeySource::Managed;
 use crate::exact;
+use crate::failure;
 use crate::generated::terms::declares_a_loss;
 use crate::generated::{book_and_call, event, facts, request_for, small_book, view};
-use crate::meter::Meter;
+use crate::meter::{Meter, Pool};
 use crate::rating::{cost, quote, rate};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -42,6 +43,34 @@ proptest! {
         if without_cost && event.provider_cost_usd.is_none() {
             request.provider_cost_max_usd = None;
         }
+        if let (Ok(quote), Ok(rating)) = (quote(&view, &request, &facts), rate(&view, &event, &facts)) {
+            prop_assert!(rating.total_usd <= quote.total_usd, "{rating:#?} {quote:#?}");
+        }
+    }
+
+    /// A stream whose request sets a limit that its provider keeps is never cut off: its text alone
+    /// is taken for no more than the quote allows, however long its words.
+    #[test]
+    fn what_is_streamed_within_the_limit_never_passes_the_quote(
+        generated in book_and_call(),
+        is_stated in any::<bool>(),
+        word_bytes in 1_u64..=16,
+    ) {
+        let (book, mut event, facts) = generated;
+        let view = view(&book);
+        let request = request_for(&event, false, false);
+        if !is_stated {
+            let declared = |pool: &Pool| request.declared.contains(pool);
+            event.pools.retain(declared);
+        }
+        let limit = request.max_output_tokens.unwrap();
+        let streamed_bytes = limit.checked_mul(word_bytes).unwrap();
+        let of = failure::Request {
+            body_bytes: request.body_bytes,
+            max_output_tokens: request.max_output_tokens,
+            streamed_bytes,
+        };
+        event.pools = failure::streamed(&view, &event, of).unwrap();
         if let (Ok(quote), Ok(rating)) = (quote(&view, &request, &facts), rate(&view, &event, &facts)) {
             prop_assert!(rating.total_usd <= quote.total_usd, "{rating:#?} {quote:#?}");
         }
