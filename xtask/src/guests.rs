@@ -10,6 +10,7 @@ use crate::step::{self, note, step};
 use crate::toolchain::{self, TARGET, Toolchain, Wanted};
 use crate::workspace::{self, Guest, Kind};
 use anyhow::{Context, Result};
+use farebox_stamp::StampError;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use wit_component::ComponentEncoder;
@@ -130,9 +131,13 @@ fn place(root: &Path, toolchain: &Toolchain, guest: &Guest) -> Result<()> {
 
 /// A filter says which build of it runs, by the digest that is put into it here.
 fn stamped(library: &str, mut module: Vec<u8>) -> Result<Vec<u8>> {
-    farebox_stamp::put(&mut module)
-        .with_context(|| format!("filter `{library}` cannot carry its digest"))?;
-    Ok(module)
+    match farebox_stamp::put(&mut module) {
+        // One that asks no host has no place for it.
+        Ok(_) | Err(StampError::NoPlace) => Ok(module),
+        Err(error) => {
+            Err(error).with_context(|| format!("filter `{library}` cannot carry its digest"))
+        }
+    }
 }
 
 /// Writes beside, then renames: a host that starts meanwhile never reads half a component.

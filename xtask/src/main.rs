@@ -16,6 +16,8 @@ mod languages;
 mod licences;
 mod lint;
 mod peers;
+mod process;
+mod proxy;
 mod python;
 mod server;
 mod step;
@@ -80,8 +82,10 @@ enum Task {
         #[arg(long)]
         jobs: Option<usize>,
     },
-    /// Measure what the README quotes: engine, ledger, HTTP and Postgres, in one run.
+    /// Measure what the README quotes: engine, ledger, HTTP, Envoy and Postgres, in one run.
     Bench {
+        /// Only the parts whose names contain this.
+        only: Option<String>,
         /// Shorter measurements, for a look and not for quoting.
         #[arg(long)]
         quick: bool,
@@ -128,7 +132,10 @@ fn run(arguments: &Arguments) -> Result<()> {
                 },
             )
         }
-        Task::Bench { quick } => bench::run(&root, arguments.guest_toolchain, quick),
+        Task::Bench { ref only, quick } => {
+            let only = only.as_deref().unwrap_or_default();
+            bench::run(&root, arguments.guest_toolchain, only, quick)
+        }
         Task::Gateway { once } => gateway::run(&root, arguments.guest_toolchain, once),
         Task::Demo { no_serve } => demo::run(&root, arguments.guest_toolchain, no_serve),
     }

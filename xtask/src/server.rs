@@ -66,6 +66,23 @@ pub fn verify(binary: &Path, data_dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The shipped book, as policies load it.
+///
+/// # Errors
+/// The binary does not run, or its book does not compile.
+pub fn canonical_book(binary: &Path) -> Result<Vec<u8>> {
+    let output = Command::new(binary)
+        .args(["price-book", "compile"])
+        .output()
+        .with_context(|| format!("could not start `{}`", binary.display()))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(
+        output.status.success(),
+        "the shipped book does not compile: {said}"
+    );
+    Ok(output.stdout)
+}
+
 /// Builds the binary and says where it is.
 ///
 /// # Errors
@@ -180,19 +197,6 @@ impl Server {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
-    }
-
-    /// Resident memory in KiB, as the kernel says.
-    ///
-    /// # Errors
-    /// The kernel has no `/proc`, or the process is gone.
-    pub fn resident_kib(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().next());
-        number
-            .and_then(|number| number.parse().ok())
-            .context("the kernel does not say how much memory the server has")
     }
 
     /// Asks the server to drain, and waits until it has ended.

@@ -3,6 +3,7 @@
 
 use super::table::Table;
 use crate::api::Admin;
+use crate::process;
 use crate::server::{self, Build, Server, Setup};
 use crate::step;
 use anyhow::{Context, Result};
@@ -14,8 +15,6 @@ use std::process::{Command, Stdio};
 const ADMIN_KEY: &str = "bench-admin-key-0123456789";
 const ORGS: usize = 16;
 const CONNECTIONS: usize = 64;
-/// What the kernel counts a process's CPU time in, on every Linux that Rust runs on.
-const TICK_US: u64 = 10_000;
 
 /// Measures and adds the figures.
 ///
@@ -43,7 +42,7 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
     cold.stop()?;
     let server = Server::start(&setup)?;
     table.add("start_warm_ms", millis(&server)?);
-    table.add("resident_idle_kib", server.resident_kib()?);
+    table.add("resident_idle_kib", process::resident_kib(server.id())?);
 
     let admin = Admin::new(server.client().with_key(ADMIN_KEY));
     let mut keys = Vec::new();
@@ -53,7 +52,7 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
         keys.push(admin.create_key(&org)?);
     }
     let seconds = if quick { 3 } else { 15 };
-    let before = cpu_ticks(&server)?;
+    let before = process::cpu_us(server.id())?;
     let load = Load {
         client: &client,
         address: server.address,
@@ -62,7 +61,7 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
         keys: &keys,
     };
     let figures = load.run()?;
-    let after = cpu_ticks(&server)?;
+    let after = process::cpu_us(server.id())?;
     let mut pairs = 0;
     for (name, value) in &figures {
         let value = value.as_u64().context("a figure that is no whole number")?;
@@ -71,11 +70,11 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
             _ => table.add(name, value),
         }
     }
-    let busy_us = after.saturating_sub(before).saturating_mul(TICK_US);
+    let busy_us = after.saturating_sub(before);
     if let Some(each) = busy_us.checked_div(pairs) {
         table.add("http_server_cpu_us_per_pair", each);
     }
-    table.add("resident_loaded_kib", server.resident_kib()?);
+    table.add("resident_loaded_kib", process::resident_kib(server.id())?);
     server.stop()
 }
 
@@ -142,13 +141,4 @@ pub fn percentile(sorted: &[u64], percent: usize) -> u64 {
 
 fn millis(server: &Server) -> Result<u64> {
     Ok(u64::try_from(server.ready_after.as_millis())?)
-}
-
-/// User and system time of the server so far.
-fn cpu_ticks(server: &Server) -> Result<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.id()))?;
-    // The name of the program stands in parentheses and may hold spaces.
-    let (_, after_name) = stat.rsplit_once(") ").context("an odd /proc/…/stat")?;
-    let fields = after_name.split(' ').skip(11).take(2);
-    fields.map(|field| Ok(field.parse::<u64>()?)).sum()
 }

@@ -5,6 +5,7 @@
 //! from outside (start, memory, HTTP) is measured on the real binary, and Postgres beside it.
 
 mod disk;
+mod edge;
 mod figures;
 mod http;
 mod postgres;
@@ -29,12 +30,13 @@ const FILLED_EVENTS: u64 = 5_000_000;
 const DISK_RESERVE_BYTES: u64 = 2 << 30;
 
 /// Measures everything and prints the table on standard output. `quick` shortens each
-/// measurement; its figures are for a look, not for quoting.
+/// measurement; its figures are for a look, not for quoting. `only`: what the names of the measured
+/// parts contain.
 ///
 /// # Errors
 /// Something does not build, or a part does not run; the table then holds what the other parts
 /// measured. A missed aim is shown, and is no error.
-pub fn run(root: &Path, wanted: Wanted, quick: bool) -> Result<()> {
+pub fn run(root: &Path, wanted: Wanted, only: &str, quick: bool) -> Result<()> {
     guests::build(root, wanted)?;
     languages::build(root)?;
     let (binary, engine, ledger) = step("release build", || {
@@ -45,7 +47,11 @@ pub fn run(root: &Path, wanted: Wanted, quick: bool) -> Result<()> {
         ))
     })?;
     let begun = Instant::now();
-    let mut run = Run::default();
+    let mut run = Run {
+        only,
+        table: Table::default(),
+        failed: Vec::new(),
+    };
     run.part("policy engine", |table| {
         in_process(root, &engine, &[], quick, table)
     });
@@ -70,6 +76,9 @@ pub fn run(root: &Path, wanted: Wanted, quick: bool) -> Result<()> {
     run.part("server: swaps of releases, hostile policies", |table| {
         swaps::measure(root, &binary, quick, table)
     });
+    run.part("Envoy: with the filter, and without", |table| {
+        edge::measure(root, &binary, quick, table)
+    });
     run.part("Postgres", |table| {
         if !postgres::is_installed() {
             // Postgres is a peer, not a part: without it the rest still counts.
@@ -92,15 +101,18 @@ pub fn run(root: &Path, wanted: Wanted, quick: bool) -> Result<()> {
 }
 
 /// What is measured so far, and what could not be.
-#[derive(Default)]
-struct Run {
+struct Run<'a> {
+    only: &'a str,
     table: Table,
     failed: Vec<String>,
 }
 
-impl Run {
+impl Run<'_> {
     /// One part. The others are measured though it fails.
     fn part(&mut self, name: &str, measure: impl FnOnce(&mut Table) -> Result<()>) {
+        if !name.contains(self.only) {
+            return;
+        }
         let table = &mut self.table;
         if let Err(error) = step(name, || measure(table)) {
             step::failed(&error);

@@ -5,20 +5,19 @@
 //! holds the wallet to the price that the stream ended with, so a run that reaches its end is a test.
 
 mod call;
+mod config;
 mod providers;
-mod proxy;
 
 use crate::api::{Admin, Customer};
 use crate::envoy;
 use crate::guests;
+use crate::proxy::{self, Proxy};
 use crate::server::{self, Build, Server, Setup};
 use crate::step::{self, note, step};
 use crate::toolchain::Wanted;
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use providers::Providers;
-use proxy::Proxy;
 use std::path::Path;
-use std::process::Command;
 
 /// Good enough for a host that only this machine can reach.
 const ADMIN_KEY: &str = "farebox-gateway-admin-key";
@@ -52,24 +51,31 @@ pub fn run(root: &Path, wanted: Wanted, once: bool) -> Result<()> {
     admin.grant(&org, CREDITS)?;
     let key = admin.create_key(&org)?;
     let providers = Providers::start(&providers)?;
+    let port = server::address(GATEWAY_PORT)?.port();
     let proxy = step("Envoy with the filter", || {
-        let book = canonical_book(&binary)?;
-        let port = server::address(GATEWAY_PORT)?.port();
-        let values = proxy::Values {
+        let admin_port = server::address(0)?.port();
+        let values = config::Values {
             root,
             folder: &folder,
             port,
+            admin_port,
             host: host.address.port(),
             providers: &providers,
-            book: &book,
+            book: &server::canonical_book(&binary)?,
         };
-        Proxy::start(&values)
+        let proxy = Proxy::start(&proxy::Setup {
+            root,
+            folder: &folder,
+            config: &config::filled(&values)?,
+            admin_port,
+            workers: 2,
+        })?;
+        note(&format!("listens on http://127.0.0.1:{port}"));
+        Ok(proxy)
     })?;
     if once || !step::somebody_is_there() {
         let customer = Customer::new(host.client().with_key(&key));
-        step("one call, streamed", || {
-            call::run(proxy.port, &key, &customer)
-        })?;
+        step("one call, streamed", || call::run(port, &key, &customer))?;
         proxy.stop()?;
         host.stop()?;
         return step("ledger verify", || {
@@ -81,10 +87,9 @@ pub fn run(root: &Path, wanted: Wanted, once: bool) -> Result<()> {
          what it cost, and then the wallet:\n\n{}\n\n\
          The wallet began with {CREDITS} credits. Further routes and every setting: {}\n\
          Counters: http://127.0.0.1:{}/stats?filter=farebox",
-        call::curl(proxy.port, &key),
+        call::curl(port, &key),
         proxy.config.display(),
         proxy.admin_port,
-        port = proxy.port,
     );
     host.wait()
 }
@@ -103,18 +108,4 @@ fn start_host(root: &Path, binary: &Path, folder: &Path) -> Result<Server> {
     })?;
     note(&format!("listens on http://{}", server.address));
     Ok(server)
-}
-
-/// The shipped book, as policies load it.
-fn canonical_book(binary: &Path) -> Result<Vec<u8>> {
-    let output = Command::new(binary)
-        .args(["price-book", "compile"])
-        .output()
-        .with_context(|| format!("could not start `{}`", binary.display()))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "the shipped book does not compile: {said}"
-    );
-    Ok(output.stdout)
 }

@@ -1,13 +1,8 @@
-//! Envoy as `guest/envoy/envoy.yaml` configures it, with this machine's values filled in.
+//! A running Envoy, under a configuration that somebody else writes.
 
-use super::providers::Providers;
 use crate::client::Client;
-use crate::guests;
-use crate::server;
-use crate::step::{self, note};
+use crate::step;
 use anyhow::{Context, Result, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,28 +11,24 @@ use std::time::{Duration, Instant};
 const READY_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(30);
 
-/// What the configuration leaves open.
-pub struct Values<'a> {
-    /// The checkout.
+/// How it is started.
+pub struct Setup<'a> {
+    /// The checkout, below which Envoy is installed.
     pub root: &'a Path,
-    /// Where everything is written.
+    /// Where its configuration and its log are written.
     pub folder: &'a Path,
-    /// Where callers find the gateway.
-    pub port: u16,
-    /// The host's port.
-    pub host: u16,
-    /// Who serves.
-    pub providers: &'a Providers,
-    /// The canonical book.
-    pub book: &'a [u8],
+    /// Its configuration, in YAML.
+    pub config: &'a str,
+    /// The port of its admin interface, as the configuration has it.
+    pub admin_port: u16,
+    /// How many threads serve.
+    pub workers: u16,
 }
 
 /// A running Envoy. Ended when dropped.
 pub struct Proxy {
     child: Child,
-    /// Where callers find it.
-    pub port: u16,
-    /// Where its operator does.
+    /// Where its operator finds it.
     pub admin_port: u16,
     /// Its configuration.
     pub config: PathBuf,
@@ -49,16 +40,15 @@ impl Proxy {
     ///
     /// # Errors
     /// It does not take the configuration, or is not ready in time; the message holds its log.
-    pub fn start(values: &Values<'_>) -> Result<Self> {
-        let admin_port = server::address(0)?.port();
-        let config = values.folder.join("envoy.yaml");
-        std::fs::write(&config, fill(values, admin_port)?)?;
-        let log = values.folder.join("envoy.log");
-        let child = Command::new(values.root.join("target/envoy/envoy"))
+    pub fn start(setup: &Setup<'_>) -> Result<Self> {
+        let config = setup.folder.join("envoy.yaml");
+        std::fs::write(&config, setup.config)?;
+        let log = setup.folder.join("envoy.log");
+        let child = Command::new(setup.root.join("target/envoy/envoy"))
             .arg("--config-path")
             .arg(&config)
-            .args(["--concurrency", "2", "--use-dynamic-base-id"])
-            .args(["--log-level", "warning"])
+            .args(["--concurrency", &setup.workers.to_string()])
+            .args(["--use-dynamic-base-id", "--log-level", "warning"])
             // What is killed has written all but its last moment.
             .args(["--file-flush-interval-msec", "100"])
             .stdin(Stdio::null())
@@ -68,14 +58,17 @@ impl Proxy {
             .context("could not start Envoy")?;
         let mut proxy = Self {
             child,
-            port: values.port,
-            admin_port,
+            admin_port: setup.admin_port,
             config,
             log,
         };
         proxy.wait_until_ready()?;
-        note(&format!("listens on http://127.0.0.1:{}", proxy.port));
         Ok(proxy)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     fn admin(&self) -> Client {
@@ -130,57 +123,4 @@ impl Drop for Proxy {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// The repository's configuration with every `${NAME}` given its value.
-fn fill(values: &Values<'_>, admin_port: u16) -> Result<String> {
-    let path = values.root.join("guest/envoy/envoy.yaml");
-    let mut text = std::fs::read_to_string(&path)
-        .with_context(|| format!("could not read `{}`", path.display()))?;
-    let local = || Ipv4Addr::LOCALHOST.to_string();
-    let filter = guests::path(values.root, "farebox_filter");
-    let mut filled = vec![
-        ("GATEWAY_PORT", values.port.to_string()),
-        ("ADMIN_PORT", admin_port.to_string()),
-        ("FAREBOX_HOST", local()),
-        ("FAREBOX_PORT", values.host.to_string()),
-        ("FAREBOX_FILTER", filter.display().to_string()),
-        ("FAREBOX_BOOK", STANDARD.encode(values.book)),
-        (
-            "ACCESS_LOG",
-            values.folder.join("calls.jsonl").display().to_string(),
-        ),
-    ];
-    // The keys are those that the recorded providers take.
-    for (host, port, key, name, secret) in [
-        (
-            "OPENAI_HOST",
-            "OPENAI_PORT",
-            "OPENAI_API_KEY",
-            "openai",
-            "sk-openai",
-        ),
-        (
-            "ANTHROPIC_HOST",
-            "ANTHROPIC_PORT",
-            "ANTHROPIC_API_KEY",
-            "anthropic",
-            "sk-ant",
-        ),
-        (
-            "OPENROUTER_HOST",
-            "OPENROUTER_PORT",
-            "OPENROUTER_API_KEY",
-            "openrouter",
-            "sk-or",
-        ),
-    ] {
-        filled.push((host, local()));
-        filled.push((port, values.providers.port(name)?.to_string()));
-        filled.push((key, secret.to_owned()));
-    }
-    for (name, value) in filled {
-        text = text.replace(&format!("${{{name}}}"), &value);
-    }
-    Ok(text)
 }
