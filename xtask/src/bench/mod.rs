@@ -4,6 +4,7 @@
 //! prints flat JSON objects of whole numbers, the unit last in a field's name. What is measured
 //! from outside (start, memory, HTTP) is measured on the real binary, and Postgres beside it.
 
+mod admission;
 mod disk;
 mod edge;
 mod figures;
@@ -75,6 +76,9 @@ pub fn run(root: &Path, wanted: Wanted, only: &str, quick: bool) -> Result<()> {
     });
     run.part("server: swaps of releases, hostile policies", |table| {
         swaps::measure(root, &binary, quick, table)
+    });
+    run.part("server: admission of custom policies", |table| {
+        admission::measure(root, &binary, quick, table)
     });
     run.part("Envoy: with the filter, and without", |table| {
         edge::measure(root, &binary, quick, table)
