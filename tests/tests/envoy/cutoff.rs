@@ -115,7 +115,7 @@ enum Wire {
     Http2 {
         body: hyper::body::Incoming,
         /// Its connection lives as long as it does.
-        _caller: Caller,
+        _caller: Box<Caller>,
     },
 }
 
@@ -139,7 +139,7 @@ impl Wire {
             assert_eq!(answer.status(), 200);
             return Self::Http2 {
                 body: answer.into_body(),
-                _caller: caller,
+                _caller: Box::new(caller),
             };
         }
         let mut stream = TcpStream::connect(envoy).await.unwrap();
