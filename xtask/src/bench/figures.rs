@@ -23,7 +23,7 @@ pub struct Known(
 
 const SANDBOX: &str = "instructions in the sandbox, a tenth of them for fuel";
 const WRITER: &str = "the single writer thread";
-const FILTER: &str = "instructions in the filter, and passing bytes in and out of it";
+const FILTER: &str = "not profiled yet";
 const CORES: &str = "the cores, shared with the client";
 const DISK: &str = "the disk: two commits, each made durable";
 
