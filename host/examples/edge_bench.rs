@@ -6,13 +6,13 @@
 //! `edge_bench serve ADDRESS` — until its standard input ends.
 //! `edge_bench load ADDRESS SECONDS CONNECTIONS whole|stream KEY`
 
-use std::error::Error;
+mod answers;
+
+use answers::{Failure, is_whole, percentile};
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-
-type Failure = Box<dyn Error + Send + Sync>;
 
 /// Events of a stream between its first and the one that says what was used.
 const EVENTS: usize = 200;
@@ -153,14 +153,6 @@ async fn load(
     Ok(())
 }
 
-fn percentile(sorted: &[u64], percent: usize) -> u64 {
-    let index = sorted.len().saturating_mul(percent).div_ceil(100);
-    sorted
-        .get(index.saturating_sub(1))
-        .copied()
-        .unwrap_or_default()
-}
-
 /// How long each call took, in nanoseconds.
 async fn call_until(
     mut stream: TcpStream,
@@ -184,24 +176,4 @@ async fn call_until(
         }
     }
     Ok(took_ns)
-}
-
-/// Whether an answer has arrived to its last byte.
-fn is_whole(received: &[u8]) -> Result<bool, Failure> {
-    let Some(head_end) = received.windows(4).position(|four| four == b"\r\n\r\n") else {
-        return Ok(false);
-    };
-    let (head, rest) = received.split_at(head_end);
-    let head = std::str::from_utf8(head)?;
-    let length = head
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    match length {
-        Some((_, length)) => {
-            let length: usize = length.trim().parse()?;
-            Ok(rest.len() >= length.saturating_add(4))
-        }
-        None => Ok(rest.ends_with(b"\r\n0\r\n\r\n")),
-    }
 }

@@ -6,14 +6,14 @@
 //!
 //! `http_bench ADDRESS SECONDS CONNECTIONS KEY…` — each key is one org's.
 
-use std::error::Error;
+mod answers;
+
+use answers::{Failure, is_whole, percentile};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-type Failure = Box<dyn Error + Send + Sync>;
 
 const HOLD: &str = r#"{"call":{"provider":"openai","model":"gpt-4o-mini","body_bytes":400,"max_output_tokens":200}}"#;
 const USAGE_BEFORE_ID: &str = r#"{"hold_id":""#;
@@ -79,15 +79,6 @@ async fn load(
         percentile(&all.usages_us, 99),
     );
     Ok(())
-}
-
-fn percentile(sorted: &[u64], percent: usize) -> u64 {
-    let index = sorted
-        .len()
-        .saturating_mul(percent)
-        .div_ceil(100)
-        .saturating_sub(1);
-    sorted.get(index).copied().unwrap_or_default()
 }
 
 struct Connection {
@@ -167,22 +158,6 @@ impl Connection {
         let (id, _) = rest.split_once('"').ok_or("a hold without an id")?;
         Ok(id.to_owned())
     }
-}
-
-/// Whether an answer has arrived to its last byte.
-fn is_whole(received: &[u8]) -> Result<bool, Failure> {
-    let Some(head_end) = received.windows(4).position(|four| four == b"\r\n\r\n") else {
-        return Ok(false);
-    };
-    let (head, rest) = received.split_at(head_end);
-    let head = std::str::from_utf8(head)?;
-    let length = head
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .ok_or("an answer without a length")?;
-    let length: usize = length.1.trim().parse()?;
-    Ok(rest.len() >= length.saturating_add(4))
 }
 
 fn micros(begun: Instant) -> Result<u64, Failure> {

@@ -39,6 +39,16 @@ impl Admin {
         text(&key, "/key")
     }
 
+    /// Creates an org with credits and a key, and returns the key's secret.
+    ///
+    /// # Errors
+    /// A call fails.
+    pub fn create_customer(&self, name: &str, credits: &str) -> Result<String> {
+        let org = self.create_org(name, None)?;
+        self.grant(&org, credits)?;
+        self.create_key(&org)
+    }
+
     /// Gives credits away.
     ///
     /// # Errors

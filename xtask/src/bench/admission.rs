@@ -5,7 +5,7 @@ use super::http::{self, Load};
 use super::table::Table;
 use crate::api::Admin;
 use crate::guests;
-use crate::server::{self, Build, Server, Setup};
+use crate::server::{self, Server, Setup};
 use crate::step::note;
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -28,12 +28,7 @@ const POLICIES: [(&str, &str, &str); 3] = [
 /// # Errors
 /// The server does not start, a policy is not admitted, or a call fails.
 pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Result<()> {
-    let client = server::built(
-        root,
-        Build::Release,
-        &["--example", "http_bench"],
-        "http_bench",
-    )?;
+    let client = super::example(root, "http_bench")?;
     let temporary = tempfile::tempdir()?;
     let server = Server::start(&Setup {
         binary,
@@ -44,9 +39,7 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
         more: &[],
     })?;
     let admin = Admin::new(server.client().with_key(ADMIN_KEY));
-    let org = admin.create_org("bench", None)?;
-    admin.grant(&org, "1000000")?;
-    let keys = [admin.create_key(&org)?];
+    let keys = [admin.create_customer("bench", "1000000")?];
     let load = Load {
         client: &client,
         address: server.address,

@@ -9,7 +9,7 @@ use crate::api::Admin;
 use crate::guests;
 use crate::process;
 use crate::proxy::{self, Proxy};
-use crate::server::{self, Build, Server, Setup};
+use crate::server::{self, Server, Setup};
 use crate::step;
 use crate::{envoy, step::note};
 use anyhow::{Context, Result};
@@ -79,12 +79,7 @@ struct Seen {
 /// Envoy cannot be had, or anything does not start or answer.
 pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Result<()> {
     envoy::install(root)?;
-    let ends = server::built(
-        root,
-        Build::Release,
-        &["--example", "edge_bench"],
-        "edge_bench",
-    )?;
+    let ends = super::example(root, "edge_bench")?;
     let filter = guests::path(root, "farebox_filter");
     table.add("filter_bytes", std::fs::metadata(&filter)?.len());
     let temporary = tempfile::tempdir()?;
@@ -97,9 +92,7 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
         more: &[("FAREBOX_POLICY_FILTER", &filter.display().to_string())],
     })?;
     let admin = Admin::new(host.client().with_key(ADMIN_KEY));
-    let org = admin.create_org("bench", None)?;
-    admin.grant(&org, "10000000")?;
-    let key = admin.create_key(&org)?;
+    let key = admin.create_customer("bench", "10000000")?;
     let provider = Provider::start(&ends)?;
     let book = STANDARD.encode(server::canonical_book(binary)?);
     let mut proxies = Vec::new();

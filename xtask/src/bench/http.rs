@@ -4,7 +4,7 @@
 use super::table::Table;
 use crate::api::Admin;
 use crate::process;
-use crate::server::{self, Build, Server, Setup};
+use crate::server::{self, Server, Setup};
 use crate::step;
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -21,12 +21,7 @@ const CONNECTIONS: usize = 64;
 /// # Errors
 /// The server does not start, or a call fails.
 pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Result<()> {
-    let client = server::built(
-        root,
-        Build::Release,
-        &["--example", "http_bench"],
-        "http_bench",
-    )?;
+    let client = super::example(root, "http_bench")?;
     let temporary = tempfile::tempdir()?;
     let data_dir = temporary.path().join("data");
     let setup = Setup {
@@ -47,9 +42,7 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
     let admin = Admin::new(server.client().with_key(ADMIN_KEY));
     let mut keys = Vec::new();
     for number in 0..ORGS {
-        let org = admin.create_org(&format!("bench-{number}"), None)?;
-        admin.grant(&org, "1000000")?;
-        keys.push(admin.create_key(&org)?);
+        keys.push(admin.create_customer(&format!("bench-{number}"), "1000000")?);
     }
     let seconds = if quick { 3 } else { 15 };
     let before = process::cpu_us(server.id())?;

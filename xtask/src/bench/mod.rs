@@ -7,6 +7,7 @@
 mod admission;
 mod disk;
 mod edge;
+mod edge_figures;
 mod figures;
 mod http;
 mod postgres;

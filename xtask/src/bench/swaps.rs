@@ -6,7 +6,7 @@ use super::table::Table;
 use crate::api::{Admin, text};
 use crate::client::Client;
 use crate::guests;
-use crate::server::{self, Build, Server, Setup};
+use crate::server::{self, Server, Setup};
 use crate::step;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -27,12 +27,7 @@ const SWAPS: usize = 1_000;
 /// # Errors
 /// The server does not start, a release is not admitted, or a call or a swap fails.
 pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Result<()> {
-    let client = server::built(
-        root,
-        Build::Release,
-        &["--example", "http_bench"],
-        "http_bench",
-    )?;
+    let client = super::example(root, "http_bench")?;
     let temporary = tempfile::tempdir()?;
     let files = Files {
         binary,
@@ -52,9 +47,7 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
     let admin = Admin::new(api.clone());
     let mut keys = Vec::new();
     for number in 0..ORGS {
-        let org = admin.create_org(&format!("bench-{number}"), None)?;
-        admin.grant(&org, "1000000")?;
-        keys.push(admin.create_key(&org)?);
+        keys.push(admin.create_customer(&format!("bench-{number}"), "1000000")?);
     }
     let load = Load {
         client: &client,

@@ -1,9 +1,10 @@
 //! The table of a bench run: what was measured, what it should be, and what bounds it.
 //!
 //! A figure is a whole number whose name ends in its unit. What is known of it stands in one row
-//! of [`KNOWN`]; a figure without a row is shown by its own name.
+//! of [`figures::KNOWN`] or [`edge_figures::KNOWN`]; a figure without a row is shown by its own name.
 
-use super::figures::{Aim, KNOWN, Known, QUOTIENTS};
+use super::edge_figures;
+use super::figures::{self, Aim, Known, QUOTIENTS};
 use std::fmt;
 
 /// Measured figures by name, in the order in which they came.
@@ -57,7 +58,7 @@ impl fmt::Display for Table {
         writeln!(f, "| what | here | aim | | bounded by |")?;
         writeln!(f, "|---|---:|---:|---|---|")?;
         for (name, value) in &self.figures {
-            let known = KNOWN.iter().find(|known| known.0 == name);
+            let known = known().find(|known| known.0 == name);
             let (label, aim, bound) = match known {
                 Some(Known(_, label, aim, bound)) => (*label, *aim, *bound),
                 None => (name.as_str(), Aim::None, ""),
@@ -68,6 +69,11 @@ impl fmt::Display for Table {
         }
         Ok(())
     }
+}
+
+/// Every row.
+fn known() -> impl Iterator<Item = &'static Known> {
+    figures::KNOWN.iter().chain(&edge_figures::KNOWN)
 }
 
 /// A number with the unit that its name ends in.
@@ -124,10 +130,10 @@ mod tests {
 
     #[test]
     fn every_row_has_a_name_of_its_own() {
-        let mut names: Vec<_> = KNOWN.iter().map(|known| known.0).collect();
+        let mut names: Vec<_> = known().map(|known| known.0).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), KNOWN.len());
+        assert_eq!(names.len(), known().count());
         for (name, one, other, _) in QUOTIENTS {
             assert!([name, one, other].iter().all(|name| names.contains(name)));
         }

@@ -57,6 +57,33 @@ fn returning(ledger: &Ledger, lease: HoldId, keep: i64) -> Command {
     })
 }
 
+/// Usage under the lease that waits for its price.
+fn unpriced(ledger: &mut Ledger, lease: HoldId) -> EventId {
+    let event = EventId::new(ledger.id());
+    ledger.ok(Command::RecordUnpriced(RecordUnpriced {
+        org: ORG,
+        hold: Some(lease),
+        reach: Reach::Wallet,
+        last: true,
+        event,
+        dimensions: Arc::default(),
+    }));
+    event
+}
+
+/// What becomes of it when its price comes.
+fn settled(ledger: &mut Ledger, event: EventId, price: i64) -> Effect {
+    let charge = ChargeId::new(ledger.id());
+    ledger.ok(Command::SettleUnpriced(SettleUnpriced {
+        org: ORG,
+        event,
+        charge,
+        price: n(price),
+        cost: n(0),
+        detail_digest: [2; 32],
+    }))
+}
+
 fn granted(effect: &Effect) -> (i64, i64) {
     match effect.outcome {
         Outcome::Leased { granted, left, .. } => (granted.get(), left.get()),
@@ -231,15 +258,7 @@ fn a_lease_obeys_its_holders_last_word_alone() {
 fn a_lease_whose_holder_never_comes_back_lapses_though_usage_waits_for_its_price() {
     let mut ledger = Ledger::with(100);
     let id = lease(&mut ledger, 60, 1000);
-    let event = EventId::new(ledger.id());
-    ledger.ok(Command::RecordUnpriced(RecordUnpriced {
-        org: ORG,
-        hold: Some(id),
-        reach: Reach::Wallet,
-        last: true,
-        event,
-        dimensions: Arc::default(),
-    }));
+    let event = unpriced(&mut ledger, id);
     ledger.pass(HOUR_MS + DOUBT_MS - 1);
     assert_eq!(ledger.state.next_due(ledger.now_ms), None);
     ledger.pass(1);
@@ -248,15 +267,7 @@ fn a_lease_whose_holder_never_comes_back_lapses_though_usage_waits_for_its_price
         panic!("{:?}", effect.holds)
     };
     assert_eq!((ended.end, ended.returned), (HoldEnd::Lapsed, n(60)));
-    let charge = ChargeId::new(ledger.id());
-    let effect = ledger.ok(Command::SettleUnpriced(SettleUnpriced {
-        org: ORG,
-        event,
-        charge,
-        price: n(5),
-        cost: n(0),
-        detail_digest: [2; 32],
-    }));
+    let effect = settled(&mut ledger, event, 5);
     let Outcome::Charged(charged) = effect.outcome else {
         panic!()
     };
@@ -268,15 +279,7 @@ fn a_lease_whose_holder_never_comes_back_lapses_though_usage_waits_for_its_price
 fn a_returned_lease_is_kept_for_usage_without_a_price_alone() {
     let mut ledger = Ledger::with(100);
     let id = lease(&mut ledger, 60, 1000);
-    let event = EventId::new(ledger.id());
-    ledger.ok(Command::RecordUnpriced(RecordUnpriced {
-        org: ORG,
-        hold: Some(id),
-        reach: Reach::Wallet,
-        last: true,
-        event,
-        dimensions: Arc::default(),
-    }));
+    let event = unpriced(&mut ledger, id);
     let renewed = renewing(&ledger, id, 60, 0);
     ledger.ok(renewed);
     let kept = returning(&ledger, id, 7);
@@ -290,15 +293,7 @@ fn a_returned_lease_is_kept_for_usage_without_a_price_alone() {
     assert_eq!(ledger.refused(again), ended.into());
     ledger.pass(HOUR_MS + DOUBT_MS);
     ledger.expire();
-    let charge = ChargeId::new(ledger.id());
-    let effect = ledger.ok(Command::SettleUnpriced(SettleUnpriced {
-        org: ORG,
-        event,
-        charge,
-        price: n(5),
-        cost: n(0),
-        detail_digest: [2; 32],
-    }));
+    let effect = settled(&mut ledger, event, 5);
     let Outcome::Charged(charged) = effect.outcome else {
         panic!()
     };

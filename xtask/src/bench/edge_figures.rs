@@ -1,0 +1,220 @@
+//! What is known of the figures of a call through Envoy: see [`super::figures`].
+
+use super::figures::{Aim, CORES, Known};
+
+const FILTER: &str = "not profiled yet";
+
+/// Every figure that the part of Envoy prints.
+pub const KNOWN: [Known; 41] = [
+    Known("filter_bytes", "the filter", Aim::AtMost(1 << 20), ""),
+    Known(
+        "edge_filter_memory_kib",
+        "memory of Envoy with it and the full price book, one worker, beyond that without",
+        Aim::None,
+        "the book, and the module's code",
+    ),
+    Known(
+        "edge_whole_bare_p50_us",
+        "a call, Envoy without a filter: p50",
+        Aim::None,
+        CORES,
+    ),
+    Known("edge_whole_bare_p99_us", "the same: p99", Aim::None, CORES),
+    Known(
+        "edge_whole_bare_per_s",
+        "the same, 16 at once, one worker",
+        Aim::None,
+        CORES,
+    ),
+    Known(
+        "edge_whole_bare_cpu_us",
+        "CPU of Envoy per call there",
+        Aim::None,
+        "",
+    ),
+    Known(
+        "edge_whole_noop_p50_us",
+        "a call, with one that does nothing: p50",
+        Aim::None,
+        CORES,
+    ),
+    Known("edge_whole_noop_p99_us", "the same: p99", Aim::None, CORES),
+    Known(
+        "edge_whole_noop_per_s",
+        "the same, 16 at once, one worker",
+        Aim::None,
+        CORES,
+    ),
+    Known(
+        "edge_whole_noop_cpu_us",
+        "CPU of Envoy per call there",
+        Aim::None,
+        "",
+    ),
+    Known(
+        "edge_whole_filter_p50_us",
+        "a call, with the filter, under leases: p50",
+        Aim::None,
+        CORES,
+    ),
+    Known(
+        "edge_whole_filter_p99_us",
+        "the same: p99",
+        Aim::None,
+        CORES,
+    ),
+    Known(
+        "edge_whole_filter_per_s",
+        "the same, 16 at once, one worker",
+        Aim::None,
+        CORES,
+    ),
+    Known(
+        "edge_whole_filter_cpu_us",
+        "CPU of Envoy per call there",
+        Aim::None,
+        "",
+    ),
+    Known(
+        "edge_whole_hop_p50_us",
+        "a call, with a hold and a report for each call: p50",
+        Aim::None,
+        CORES,
+    ),
+    Known("edge_whole_hop_p99_us", "the same: p99", Aim::None, CORES),
+    Known(
+        "edge_whole_hop_per_s",
+        "the same, 16 at once, one worker",
+        Aim::None,
+        CORES,
+    ),
+    Known(
+        "edge_whole_hop_cpu_us",
+        "CPU of Envoy per call there",
+        Aim::None,
+        "",
+    ),
+    Known(
+        "edge_whole_added_p50_us",
+        "what the filter adds to the p50 of a call",
+        Aim::AtMost(30),
+        FILTER,
+    ),
+    Known(
+        "edge_whole_added_cpu_us",
+        "what it adds to the CPU of a call",
+        Aim::None,
+        FILTER,
+    ),
+    Known(
+        "edge_whole_throughput_percent",
+        "throughput with the filter, of that without",
+        Aim::AtLeast(60),
+        FILTER,
+    ),
+    Known(
+        "edge_stream_bare_p50_us",
+        "a stream of 201 events, Envoy without a filter: p50",
+        Aim::None,
+        CORES,
+    ),
+    Known("edge_stream_bare_p99_us", "the same: p99", Aim::None, CORES),
+    Known(
+        "edge_stream_bare_per_s",
+        "the same, 16 at once, one worker",
+        Aim::None,
+        CORES,
+    ),
+    Known(
+        "edge_stream_bare_cpu_us",
+        "CPU of Envoy per call there",
+        Aim::None,
+        "",
+    ),
+    Known(
+        "edge_stream_noop_p50_us",
+        "a stream of 201 events, with one that does nothing: p50",
+        Aim::None,
+        CORES,
+    ),
+    Known("edge_stream_noop_p99_us", "the same: p99", Aim::None, CORES),
+    Known(
+        "edge_stream_noop_per_s",
+        "the same, 16 at once, one worker",
+        Aim::None,
+        CORES,
+    ),
+    Known(
+        "edge_stream_noop_cpu_us",
+        "CPU of Envoy per call there",
+        Aim::None,
+        "",
+    ),
+    Known(
+        "edge_stream_filter_p50_us",
+        "a stream of 201 events, with the filter, under leases: p50",
+        Aim::None,
+        CORES,
+    ),
+    Known(
+        "edge_stream_filter_p99_us",
+        "the same: p99",
+        Aim::None,
+        CORES,
+    ),
+    Known(
+        "edge_stream_filter_per_s",
+        "the same, 16 at once, one worker",
+        Aim::None,
+        CORES,
+    ),
+    Known(
+        "edge_stream_filter_cpu_us",
+        "CPU of Envoy per call there",
+        Aim::None,
+        "",
+    ),
+    Known(
+        "edge_stream_hop_p50_us",
+        "a stream of 201 events, with a hold and a report for each call: p50",
+        Aim::None,
+        CORES,
+    ),
+    Known("edge_stream_hop_p99_us", "the same: p99", Aim::None, CORES),
+    Known(
+        "edge_stream_hop_per_s",
+        "the same, 16 at once, one worker",
+        Aim::None,
+        CORES,
+    ),
+    Known(
+        "edge_stream_hop_cpu_us",
+        "CPU of Envoy per call there",
+        Aim::None,
+        "",
+    ),
+    Known(
+        "edge_stream_added_p50_us",
+        "what the filter adds to the p50 of a stream of 201 events",
+        Aim::None,
+        FILTER,
+    ),
+    Known(
+        "edge_stream_added_cpu_us",
+        "what it adds to the CPU of a stream of 201 events",
+        Aim::None,
+        FILTER,
+    ),
+    Known(
+        "edge_stream_added_cpu_per_event_ns",
+        "the same per event",
+        Aim::AtMost(5_000),
+        FILTER,
+    ),
+    Known(
+        "edge_stream_throughput_percent",
+        "throughput with the filter, of that without",
+        Aim::AtLeast(60),
+        FILTER,
+    ),
+];
