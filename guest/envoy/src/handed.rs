@@ -1,7 +1,9 @@
 //! What a worker's filter leaves when another configuration takes its place, for whoever runs next:
-//! what the host has not heard yet, and the keys whose leases are to go back.
+//! what the host has not heard yet, what it was asked and was not heard of, and the keys whose
+//! leases are to go back.
 
 use crate::host::report::Parcel;
+use crate::lease::Sent;
 use serde::Deserialize;
 use serde_json::json;
 use std::rc::Rc;
@@ -18,6 +20,13 @@ pub enum Handed {
         /// The customer's key, as the host takes it.
         key: String,
     },
+    /// A renewal whose answer nobody has heard.
+    Renewal {
+        /// The customer's key, as the host takes it.
+        key: String,
+        /// What was asked.
+        sent: Sent,
+    },
 }
 
 impl Handed {
@@ -26,6 +35,12 @@ impl Handed {
         match self {
             Self::Parcel(parcel) => parcel.to_text(),
             Self::Leases { shared, key } => json!({"leases": &**shared, "key": key}).to_string(),
+            Self::Renewal { key, sent } => json!({
+                "leases": &*sent.shared,
+                "key": key,
+                "sent": {"lease": sent.lease, "turn": sent.turn, "body": sent.body, "at_ms": sent.at_ms},
+            })
+            .to_string(),
         }
     }
 
@@ -35,14 +50,32 @@ impl Handed {
         struct Leases {
             leases: Box<str>,
             key: String,
+            sent: Option<Renewal>,
         }
-        match serde_json::from_slice(text) {
-            Ok(Leases { leases, key }) => Some(Self::Leases {
-                shared: (*leases).into(),
+        #[derive(Deserialize)]
+        struct Renewal {
+            lease: Box<str>,
+            turn: Box<str>,
+            body: String,
+            at_ms: i64,
+        }
+        let Ok(Leases { leases, key, sent }) = serde_json::from_slice(text) else {
+            return Parcel::from_text(text).map(Self::Parcel);
+        };
+        let shared = (*leases).into();
+        Some(match sent {
+            None => Self::Leases { shared, key },
+            Some(sent) => Self::Renewal {
                 key,
-            }),
-            Err(_) => Parcel::from_text(text).map(Self::Parcel),
-        }
+                sent: Sent {
+                    shared,
+                    lease: sent.lease,
+                    turn: sent.turn,
+                    body: sent.body,
+                    at_ms: sent.at_ms,
+                },
+            },
+        })
     }
 }
 
@@ -64,7 +97,17 @@ mod tests {
             keep: 7,
         };
         let parcel = Handed::Parcel(Parcel::One(Report::of_return(&back, "Bearer k")));
-        for handed in [leases, parcel] {
+        let renewal = Handed::Renewal {
+            key: "Bearer k".to_owned(),
+            sent: Sent {
+                shared: "farebox:h:b:k".into(),
+                lease: "hold_1".into(),
+                turn: "txn_1".into(),
+                body: r#"{"turn":"txn_1"}"#.to_owned(),
+                at_ms: 7,
+            },
+        };
+        for handed in [leases, parcel, renewal] {
             assert_eq!(Handed::from_text(handed.to_text().as_bytes()), Some(handed));
         }
         assert_eq!(Handed::from_text(b"{}"), None);

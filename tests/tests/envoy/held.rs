@@ -89,6 +89,17 @@ impl House {
         between: impl FnOnce(&Runtime, SocketAddr) -> Vec<SocketAddr>,
         change: impl FnOnce(&Runtime, &mut Plan),
     ) -> Self {
+        Self::started(text, when_away, between, change, Envoy::start)
+    }
+
+    /// One whose Envoy is started in its own way.
+    pub fn started(
+        text: &str,
+        when_away: &str,
+        between: impl FnOnce(&Runtime, SocketAddr) -> Vec<SocketAddr>,
+        change: impl FnOnce(&Runtime, &mut Plan),
+        start: impl FnOnce(&Plan) -> Envoy,
+    ) -> Self {
         let runtime = Runtime::new().unwrap();
         let host = HttpServer::start(Some(text), Deployment::Hosted, books::NOW_MS);
         let reached: Arc<Mutex<Vec<hyper::HeaderMap>>> = Arc::default();
@@ -116,7 +127,7 @@ impl House {
             host: between(&runtime, host.address()),
         };
         change(&runtime, &mut plan);
-        let envoy = Envoy::start(&plan);
+        let envoy = start(&plan);
         Self {
             runtime,
             host,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// What a test says of its Envoy.
+#[derive(Clone)]
 pub struct Plan {
     /// The canonical book, or a [`list`] of some, or what stands in its place.
     pub book: Vec<u8>,

@@ -3,7 +3,7 @@
 
 use crate::client::Got;
 use crate::held::House;
-use crate::proxy::until;
+use crate::proxy::{Envoy, Plan, until};
 use farebox_tests::books::two_models_text;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -20,6 +20,9 @@ const HOLD_MS: i64 = 900_000;
 /// How long a lease lives that nobody renews, and how long it is in doubt then.
 const LEASE_MS: i64 = 30_000;
 const DOUBT_MS: i64 = 300_000;
+
+/// The route by which leases are renewed.
+const RENEW: &str = "/v1/leases/{lease_id}/renew";
 
 /// A gate before the host: what is asked passes, what is answered waits while it is shut.
 async fn gate(host: SocketAddr, is_open: watch::Receiver<bool>) -> SocketAddr {
@@ -55,15 +58,25 @@ struct Slow {
 
 impl Slow {
     fn new(when_away: &str, leases: bool) -> Self {
+        Self::started(when_away, leases, 1_000, Envoy::start)
+    }
+
+    fn started(
+        when_away: &str,
+        leases: bool,
+        timeout_ms: u64,
+        start: impl FnOnce(&Plan) -> Envoy,
+    ) -> Self {
         let (is_open, gate_is_open) = watch::channel(true);
-        let house = House::planned(
+        let house = House::started(
             &two_models_text("edge"),
             when_away,
             |runtime, host| vec![runtime.block_on(gate(host, gate_is_open))],
             |_, plan| {
-                plan.settings["host"]["timeout_ms"] = json!(1_000);
+                plan.settings["host"]["timeout_ms"] = json!(timeout_ms);
                 plan.settings["host"]["leases"] = json!(leases);
             },
+            start,
         );
         Self {
             house,
@@ -88,6 +101,17 @@ impl Slow {
         until(|| match self.call(key) {
             got if got.status == 200 => Ok(()),
             got => Err(format!("{got:?}")),
+        });
+    }
+
+    /// Until a call runs under a lease.
+    fn leased(&self, key: &str) {
+        until(|| {
+            self.served(key);
+            match self.house.envoy.counted("farebox.leased") {
+                0 => Err("no lease yet".to_owned()),
+                _ => Ok(()),
+            }
         });
     }
 
@@ -173,14 +197,7 @@ fn a_slow_host_charges_once_what_ran_in_envoy_without_its_answer() {
 fn a_slow_host_keeps_nobody_from_what_envoy_has_leased_and_its_late_lease_comes_back() {
     let slow = Slow::new("closed", true);
     let (early, late) = (slow.house.host.sell_to("10"), slow.house.host.sell_to("20"));
-    slow.served(&early);
-    until(|| match slow.house.envoy.counted("farebox.leased") {
-        0 => {
-            slow.served(&early);
-            Err("no lease yet".to_owned())
-        }
-        _ => Ok(()),
-    });
+    slow.leased(&early);
     slow.open(false);
     // What is leased needs no answer.
     let got = slow.call(&early);
@@ -195,4 +212,31 @@ fn a_slow_host_keeps_nobody_from_what_envoy_has_leased_and_its_late_lease_comes_
     slow.house.host.advance(LEASE_MS);
     slow.house.host.advance(DOUBT_MS);
     slow.settle(&[(&early, "10"), (&late, "20")]);
+}
+
+/// The renewal has taken effect, and the filter that asked is gone: the next one asks the same again,
+/// or it would not know by which turn the host knows the lease.
+#[test]
+fn a_slow_host_renews_a_lease_for_the_configuration_that_takes_the_place_of_the_one_that_asked() {
+    let mut next = None;
+    let slow = Slow::started("closed", true, 60_000, |plan| {
+        let mut changed = plan.clone();
+        changed.settings["host"]["report_ms"] = json!(40);
+        next = Some(changed);
+        Envoy::watching(plan)
+    });
+    let key = slow.house.host.sell_to("10");
+    slow.leased(&key);
+    let served = u64::try_from(slow.house.reached()).unwrap();
+    slow.house.until_reported(served);
+    slow.open(false);
+    let renewed = || slow.house.host.requests("POST", RENEW);
+    let before = renewed();
+    until(|| match renewed() {
+        renewals if renewals == before => Err("no renewal was asked for".to_owned()),
+        _ => Ok(()),
+    });
+    slow.house.envoy.swap(&next.unwrap());
+    slow.open(true);
+    slow.settle(&[(&key, "10")]);
 }

@@ -6,7 +6,7 @@ use super::proxy;
 use super::shared;
 use crate::handed::Handed;
 use crate::host::report::Report;
-use crate::lease::Renewal;
+use crate::lease::Sent;
 use crate::lease::asks::Asks;
 use crate::lease::wire::{self, Answer};
 use crate::queue::Queue;
@@ -37,14 +37,6 @@ pub struct Keeper {
     pub asks: Asks,
 }
 
-/// A renewal that was sent. Sent again it is the same, so that it takes effect once.
-struct Sent {
-    shared: Rc<str>,
-    renewal: Renewal,
-    body: String,
-    sent_at_ms: i64,
-}
-
 impl Keeper {
     /// A call came with this key, which has a lease.
     pub fn meet(&mut self, shared: &Rc<str>, key: &str) {
@@ -60,11 +52,20 @@ impl Keeper {
         }
     }
 
-    /// The keys that may have leases, for whoever takes this place.
+    /// The keys that may have leases, and the renewals whose answers nobody has heard, for whoever
+    /// takes this place.
     pub fn drain(&mut self) -> Vec<Handed> {
-        let keys = std::mem::take(&mut self.keys).into_iter();
-        keys.map(|(shared, Watched { key, .. })| Handed::Leases { shared, key })
-            .collect()
+        let keys = std::mem::take(&mut self.keys);
+        let again = self.again.drain(..).map(|(_, sent)| sent);
+        let unheard = std::mem::take(&mut self.on_their_way).into_values();
+        let renewals = unheard.chain(again).filter_map(|sent| {
+            let key = keys.get(&sent.shared)?.key.clone();
+            Some(Handed::Renewal { key, sent })
+        });
+        let mut handed: Vec<_> = renewals.collect();
+        let keys = keys.into_iter();
+        handed.extend(keys.map(|(shared, Watched { key, .. })| Handed::Leases { shared, key }));
+        handed
     }
 
     /// Looks after a key whose filter is gone. `is_own`: this filter shares the leases; if not,
@@ -78,6 +79,19 @@ impl Keeper {
             });
         }
         self.meet(shared, key);
+    }
+
+    /// Asks once more what another worker asked the host and did not hear: it may have taken
+    /// effect, and then the lease is known to the host by another turn than here.
+    pub fn ask_again(&mut self, sent: Sent, key: &str) {
+        let now_ms = proxy::now_ms();
+        let waits = shared::change(&sent.shared, |leases| {
+            leases.waits(&sent, now_ms).then_some(())
+        });
+        if waits.is_some() {
+            self.meet(&sent.shared, key);
+            self.again.push((1, sent));
+        }
     }
 
     /// How many keys have leases.
@@ -128,8 +142,9 @@ impl Keeper {
                 due.push(Sent {
                     shared: Rc::clone(name),
                     body: wire::renew(&renewal),
-                    renewal,
-                    sent_at_ms: now_ms,
+                    lease: renewal.lease,
+                    turn: renewal.turn,
+                    at_ms: now_ms,
                 });
             }
         }
@@ -145,7 +160,7 @@ impl Keeper {
         let Some(Watched { key, .. }) = self.keys.get(&asked.shared) else {
             return;
         };
-        let Renewal { lease, turn, .. } = &asked.renewal;
+        let Sent { lease, turn, .. } = &asked;
         let once = format!("{lease}:{turn}");
         let headers = [("authorization", key.as_str()), ("idempotency-key", &once)];
         let path = format!("/v1/leases/{lease}/renew");
@@ -166,18 +181,17 @@ impl Keeper {
             watched.look_at_ms = 0;
         }
         let (status, body) = proxy::answer(body_bytes);
-        let lease = &*asked.renewal.lease;
         let now_ms = proxy::now_ms();
         match Answer::read(status, &body) {
             Answer::Granted(granted) => {
                 shared::change(&asked.shared, |leases| {
-                    leases.renewed(&asked.renewal, &granted, asked.sent_at_ms, now_ms);
+                    leases.renewed(&asked, &granted, now_ms);
                     Some(())
                 });
             }
             Answer::Away | Answer::Failed => {
                 let waits = shared::change(&asked.shared, |leases| {
-                    leases.waits(lease, now_ms).then_some(())
+                    leases.waits(&asked, now_ms).then_some(())
                 });
                 if waits.is_some() {
                     self.again.push((TICKS_AFTER_SILENCE, asked));
@@ -186,7 +200,7 @@ impl Keeper {
             // It is over there, or its key is: no further call runs under it.
             Answer::None | Answer::Refused { .. } => {
                 shared::change(&asked.shared, |leases| {
-                    leases.lost(lease);
+                    leases.lost(&asked);
                     Some(())
                 });
             }

@@ -270,6 +270,9 @@ impl<P: Policy> RootContext for Root<P> {
                     let mut keeper = self.keeper.borrow_mut();
                     keeper.take_over(&shared, &key, shared == own);
                 }
+                Some(Handed::Renewal { key, sent }) => {
+                    self.keeper.borrow_mut().ask_again(sent, &key);
+                }
                 None => {
                     if let Some(counters) = self.counters {
                         counters.unreported.add();

@@ -13,6 +13,7 @@ pub mod wire;
 
 use farebox_sdk::pricing::money::Peg;
 use rust_decimal::Decimal;
+use std::rc::Rc;
 use wire::Granted;
 
 /// How many renewals without a call it takes until a lease goes back.
@@ -114,6 +115,21 @@ pub struct Renewal {
     pub recent: i64,
     /// What is to be free at least, for a call that runs.
     pub needed: i64,
+}
+
+/// A renewal that the host was asked for. Asked again it is the same, so that it takes effect once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Where the key's leases are shared.
+    pub shared: Rc<str>,
+    /// Which lease.
+    pub lease: Box<str>,
+    /// Its turn.
+    pub turn: Box<str>,
+    /// What was said.
+    pub body: String,
+    /// When first, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
 }
 
 /// What comes of a call that needs more than it took.
@@ -293,19 +309,17 @@ impl Leases {
         })
     }
 
-    /// The host answered a renewal that was sent at this time.
-    pub fn renewed(&mut self, renewal: &Renewal, granted: &Granted, sent_at_ms: i64, now_ms: i64) {
-        if let Some(own) = self.of(&renewal.lease)
-            && own.turn == renewal.turn
-        {
-            own.hears(granted, sent_at_ms, now_ms);
+    /// The host answered a renewal.
+    pub fn renewed(&mut self, sent: &Sent, granted: &Granted, now_ms: i64) {
+        if let Some(own) = self.at_turn(sent) {
+            own.hears(granted, sent.at_ms, now_ms);
         }
     }
 
     /// Whether a renewal that was not answered is still worth sending: no other worker sends one
     /// meanwhile, and none after the lease has expired.
-    pub fn waits(&mut self, lease: &str, now_ms: i64) -> bool {
-        let Some(own) = self.of(lease) else {
+    pub fn waits(&mut self, sent: &Sent, now_ms: i64) -> bool {
+        let Some(own) = self.at_turn(sent) else {
             return false;
         };
         own.asked_until_ms = now_ms.saturating_add(AGAIN_MS);
@@ -326,8 +340,9 @@ impl Leases {
     }
 
     /// The host will not renew it: it is over there, or belongs to nobody here.
-    pub fn lost(&mut self, lease: &str) {
-        self.all.retain(|own| *own.id != *lease);
+    pub fn lost(&mut self, sent: &Sent) {
+        self.all
+            .retain(|own| own.id != sent.lease || own.turn != sent.turn);
     }
 
     /// A lease that nobody needs, taken out so that no call runs under it any more.
@@ -359,6 +374,11 @@ impl Leases {
 
     fn of(&mut self, lease: &str) -> Option<&mut Lease> {
         self.all.iter_mut().find(|own| *own.id == *lease)
+    }
+
+    /// The lease of a renewal, unless another has changed it since.
+    fn at_turn(&mut self, sent: &Sent) -> Option<&mut Lease> {
+        self.of(&sent.lease).filter(|own| own.turn == sent.turn)
     }
 }
 

@@ -35,6 +35,21 @@ pub(super) fn leased(amount: i64) -> Leases {
     leases
 }
 
+fn sent(renewal: &Renewal, at_ms: i64) -> Sent {
+    Sent {
+        shared: "farebox:h:b:k".into(),
+        lease: renewal.lease.clone(),
+        turn: renewal.turn.clone(),
+        body: wire::renew(renewal),
+        at_ms,
+    }
+}
+
+/// The host answers at once.
+fn hears(leases: &mut Leases, renewal: &Renewal, granted: &Granted, now_ms: i64) {
+    leases.renewed(&sent(renewal, now_ms), granted, now_ms);
+}
+
 #[test]
 fn a_call_takes_its_worst_case_and_leaves_its_price() {
     let mut leases = leased(100);
@@ -63,7 +78,7 @@ fn nothing_runs_under_a_lease_that_expired_or_was_superseded() {
         superseded: true,
         ..granted(100, 0, 2)
     };
-    leases.renewed(&renewal, &superseded, NOW_MS + 1_000, NOW_MS + 1_000);
+    hears(&mut leases, &renewal, &superseded, NOW_MS + 1_000);
     assert_eq!(leases.offered(NOW_MS + 1_000), None);
     assert!(!leases.take("hold_1", 1, NOW_MS));
 }
@@ -91,7 +106,7 @@ fn a_clock_that_was_set_back_spends_nothing() {
     assert_eq!(leases.offered(NOW_MS - 3_600_000), None);
     // The host says what time it is with each answer.
     let renewal = leases.renewal(NOW_MS + 1_000, 2_000).unwrap();
-    leases.renewed(&renewal, &granted(100, 0, 2), NOW_MS - 500, NOW_MS - 500);
+    hears(&mut leases, &renewal, &granted(100, 0, 2), NOW_MS - 500);
     let ahead_ms = leases.offered(NOW_MS).map(|own| own.vouched.ahead_ms);
     assert_eq!(ahead_ms, Some(1_000));
 }
@@ -108,7 +123,7 @@ fn a_lease_whose_call_never_ends_is_left_to_lapse() {
         now_ms += 1_000;
         turn += 1;
         assert_eq!(renewal.keep, 60, "the call may still end");
-        leases.renewed(&renewal, &granted(60, 0, turn), now_ms, now_ms);
+        hears(&mut leases, &renewal, &granted(60, 0, turn), now_ms);
         assert!(now_ms < NOW_MS + CLOSED_MAX_MS, "for ever");
     }
     assert!(now_ms > NOW_MS + CLOSED_MAX_MS - 2_000);
@@ -127,12 +142,7 @@ fn a_renewal_keeps_what_is_used_and_says_what_is_free() {
     assert_eq!((renewal.keep, renewal.free, renewal.recent), (100, 40, 60));
     assert_eq!(leases.renewal(NOW_MS + 1_000, 2_000), None, "one asks");
     // The host wants less to be free: it goes back when it is asked next.
-    leases.renewed(
-        &renewal,
-        &granted(100, 10, 2),
-        NOW_MS + 1_000,
-        NOW_MS + 1_000,
-    );
+    hears(&mut leases, &renewal, &granted(100, 10, 2), NOW_MS + 1_000);
     let renewal = leases.renewal(NOW_MS + 2_000, 2_000).unwrap();
     assert_eq!(
         (renewal.keep, renewal.free, &*renewal.turn),
@@ -144,13 +154,24 @@ fn a_renewal_keeps_what_is_used_and_says_what_is_free() {
         turn: "txn_1".into(),
         ..renewal.clone()
     };
-    leases.renewed(
-        &stale,
-        &granted(1_000, 10, 9),
-        NOW_MS + 2_000,
-        NOW_MS + 2_000,
-    );
+    hears(&mut leases, &stale, &granted(1_000, 10, 9), NOW_MS + 2_000);
     assert!(!leases.take("hold_1", 11, NOW_MS + 2_000));
+}
+
+#[test]
+fn a_renewal_that_was_passed_by_another_says_nothing_any_more() {
+    let mut leases = leased(100);
+    let first = leases.renewal(NOW_MS + 1_000, 2_000).unwrap();
+    let first = sent(&first, NOW_MS + 1_000);
+    assert!(leases.waits(&first, NOW_MS + 1_000));
+    let second = leases.renewal(NOW_MS + 6_000, 2_000).unwrap();
+    hears(&mut leases, &second, &granted(100, 10, 2), NOW_MS + 6_000);
+    assert!(!leases.waits(&first, NOW_MS + 6_000));
+    leases.lost(&first);
+    assert!(leases.take("hold_1", 10, NOW_MS + 6_000));
+    let third = leases.renewal(NOW_MS + 7_000, 2_000).unwrap();
+    leases.lost(&sent(&third, NOW_MS + 7_000));
+    assert!(leases.is_empty());
 }
 
 #[test]
@@ -162,14 +183,14 @@ fn what_lies_idle_goes_back_at_once_when_it_is_recalled() {
         recalled: true,
         ..granted(100, 0, 2)
     };
-    leases.renewed(&renewal, &recalled, NOW_MS + 1_000, NOW_MS + 1_000);
+    hears(&mut leases, &renewal, &recalled, NOW_MS + 1_000);
     let renewal = leases.renewal(NOW_MS + 1_000, 2_000).unwrap();
     assert_eq!((renewal.keep, renewal.free), (30, 0));
     let still = Granted {
         recalled: true,
         ..granted(30, 0, 3)
     };
-    leases.renewed(&renewal, &still, NOW_MS + 1_001, NOW_MS + 1_001);
+    hears(&mut leases, &renewal, &still, NOW_MS + 1_001);
     assert_eq!(
         leases.renewal(NOW_MS + 1_002, 2_000),
         None,
@@ -187,7 +208,12 @@ fn a_lease_goes_back_when_nobody_calls_and_all_is_reported() {
         assert_eq!(leases.unused(now_ms), None);
         now_ms += 1_000;
         let renewal = leases.renewal(now_ms, 2_000).unwrap();
-        leases.renewed(&renewal, &granted(renewal.keep, 0, turn), now_ms, now_ms);
+        hears(
+            &mut leases,
+            &renewal,
+            &granted(renewal.keep, 0, turn),
+            now_ms,
+        );
         now_ms += 100;
     }
     // Of a call that has no price the worst case stays.
@@ -325,7 +351,7 @@ proptest! {
                 }
                 Step::Answer => {
                     if let (Some(said), Some((renewal, _))) = (answer.take(), &asked) {
-                        leases.renewed(renewal, &said, now_ms, now_ms);
+                        hears(&mut leases, renewal, &said, now_ms);
                         asked = None;
                     }
                 }
@@ -357,10 +383,10 @@ fn a_call_that_runs_gets_more_while_there_is_any() {
         recalled: true,
         ..granted(105, 0, 2)
     };
-    leases.renewed(&renewal, &recalled, later_ms, later_ms);
+    hears(&mut leases, &renewal, &recalled, later_ms);
     let renewal = leases.renewal(later_ms + 1, 2_000).unwrap();
     assert_eq!((renewal.keep, renewal.free), (105, 5));
-    leases.renewed(&renewal, &granted(105, 0, 3), later_ms + 1, later_ms + 1);
+    hears(&mut leases, &renewal, &granted(105, 0, 3), later_ms + 1);
     assert_eq!(leases.extend("hold_1", 5, 30, later_ms), Extended::By(5));
     assert_eq!(leases.extend("hold_1", 5, 30, later_ms), Extended::Asked);
     let renewal = leases.renewal(later_ms + 100, 2_000).unwrap();
@@ -368,7 +394,7 @@ fn a_call_that_runs_gets_more_while_there_is_any() {
         exhausted: true,
         ..granted(107, 0, 4)
     };
-    leases.renewed(&renewal, &exhausted, later_ms + 100, later_ms + 100);
+    hears(&mut leases, &renewal, &exhausted, later_ms + 100);
     assert_eq!(leases.extend("hold_1", 5, 30, later_ms), Extended::No);
     // Asked again later, there may be some.
     assert_eq!(leases.extend("hold_1", 5, 30, later_ms), Extended::Asked);
