@@ -40,6 +40,7 @@ use farebox_ledger::ids::{
 };
 use farebox_pricing::event::Deployment;
 use farebox_pricing::money::Nanos;
+use rusqlite::Connection;
 use rust_decimal::Decimal;
 use std::ops::Range;
 use std::sync::Arc;
@@ -194,6 +195,16 @@ impl SqliteStore {
                 public_key: key.verifying_key().to_bytes(),
             })
             .collect()
+    }
+
+    /// Reads what is said of bindings and trials. What it finds prices calls by then.
+    fn read_of_bindings<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let found = self.pool.read(read);
+        drop(self.published.turn());
+        found
     }
 }
 
@@ -384,8 +395,7 @@ impl LedgerStore for SqliteStore {
     }
 
     fn bound(&self) -> Result<Vec<ChangeRecord>, ReadError> {
-        self.pool
-            .read(|connection| Ok(releases::bound(connection)?))
+        self.read_of_bindings(|connection| Ok(releases::bound(connection)?))
     }
 
     fn binding_changes(
@@ -393,18 +403,15 @@ impl LedgerStore for SqliteStore {
         scope: Option<&BindingScope>,
         page: PageRequest,
     ) -> Result<Page<ChangeRecord>, ReadError> {
-        self.pool
-            .read(|connection| Ok(releases::changes(connection, scope, page)?))
+        self.read_of_bindings(|connection| Ok(releases::changes(connection, scope, page)?))
     }
 
     fn trials(&self, page: PageRequest) -> Result<Page<TrialRecord>, ReadError> {
-        self.pool
-            .read(|connection| Ok(trials::page(connection, page)?))
+        self.read_of_bindings(|connection| Ok(trials::page(connection, page)?))
     }
 
     fn trial(&self, id: TransactionId) -> Result<Option<TrialRecord>, ReadError> {
-        self.pool
-            .read(|connection| Ok(trials::one(connection, id)?))
+        self.read_of_bindings(|connection| Ok(trials::one(connection, id)?))
     }
 
     fn has_plan(&self, plan: &str) -> Result<bool, ReadError> {

@@ -161,6 +161,39 @@ fn of_two_operators_at_once_one_wins_and_the_other_is_told() {
 }
 
 #[test]
+fn who_reads_of_a_change_finds_that_it_has_taken_effect() {
+    const CHANGES: u8 = 60;
+    let house = House::new();
+    let number = |release: Option<ReleaseId>| release.map_or(0, |release| release.book.0[0]);
+    let releases: Vec<_> = (1..=CHANGES).map(|number| house.push(number)).collect();
+    let newest = PageRequest {
+        after: None,
+        limit: 1,
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut bound = None;
+            for release in releases {
+                let to = BindTo::Release(release);
+                house.bind(everyone(), to, bound).unwrap();
+                bound = Some(release);
+            }
+        });
+        let store = Arc::clone(&house.store);
+        let mut read = 0;
+        while read < CHANGES {
+            let page = store.binding_changes(None, newest).unwrap();
+            read = page
+                .items
+                .first()
+                .map_or(0, |change| number(change.release));
+            let bound = number(store.bindings().bound(&everyone()));
+            assert!(bound >= read, "{read} was read, {bound} prices");
+        }
+    });
+}
+
+#[test]
 fn rollbacks_go_back_step_by_step_and_past_what_was_revoked() {
     let house = House::new();
     let releases: Vec<_> = (1..=4).map(|number| house.push(number)).collect();

@@ -199,10 +199,12 @@ impl<'c> Writer<'c> {
             true => Some(releases::bindings(self.connection)?),
             false => None,
         };
+        let turn = bindings.is_some().then(|| self.published.turn());
         self.connection.execute_batch("COMMIT").map_err(failure)?;
         if let Some(bindings) = bindings {
             self.published.show_bindings(bindings);
         }
+        drop(turn);
         let dirty: Dirty = std::mem::take(&mut memory.dirty);
         self.published.show(memory, dirty);
         Ok(verdicts)

@@ -11,7 +11,7 @@ use farebox_ledger::ids::{CommodityId, GrantId, OrgId, TransactionId};
 use farebox_ledger::state::{OrgState, State, Wallet};
 use farebox_pricing::money::Nanos;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// Where an org's lists end, and what it was charged this month.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,6 +79,8 @@ pub struct Published {
     leases: RwLock<HashMap<OrgId, Vec<LeaseView>>>,
     commodities: RwLock<HashMap<CommodityId, Commodity>>,
     bindings: RwLock<Arc<Bindings>>,
+    /// Held while what is bound changes: from before the commit until readers see it here.
+    turn: Mutex<()>,
 }
 
 impl Published {
@@ -118,6 +120,12 @@ impl Published {
     pub fn bindings(&self) -> Arc<Bindings> {
         let bindings = self.bindings.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&bindings)
+    }
+
+    /// What is bound changes as long as this is held. Who reads of it in the database after the
+    /// commit, and takes a turn too, finds it here as well.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows what is bound since a commit: every reader from now on, all at once.
