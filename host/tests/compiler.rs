@@ -238,6 +238,35 @@ fn what_imports_something_is_refused_without_a_compiler() {
     assert_eq!(refused, AdmissionError::ImportsNotAllowed { names });
 }
 
+/// Types within types, as deep as there is room for: who follows them without a bound has no stack
+/// left, and neither has its process.
+#[test]
+fn types_that_are_nested_without_end_are_refused_and_the_host_goes_on() {
+    const DEPTH: usize = 300_000;
+    let mut types = vec![1];
+    types.extend([0x41, 1, 1].repeat(DEPTH));
+    types.extend([0x41, 0]);
+    let mut component = b"\0asm\x0d\0\x01\0\x07".to_vec();
+    let mut length = types.len();
+    while length >= 0x80 {
+        component.push((length % 0x80 + 0x80).try_into().unwrap());
+        length /= 0x80;
+    }
+    component.push(length.try_into().unwrap());
+    component.extend(types);
+    assert!(component.len() < LimitClass::Native.limits().component_bytes_max);
+    let host = Host::new(FAREBOX, AMPLE);
+    let refused = host.refused(&component);
+    assert!(
+        matches!(
+            refused,
+            AdmissionError::Invalid(_) | AdmissionError::CompilerFailed(_)
+        ),
+        "{refused:?}"
+    );
+    host.load(shipped::STANDARD_COMPONENT).unwrap();
+}
+
 #[test]
 fn a_component_that_is_pushed_often_at_once_is_compiled_once() {
     let count = Script::new("echo once >> \"$0.log\"\nexec \"$0.farebox\" \"$@\"");
