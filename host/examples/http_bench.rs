@@ -11,7 +11,7 @@ mod answers;
 use answers::{Failure, is_whole, percentile};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -51,7 +51,9 @@ async fn load(
     connections: usize,
     keys: &[String],
 ) -> Result<(), Failure> {
-    let numbers = Arc::new(AtomicU64::new(0));
+    // Never twice for one server: what is said again under the same key is only answered again.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros();
+    let numbers = Arc::new(AtomicU64::new(u64::try_from(since)?));
     let begun = Instant::now();
     let until = begun.checked_add(duration).ok_or("too long")?;
     let mut running = tokio::task::JoinSet::new();

@@ -2,7 +2,7 @@
 
 use super::figures::{Aim, CORES, Known};
 
-const FILTER: &str = "not profiled yet";
+const FILTER: &str = "the filter's code, what it asks of Envoy, and Envoy around it, in like parts";
 
 /// Every figure that the part of Envoy prints.
 pub const KNOWN: [Known; 41] = [
