@@ -2,7 +2,10 @@
 
 use super::figures::{Aim, CORES, Known};
 
-const FILTER: &str = "the filter's code, what it asks of Envoy, and Envoy around it, in like parts";
+/// What bounds a call with the filter.
+const CALL: &str = "Envoy and the kernel for a half, the filter's own code for a third";
+/// What bounds a stream with it.
+const STREAM: &str = "the filter's own code";
 
 /// Every figure that the part of Envoy prints.
 pub const KNOWN: [Known; 41] = [
@@ -98,19 +101,19 @@ pub const KNOWN: [Known; 41] = [
         "edge_whole_added_p50_us",
         "what the filter adds to the p50 of a call",
         Aim::AtMost(30),
-        FILTER,
+        CALL,
     ),
     Known(
         "edge_whole_added_cpu_us",
         "what it adds to the CPU of a call",
         Aim::None,
-        FILTER,
+        CALL,
     ),
     Known(
         "edge_whole_throughput_percent",
         "throughput with the filter, of that without",
         Aim::AtLeast(60),
-        FILTER,
+        CALL,
     ),
     Known(
         "edge_stream_bare_p50_us",
@@ -197,24 +200,24 @@ pub const KNOWN: [Known; 41] = [
         "edge_stream_added_p50_us",
         "what the filter adds to the p50 of a stream of 201 events",
         Aim::None,
-        FILTER,
+        STREAM,
     ),
     Known(
         "edge_stream_added_cpu_us",
         "what it adds to the CPU of a stream of 201 events",
         Aim::None,
-        FILTER,
+        STREAM,
     ),
     Known(
         "edge_stream_added_cpu_per_event_ns",
         "the same per event",
         Aim::AtMost(5_000),
-        FILTER,
+        STREAM,
     ),
     Known(
         "edge_stream_throughput_percent",
         "throughput with the filter, of that without",
         Aim::AtLeast(60),
-        FILTER,
+        STREAM,
     ),
 ];
