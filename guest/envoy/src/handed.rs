@@ -1,6 +1,6 @@
 //! What a worker's filter leaves when another configuration takes its place, for whoever runs next:
-//! what the host has not heard yet, what it was asked and was not heard of, and the keys whose
-//! leases are to go back.
+//! what the host has not heard yet, what it was asked without its answer being heard, and the keys
+//! whose leases are to go back.
 
 use crate::host::report::Parcel;
 use crate::lease::Sent;
