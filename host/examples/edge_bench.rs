@@ -74,7 +74,8 @@ async fn answer(mut caller: TcpStream) -> Result<(), Failure> {
     );
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
                 transfer-encoding: chunked\r\n\r\n";
-    let event = chunk(EVENT);
+    // No model says one word without end: a gateway may take that for a fault and break off.
+    let events = [chunk(EVENT), chunk(&EVENT.replace("word", "more"))];
     let end = format!(
         "data: {{\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion.chunk\",\"model\":\"gpt-4o-mini-2024-07-18\",\"choices\":[],{USAGE}}}\n\ndata: [DONE]\n\n"
     );
@@ -92,7 +93,7 @@ async fn answer(mut caller: TcpStream) -> Result<(), Failure> {
             continue;
         }
         caller.write_all(head.as_bytes()).await?;
-        for _ in 0..EVENTS {
+        for event in events.iter().cycle().take(EVENTS) {
             // A provider writes each as it has it.
             caller.write_all(event.as_bytes()).await?;
             tokio::task::yield_now().await;

@@ -1,77 +1,29 @@
 //! What pricing at the edge costs: the real Envoy with one worker, between callers and a provider
-//! that answers at once, with no filter, one that does nothing, and ours in two ways.
+//! that answers at once, with no filter, one that does nothing, and ours in two ways; and beside
+//! them, where it can be installed, a gateway in Python that counts spend ([`litellm`]).
 //!
 //! All of them run at once and take turns, so that whatever else the machine does meets all alike.
 //! Latency is measured one call at a time, CPU and throughput with as many as keep the worker busy.
 
+use super::edge_config::{self, Between, Ports};
+use super::edge_load::{Calls, Endpoint, Load, Provider, Seen};
+use super::litellm::{self, Gateway};
 use super::table::Table;
 use crate::api::Admin;
+use crate::envoy;
 use crate::guests;
 use crate::process;
 use crate::proxy::{self, Proxy};
 use crate::server::{self, Server, Setup};
-use crate::step;
-use crate::{envoy, step::note};
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 const ADMIN_KEY: &str = "bench-admin-key-0123456789";
 /// As many as keep one worker busy.
 const BUSY: usize = 16;
-
-/// What stands between caller and provider.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Between {
-    /// The router alone.
-    Nothing,
-    /// A filter that does nothing.
-    PassThrough,
-    /// Ours, under leases.
-    Leases,
-    /// Ours, with a hold and a report for each call: what a billing service costs that is asked.
-    EachCall,
-}
-
-impl Between {
-    const ALL: [Self; 4] = [
-        Self::Nothing,
-        Self::PassThrough,
-        Self::Leases,
-        Self::EachCall,
-    ];
-
-    /// In the names of its figures.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Nothing => "bare",
-            Self::PassThrough => "noop",
-            Self::Leases => "filter",
-            Self::EachCall => "hop",
-        }
-    }
-}
-
-/// A way to call.
-#[derive(Clone, Copy)]
-struct Calls {
-    kind: &'static str,
-    connections: usize,
-}
-
-/// What a load saw, and what it cost the proxy.
-#[derive(Clone, Copy)]
-struct Seen {
-    per_s: u64,
-    p50_ns: u64,
-    p99_ns: u64,
-    events: u64,
-    cpu_ns: u64,
-}
+const KINDS: [&str; 2] = ["whole", "stream"];
 
 /// Measures and adds the figures.
 ///
@@ -96,271 +48,171 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
     let provider = Provider::start(&ends)?;
     let book = STANDARD.encode(server::canonical_book(binary)?);
     let mut proxies = Vec::new();
+    let mut endpoints = Vec::new();
     for between in Between::ALL {
         let folder = temporary.path().join(between.name());
         std::fs::create_dir(&folder)?;
-        let (port, admin_port) = (server::address(0)?.port(), server::address(0)?.port());
-        let config = json!({
-            "admin": { "address": socket(admin_port) },
-            "static_resources": {
-                "listeners": [listener(port, filter_of(between, root, &book))],
-                "clusters": [
-                    cluster("openai", provider.port),
-                    cluster("farebox", host.address.port()),
-                ],
-            },
-        });
+        let ports = Ports {
+            callers: server::address(0)?.port(),
+            admin: server::address(0)?.port(),
+            provider: provider.address.port(),
+            host: host.address.port(),
+        };
         let proxy = Proxy::start(&proxy::Setup {
             root,
             folder: &folder,
-            config: &config.to_string(),
-            admin_port,
+            config: &edge_config::envoy(between, ports, root, &book),
+            admin_port: ports.admin,
             workers: 1,
         })?;
-        proxies.push((between, proxy, port));
+        endpoints.push(Endpoint {
+            name: between.name(),
+            port: ports.callers,
+            process: proxy.id(),
+            key: key.clone(),
+            calls: 0,
+        });
+        proxies.push(proxy);
     }
+    let folder = temporary.path().join(litellm::NAME);
+    // A peer, not a part: what it does wrong is said when the others are measured.
+    let gateway = litellm::start(root, &folder, provider.address);
+    let found = gateway.as_ref().ok().and_then(Option::as_ref);
+    endpoints.extend(found.map(Gateway::endpoint));
+
     let load = Load {
         ends: &ends,
         seconds: if quick { 2 } else { 5 },
-        key: &key,
     };
-    for (_, _, port) in &proxies {
-        // Leases grow to what calls take, and everything is compiled and cached.
-        load.run(*port, "stream", BUSY)?;
-    }
-    let rounds = if quick { 1 } else { 5 };
-    for kind in ["whole", "stream"] {
-        let alone = rounds_of(
-            &load,
-            &proxies,
-            Calls {
-                kind,
-                connections: 1,
-            },
-            rounds,
-        )?;
-        let busy = rounds_of(
-            &load,
-            &proxies,
-            Calls {
-                kind,
-                connections: BUSY,
-            },
-            rounds,
-        )?;
-        add(table, kind, &alone, &busy);
-    }
-    let resident = |index: usize| -> Result<u64> {
-        let (_, proxy, _) = proxies.get(index).context("no such proxy")?;
-        process::resident_kib(proxy.id())
+    let mut rows = rows(&load, &mut endpoints, if quick { 1 } else { 5 })?;
+    let endpoint = |name: &str| endpoints.iter().find(|endpoint| endpoint.name == name);
+    let resident = |name: &str| -> Result<u64> {
+        process::resident_kib(endpoint(name).context("no such endpoint")?.process)
     };
-    let memory = resident(2)?.saturating_sub(resident(0)?);
+    let memory = resident("filter")?.saturating_sub(resident("bare")?);
     table.add("edge_filter_memory_kib", memory);
-    for (_, proxy, _) in proxies {
+    let outcome = gateway.and_then(|gateway| {
+        let (Some(gateway), Some(endpoint)) = (gateway, endpoint(litellm::NAME)) else {
+            return Ok(());
+        };
+        gateway.has_counted(endpoint.calls)?;
+        table.add("edge_litellm_memory_kib", resident(litellm::NAME)?);
+        Ok(())
+    });
+    if outcome.is_err() {
+        rows.retain(|row| row.name != litellm::NAME);
+    }
+    for kind in KINDS {
+        add(table, kind, &rows);
+    }
+    for proxy in proxies {
         proxy.stop()?;
     }
-    host.stop()
+    host.stop()?;
+    outcome
 }
 
-/// Rounds in which all take turns; of each the median round, by CPU.
-fn rounds_of(
-    load: &Load<'_>,
-    proxies: &[(Between, Proxy, u16)],
-    calls: Calls,
-    rounds: usize,
-) -> Result<Vec<Seen>> {
-    let mut seen: Vec<Vec<Seen>> = proxies.iter().map(|_| Vec::new()).collect();
-    for _ in 0..rounds {
-        for ((_, proxy, port), seen) in proxies.iter().zip(&mut seen) {
-            let before = process::cpu_us(proxy.id())?;
-            let figures = load.run(*port, calls.kind, calls.connections)?;
-            let cpu_us = process::cpu_us(proxy.id())?.saturating_sub(before);
-            let get = |name: &str| {
-                let found = figures.get(name).and_then(Value::as_u64);
-                found.with_context(|| format!("the load does not say `{name}`"))
-            };
-            seen.push(Seen {
-                per_s: get("per_s")?,
-                p50_ns: get("p50_ns")?,
-                p99_ns: get("p99_ns")?,
-                events: get("events")?,
-                cpu_ns: cpu_us
-                    .saturating_mul(1_000)
-                    .checked_div(get("calls")?)
-                    .context("no call was made")?,
-            });
-        }
-    }
-    let median = |mut all: Vec<Seen>| {
-        all.sort_by_key(|seen| seen.cpu_ns);
-        all.get(all.len() / 2).copied().context("no round")
-    };
-    seen.into_iter().map(median).collect()
+/// What one endpoint did with calls of one kind.
+struct Row {
+    kind: &'static str,
+    name: &'static str,
+    alone: Seen,
+    busy: Seen,
 }
 
-fn add(table: &mut Table, kind: &str, alone: &[Seen], busy: &[Seen]) {
-    let [bare, noop, filter, hop] = alone else {
-        return;
-    };
-    let [bare_busy, noop_busy, filter_busy, hop_busy] = busy else {
-        return;
-    };
-    for (name, alone, busy) in [
-        ("bare", bare, bare_busy),
-        ("noop", noop, noop_busy),
-        ("filter", filter, filter_busy),
-        ("hop", hop, hop_busy),
-    ] {
-        table.add(&format!("edge_{kind}_{name}_p50_us"), alone.p50_ns / 1_000);
-        table.add(&format!("edge_{kind}_{name}_p99_us"), alone.p99_ns / 1_000);
-        table.add(&format!("edge_{kind}_{name}_per_s"), busy.per_s);
-        table.add(&format!("edge_{kind}_{name}_cpu_us"), busy.cpu_ns / 1_000);
+fn rows(load: &Load<'_>, endpoints: &mut [Endpoint], rounds: usize) -> Result<Vec<Row>> {
+    for endpoint in &mut *endpoints {
+        // Leases grow to what calls take, and everything is compiled and cached.
+        let busy = Calls {
+            kind: "stream",
+            connections: BUSY,
+        };
+        load.run(endpoint, busy)?;
     }
-    let added_ns = filter.p50_ns.saturating_sub(bare.p50_ns);
+    let mut rows = Vec::new();
+    for kind in KINDS {
+        let mut seen = |connections| {
+            let calls = Calls { kind, connections };
+            load.rounds(endpoints, calls, rounds)
+        };
+        let (alone, busy) = (seen(1)?, seen(BUSY)?);
+        let both = alone.into_iter().zip(busy);
+        rows.extend(
+            endpoints
+                .iter()
+                .zip(both)
+                .map(|(endpoint, (alone, busy))| Row {
+                    kind,
+                    name: endpoint.name,
+                    alone,
+                    busy,
+                }),
+        );
+    }
+    Ok(rows)
+}
+
+fn add(table: &mut Table, kind: &str, rows: &[Row]) {
+    for row in rows.iter().filter(|row| row.kind == kind) {
+        let name = format!("edge_{kind}_{}", row.name);
+        table.add(&format!("{name}_p50_us"), row.alone.p50_ns / 1_000);
+        table.add(&format!("{name}_p99_us"), row.alone.p99_ns / 1_000);
+        table.add(&format!("{name}_per_s"), row.busy.per_s);
+        table.add(&format!("{name}_cpu_us"), row.busy.cpu_ns / 1_000);
+    }
+    let of = |name: &str| {
+        let mut rows = rows.iter();
+        rows.find(|row| row.kind == kind && row.name == name)
+    };
+    let (Some(bare), Some(filter)) = (of("bare"), of("filter")) else {
+        return;
+    };
+    let added_ns = filter.alone.p50_ns.saturating_sub(bare.alone.p50_ns);
     table.add(&format!("edge_{kind}_added_p50_us"), added_ns / 1_000);
-    let added_ns = filter_busy.cpu_ns.saturating_sub(bare_busy.cpu_ns);
+    let added_ns = filter.busy.cpu_ns.saturating_sub(bare.busy.cpu_ns);
     table.add(&format!("edge_{kind}_added_cpu_us"), added_ns / 1_000);
     if kind == "stream" {
-        let per_event = added_ns.checked_div(filter_busy.events).unwrap_or(0);
+        let per_event = added_ns.checked_div(filter.busy.events).unwrap_or(0);
         table.add("edge_stream_added_cpu_per_event_ns", per_event);
     }
-    let percent = filter_busy.per_s.saturating_mul(100);
-    let percent = percent.checked_div(bare_busy.per_s).unwrap_or(0);
+    let percent = filter.busy.per_s.saturating_mul(100);
+    let percent = percent.checked_div(bare.busy.per_s).unwrap_or(0);
     table.add(&format!("edge_{kind}_throughput_percent"), percent);
 }
 
-/// A load on one of the proxies.
-struct Load<'a> {
-    ends: &'a Path,
-    seconds: u64,
-    key: &'a str,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Load<'_> {
-    fn run(&self, port: u16, kind: &str, connections: usize) -> Result<Map<String, Value>> {
-        let mut command = Command::new(self.ends);
-        command
-            .arg("load")
-            .arg(SocketAddr::from(([127, 0, 0, 1], port)).to_string())
-            .arg(self.seconds.to_string())
-            .arg(connections.to_string())
-            .args([kind, self.key])
-            .stderr(Stdio::inherit());
-        Ok(serde_json::from_str(&step::output(&mut command)?)?)
+    #[test]
+    fn every_figure_of_every_endpoint_has_a_row() {
+        let seen = Seen {
+            per_s: 2_000,
+            p50_ns: 500_000,
+            p99_ns: 900_000,
+            events: 201,
+            cpu_ns: 400_000,
+        };
+        let names = Between::ALL.map(Between::name);
+        let mut rows = Vec::new();
+        for kind in KINDS {
+            for name in names.into_iter().chain([litellm::NAME]) {
+                let (alone, busy) = (seen, seen);
+                rows.push(Row {
+                    kind,
+                    name,
+                    alone,
+                    busy,
+                });
+            }
+        }
+        let mut table = Table::default();
+        for kind in KINDS {
+            add(&mut table, kind, &rows);
+        }
+        table.compare();
+        let text = table.to_string();
+        assert!(text.contains("LiteLLM"), "{text}");
+        assert!(!text.contains("edge_"), "a figure without a label: {text}");
     }
-}
-
-/// The provider. It ends when this is dropped, because its standard input does.
-struct Provider {
-    child: Child,
-    port: u16,
-}
-
-impl Provider {
-    fn start(ends: &Path) -> Result<Self> {
-        let address = server::address(0)?;
-        let child = Command::new(ends)
-            .args(["serve", &address.to_string()])
-            .stdin(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("could not start `{}`", ends.display()))?;
-        note(&format!("a provider listens on {address}"));
-        Ok(Self {
-            child,
-            port: address.port(),
-        })
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        drop(self.child.wait());
-    }
-}
-
-fn socket(port: u16) -> Value {
-    json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } })
-}
-
-fn cluster(name: &str, port: u16) -> Value {
-    json!({
-        "name": name,
-        "type": "STATIC",
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": socket(port) } }] }],
-        },
-    })
-}
-
-fn listener(port: u16, filter: Option<Value>) -> Value {
-    let router = json!({
-        "name": "router",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
-        },
-    });
-    let filters: Vec<Value> = filter.into_iter().chain([router]).collect();
-    json!({
-        "name": "callers",
-        "address": socket(port),
-        "per_connection_buffer_limit_bytes": 2_097_152,
-        "filter_chains": [{ "filters": [{
-            "name": "http",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.network\
-                          .http_connection_manager.v3.HttpConnectionManager",
-                "stat_prefix": "bench",
-                "http_filters": filters,
-                "route_config": { "virtual_hosts": [{
-                    "name": "all",
-                    "domains": ["*"],
-                    "routes": [{
-                        "match": { "prefix": "/" },
-                        "route": { "cluster": "openai", "timeout": "0s" },
-                    }],
-                }]},
-            },
-        }]}],
-    })
-}
-
-fn filter_of(between: Between, root: &Path, book: &str) -> Option<Value> {
-    let (library, book) = match between {
-        Between::Nothing => return None,
-        Between::PassThrough => ("farebox_pass_through", ""),
-        Between::Leases | Between::EachCall => ("farebox_filter", book),
-    };
-    let settings = json!({
-        "deployment": "hosted",
-        "host": { "cluster": "farebox", "leases": between == Between::Leases },
-        "upstreams": { "openai": {
-            "provider": "openai",
-            "key": { "header": "authorization", "value": "Bearer sk-bench" },
-        }},
-    });
-    Some(json!({
-        "name": "farebox",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
-            "config": {
-                "name": "farebox",
-                "failure_policy": "FAIL_RELOAD",
-                "allow_on_headers_stop_iteration": true,
-                "configuration": {
-                    "@type": "type.googleapis.com/google.protobuf.StringValue",
-                    "value": settings.to_string(),
-                },
-                "vm_config": {
-                    "runtime": "envoy.wasm.runtime.v8",
-                    "code": { "local": { "filename": guests::path(root, library) } },
-                    "configuration": {
-                        "@type": "type.googleapis.com/google.protobuf.BytesValue",
-                        "value": book,
-                    },
-                },
-            },
-        },
-    }))
 }

@@ -6,15 +6,23 @@ use super::figures::{Aim, CORES, Known};
 const CALL: &str = "Envoy and the kernel for a half, the filter's own code for a third";
 /// What bounds a stream with it.
 const STREAM: &str = "the filter's own code";
+/// What bounds the gateway in Python.
+const PYTHON: &str = "its Python, on one core";
 
 /// Every figure that the part of Envoy prints.
-pub const KNOWN: [Known; 41] = [
+pub const KNOWN: [Known; 52] = [
     Known("filter_bytes", "the filter", Aim::AtMost(1 << 20), ""),
     Known(
         "edge_filter_memory_kib",
         "memory of Envoy with it and the full price book, one worker, beyond that without",
         Aim::None,
         "the book, and the module's code",
+    ),
+    Known(
+        "edge_litellm_memory_kib",
+        "memory of LiteLLM's gateway, one worker",
+        Aim::None,
+        "",
     ),
     Known(
         "edge_whole_bare_p50_us",
@@ -96,6 +104,30 @@ pub const KNOWN: [Known; 41] = [
         "CPU of Envoy per call there",
         Aim::None,
         "",
+    ),
+    Known(
+        "edge_whole_litellm_p50_us",
+        "a call, through LiteLLM's gateway, spend counted in memory: p50",
+        Aim::None,
+        PYTHON,
+    ),
+    Known(
+        "edge_whole_litellm_p99_us",
+        "the same: p99",
+        Aim::None,
+        PYTHON,
+    ),
+    Known(
+        "edge_whole_litellm_per_s",
+        "the same, 16 at once, one worker",
+        Aim::None,
+        PYTHON,
+    ),
+    Known(
+        "edge_whole_litellm_cpu_us",
+        "CPU of the gateway per call there",
+        Aim::None,
+        PYTHON,
     ),
     Known(
         "edge_whole_added_p50_us",
@@ -197,6 +229,30 @@ pub const KNOWN: [Known; 41] = [
         "",
     ),
     Known(
+        "edge_stream_litellm_p50_us",
+        "a stream of 201 events, through LiteLLM's gateway, spend counted in memory: p50",
+        Aim::None,
+        PYTHON,
+    ),
+    Known(
+        "edge_stream_litellm_p99_us",
+        "the same: p99",
+        Aim::None,
+        PYTHON,
+    ),
+    Known(
+        "edge_stream_litellm_per_s",
+        "the same, 16 at once, one worker",
+        Aim::None,
+        PYTHON,
+    ),
+    Known(
+        "edge_stream_litellm_cpu_us",
+        "CPU of the gateway per call there",
+        Aim::None,
+        PYTHON,
+    ),
+    Known(
         "edge_stream_added_p50_us",
         "what the filter adds to the p50 of a stream of 201 events",
         Aim::None,
@@ -219,5 +275,17 @@ pub const KNOWN: [Known; 41] = [
         "throughput with the filter, of that without",
         Aim::AtLeast(60),
         STREAM,
+    ),
+    Known(
+        "edge_whole_filter_over_litellm_times",
+        "calls with the filter, 16 at once, of those through LiteLLM's gateway",
+        Aim::None,
+        "",
+    ),
+    Known(
+        "edge_stream_filter_over_litellm_times",
+        "the same of streams",
+        Aim::None,
+        "",
     ),
 ];

@@ -440,7 +440,7 @@ pub const KNOWN: [Known; 69] = [
 ];
 
 /// Figures made of two others: the name, the one, the other, and what the quotient is times.
-pub const QUOTIENTS: [(&str, &str, &str, u64); 4] = [
+pub const QUOTIENTS: [(&str, &str, &str, u64); 6] = [
     (
         "one_wallet_over_postgres_times",
         "pairs_one_wallet_per_s",
@@ -464,5 +464,17 @@ pub const QUOTIENTS: [(&str, &str, &str, u64); 4] = [
         "pairs_at_5m_events_per_s",
         "pairs_per_s",
         100,
+    ),
+    (
+        "edge_whole_filter_over_litellm_times",
+        "edge_whole_filter_per_s",
+        "edge_whole_litellm_per_s",
+        1,
+    ),
+    (
+        "edge_stream_filter_over_litellm_times",
+        "edge_stream_filter_per_s",
+        "edge_stream_litellm_per_s",
+        1,
     ),
 ];

@@ -7,9 +7,12 @@
 mod admission;
 mod disk;
 mod edge;
+mod edge_config;
 mod edge_figures;
+mod edge_load;
 mod figures;
 mod http;
+mod litellm;
 mod postgres;
 mod swaps;
 mod table;
