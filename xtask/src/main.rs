@@ -12,6 +12,7 @@ mod envoy;
 mod fuzz;
 mod gateway;
 mod guests;
+mod interrupt;
 mod languages;
 mod licences;
 mod lint;

@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::step;
 use anyhow::{Context, Result, bail};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ pub struct Setup<'a> {
     pub admin_port: u16,
     /// How many threads serve.
     pub workers: u16,
+    /// Whether Ctrl-C is ours to answer: it does not reach what is started.
+    pub apart: bool,
 }
 
 /// A running Envoy. Ended when dropped.
@@ -44,13 +47,19 @@ impl Proxy {
         let config = setup.folder.join("envoy.yaml");
         std::fs::write(&config, setup.config)?;
         let log = setup.folder.join("envoy.log");
-        let child = Command::new(setup.root.join("target/envoy/envoy"))
+        let mut command = Command::new(setup.root.join("target/envoy/envoy"));
+        if setup.apart {
+            command.process_group(0);
+        }
+        let child = command
             .arg("--config-path")
             .arg(&config)
             .args(["--concurrency", &setup.workers.to_string()])
             .args(["--use-dynamic-base-id", "--log-level", "warning"])
             // What is killed has written all but its last moment.
             .args(["--file-flush-interval-msec", "100"])
+            // What is drained has closed its callers' connections after that.
+            .args(["--drain-time-s", "10"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(&log)?)
@@ -78,9 +87,7 @@ impl Proxy {
     fn wait_until_ready(&mut self) -> Result<()> {
         let begun = Instant::now();
         while begun.elapsed() < READY_MAX {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("Envoy ended with {status}: {}", self.said());
-            }
+            self.still_runs()?;
             let answer = self.admin().get("/ready");
             if answer.is_ok_and(|answer| answer.status == 200) {
                 return Ok(());
@@ -88,6 +95,17 @@ impl Proxy {
             std::thread::sleep(Duration::from_millis(5));
         }
         bail!("Envoy was not ready in time: {}", self.said());
+    }
+
+    /// That it has not ended by itself.
+    ///
+    /// # Errors
+    /// It has; the message holds its log.
+    pub fn still_runs(&mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("Envoy ended with {status}: {}", self.said());
+        }
+        Ok(())
     }
 
     /// Asks it to end, and waits until it has.

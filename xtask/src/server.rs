@@ -7,6 +7,7 @@ use crate::step;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -143,6 +144,8 @@ pub struct Setup<'a> {
     pub deployment: &'a str,
     /// Further variables of its environment.
     pub more: &'a [(&'a str, &'a str)],
+    /// Whether Ctrl-C is ours to answer: it does not reach what is started.
+    pub apart: bool,
 }
 
 /// A running server. Stopped when dropped.
@@ -165,7 +168,11 @@ impl Server {
         let file = std::fs::File::create(&log)
             .with_context(|| format!("could not write `{}`", log.display()))?;
         let begun = Instant::now();
-        let child = Command::new(setup.binary)
+        let mut command = Command::new(setup.binary);
+        if setup.apart {
+            command.process_group(0);
+        }
+        let child = command
             .arg("serve")
             .env("FAREBOX_DATA_DIR", setup.data_dir)
             .env("FAREBOX_LISTEN", setup.listen.to_string())
@@ -219,6 +226,17 @@ impl Server {
         bail!("the server did not stop within {}", step::seconds(STOP_MAX));
     }
 
+    /// That it has not ended by itself.
+    ///
+    /// # Errors
+    /// It has; the message holds the end of its log.
+    pub fn still_runs(&mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("the server ended with {status}: {}", self.log_end());
+        }
+        Ok(())
+    }
+
     /// Serves until it is ended, by Ctrl-C or by itself.
     ///
     /// # Errors
@@ -235,9 +253,7 @@ impl Server {
         let client = self.client();
         let begun = Instant::now();
         while begun.elapsed() < READY_MAX {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("the server ended with {status}: {}", self.log_end());
-            }
+            self.still_runs()?;
             if client
                 .get("/readyz")
                 .is_ok_and(|answer| answer.status == 200)

@@ -37,6 +37,7 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
         admin_key: ADMIN_KEY,
         deployment: "hosted",
         more: &[],
+        apart: false,
     })?;
     let admin = Admin::new(server.client().with_key(ADMIN_KEY));
     let keys = [admin.create_customer("bench", "1000000")?];

@@ -42,6 +42,7 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
         admin_key: ADMIN_KEY,
         deployment: "hosted",
         more: &[("FAREBOX_POLICY_FILTER", &filter.display().to_string())],
+        apart: false,
     })?;
     let admin = Admin::new(host.client().with_key(ADMIN_KEY));
     let key = admin.create_customer("bench", "10000000")?;
@@ -64,6 +65,7 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
             config: &edge_config::envoy(between, ports, root, &book),
             admin_port: ports.admin,
             workers: 1,
+            apart: false,
         })?;
         endpoints.push(Endpoint {
             name: between.name(),

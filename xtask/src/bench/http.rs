@@ -31,6 +31,7 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
         admin_key: ADMIN_KEY,
         deployment: "hosted",
         more: &[],
+        apart: false,
     };
     let cold = Server::start(&setup)?;
     table.add("start_cold_ms", millis(&cold)?);

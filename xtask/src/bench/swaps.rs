@@ -42,6 +42,7 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
         deployment: "hosted",
         // A breaker would spare the server most of what is measured here.
         more: &[("FAREBOX_BREAKER_FAULTS", "0")],
+        apart: false,
     })?;
     let api = server.client().with_key(ADMIN_KEY);
     let admin = Admin::new(api.clone());

@@ -39,6 +39,7 @@ pub fn run(root: &Path, wanted: Wanted, no_serve: bool) -> Result<()> {
             admin_key: ADMIN_KEY,
             deployment: "hosted",
             more: &[],
+            apart: false,
         })?;
         note(&format!("listens on http://{}", server.address));
         Ok(server)

@@ -43,6 +43,7 @@ pub fn own_key(binary: &Path, data_dir: &Path) -> Result<()> {
         admin_key: ADMIN_KEY,
         deployment: "self-hosted",
         more: &[],
+        apart: false,
     })?;
     let admin = Admin::new(server.client().with_key(ADMIN_KEY));
     let org = admin.create_org("On Our Own Machines", None)?;

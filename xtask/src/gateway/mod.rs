@@ -3,14 +3,17 @@
 //!
 //! What it prints is one `curl` that anybody can paste. With `--once` it makes that call itself and
 //! holds the wallet to the price that the stream ended with, so a run that reaches its end is a test.
+//! However it ends, Envoy is drained first.
 
 mod call;
 mod config;
 mod providers;
+mod stop;
 
 use crate::api::{Admin, Customer};
 use crate::envoy;
 use crate::guests;
+use crate::interrupt::Interrupt;
 use crate::proxy::{self, Proxy};
 use crate::server::{self, Build, Server, Setup};
 use crate::step::{self, note, step};
@@ -43,7 +46,9 @@ pub fn run(root: &Path, wanted: Wanted, once: bool) -> Result<()> {
         Ok((binary, providers))
     })?;
     let folder = server::empty_folder(root, "gateway")?;
-    let host = step("host on an empty directory", || {
+    // Nothing that is started from here on ends before Envoy is drained.
+    let interrupt = Interrupt::heed()?;
+    let mut host = step("host on an empty directory", || {
         start_host(root, &binary, &folder)
     })?;
     let admin = Admin::new(host.client().with_key(ADMIN_KEY));
@@ -52,7 +57,7 @@ pub fn run(root: &Path, wanted: Wanted, once: bool) -> Result<()> {
     let key = admin.create_key(&org)?;
     let providers = Providers::start(&providers)?;
     let port = server::address(GATEWAY_PORT)?.port();
-    let proxy = step("Envoy with the filter", || {
+    let mut proxy = step("Envoy with the filter", || {
         let admin_port = server::address(0)?.port();
         let values = config::Values {
             root,
@@ -69,29 +74,35 @@ pub fn run(root: &Path, wanted: Wanted, once: bool) -> Result<()> {
             config: &config::filled(&values)?,
             admin_port,
             workers: 2,
+            apart: true,
         })?;
         note(&format!("listens on http://127.0.0.1:{port}"));
         Ok(proxy)
     })?;
+    let customer = Customer::new(host.client().with_key(&key));
     if once || !step::somebody_is_there() {
-        let customer = Customer::new(host.client().with_key(&key));
         step("one call, streamed", || call::run(port, &key, &customer))?;
-        proxy.stop()?;
-        host.stop()?;
-        return step("ledger verify", || {
-            server::verify(&binary, &folder.join("host"))
-        });
+    } else {
+        invite(port, &key, &proxy);
+        stop::wait(&interrupt, &mut proxy, &mut host)?;
     }
+    step("drain and stop", || stop::in_order(proxy, host, &customer))?;
+    step("ledger verify", || {
+        server::verify(&binary, &folder.join("host"))
+    })
+}
+
+fn invite(port: u16, key: &str, proxy: &Proxy) {
     println!(
-        "\nThe gateway listens on http://127.0.0.1:{port} until Ctrl-C. This streams a call, shows \
+        "\nThe gateway listens on http://127.0.0.1:{port} until Ctrl-C, and then drains \
+         Envoy for some seconds. This streams a call, shows \
          what it cost, and then the wallet:\n\n{}\n\n\
          The wallet began with {CREDITS} credits. Further routes and every setting: {}\n\
          Counters: http://127.0.0.1:{}/stats?filter=farebox",
-        call::curl(port, &key),
+        call::curl(port, key),
         proxy.config.display(),
         proxy.admin_port,
     );
-    host.wait()
 }
 
 fn start_host(root: &Path, binary: &Path, folder: &Path) -> Result<Server> {
@@ -105,6 +116,7 @@ fn start_host(root: &Path, binary: &Path, folder: &Path) -> Result<Server> {
         deployment: "hosted",
         // Which filter the gateway runs: another one would be refused.
         more: &[("FAREBOX_POLICY_FILTER", &filter)],
+        apart: true,
     })?;
     note(&format!("listens on http://{}", server.address));
     Ok(server)

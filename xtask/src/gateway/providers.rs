@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -24,6 +25,8 @@ impl Providers {
         let mut child = Command::new(binary)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // It serves the calls that run while the gateway is drained.
+            .process_group(0)
             .spawn()
             .with_context(|| format!("could not start `{}`", binary.display()))?;
         let mut line = String::new();
