@@ -3,8 +3,8 @@
 //! It must not know canonical tables: [`super::tables`] makes these of the cells.
 
 use super::Problems;
-use super::tables::{Contexts, PeriodView, overlay, times};
-use super::uplift::Uplift;
+use super::tables::{Contexts, PeriodView, below, overlay, times};
+use super::uplift::{Uplift, of_large_prompts};
 use super::values::{check_name, positive};
 use crate::document::Path;
 use crate::text::RegionText;
@@ -54,8 +54,31 @@ impl<'a, 'p> Region<'a, 'p> {
             contexts: Contexts::new(),
         };
         region.under = region.times_factor(standard, problems);
-        region.contexts = overlay(&region.under, &text.view(), &region.path, problems);
+        let small = overlay(&region.under, &text.view(), &region.path, problems);
+        let raised = of_large_prompts(&region.under, &below(&small, None));
+        region.contexts = match raised {
+            Ok(raised) if raised == region.under => small,
+            Ok(raised) => {
+                // The text was read above, with its problems.
+                let mut again = Problems::new(problems.document);
+                overlay(&raised, &text.view(), &region.path, &mut again)
+            }
+            Err(meter) => {
+                region.too_dear("large prompts", &meter, problems);
+                small
+            }
+        };
         Some(region)
+    }
+
+    /// Notes that `what` would cost more in the region than any price may be.
+    fn too_dear(&self, what: &str, meter: &Meter, problems: &mut Problems<'_>) {
+        let meter = meter.name();
+        let message = format!(
+            "raised as the region raises the standard price, `{meter}` in {what} is too dear to be \
+             meant"
+        );
+        problems.note(&self.path, message);
     }
 
     /// What every tier costs here: each of `elsewhere` and, of those that only `any` region has,
@@ -114,12 +137,7 @@ impl<'a, 'p> Region<'a, 'p> {
         match uplift.of(&tier.contexts, &tier.silent) {
             Ok(contexts) => tier.contexts = contexts,
             Err(meter) => {
-                let meter = meter.name();
-                let message = format!(
-                    "raised as the region raises the standard price, `{meter}` in tier `{name}` is \
-                     too dear to be meant"
-                );
-                problems.note(&self.path, message);
+                self.too_dear(&format!("tier `{name}`"), &meter, problems);
                 return None;
             }
         }

@@ -4,8 +4,10 @@
 //! What a cell does not price is taken from the standard cell of the same context size; for a tier
 //! within a region from the same tier elsewhere, raised as the region raises the standard price
 //! ([`super::uplift`]), else from the region's standard cell. So a tier has a cell in every region:
-//! the cell of the tier elsewhere would lose the uplift. A context price that a tier or region does not have costs the standard price *there*, or its own
-//! price for small prompts if that is dearer: large prompts never become cheaper by an omission.
+//! the cell of the tier elsewhere would lose the uplift. A context price that a tier does not have
+//! costs the standard price *there*, or its own price for small prompts if that is dearer: large
+//! prompts never become cheaper by an omission. One that a region does not have is the price
+//! elsewhere, raised as the region raises small prompts.
 //! A meter is left out of a tier where the tier prices the meter that a fallback of the book takes
 //! in its place *in that tier*: the fallback speaks, not the standard price.
 //! Tables of hours are not completed: they stand over the standard table beside them, which is

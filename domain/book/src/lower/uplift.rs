@@ -3,7 +3,8 @@
 //! A provider that serves a tier in a region charges the region's uplift there as well, and no
 //! source says so of every pair. So a tier is raised as the region raises the standard price, rate
 //! by rate: what it costs elsewhere × what the region asks ÷ what is asked elsewhere, and never
-//! lowered. It must not know texts: only rates.
+//! lowered. In the same way large prompts are raised of which the region says nothing. It must not
+//! know texts: only rates.
 
 use super::tables::{Contexts, Rates, below};
 use super::values::{AMOUNT_MAX, SCALE_MAX};
@@ -42,6 +43,24 @@ impl Uplift<'_> {
             })
             .collect()
     }
+}
+
+/// What every context size elsewhere becomes in a region whose prices for small prompts are `small`.
+///
+/// `Err` is the meter whose price would be too large.
+pub(super) fn of_large_prompts(elsewhere: &Contexts, small: &Rates) -> Result<Contexts, Meter> {
+    let sizes = elsewhere.iter().map(|(above, rates)| match above {
+        None => Ok((None, rates.clone())),
+        Some(_) => {
+            let level = Level {
+                tier: rates.clone(),
+                elsewhere: below(elsewhere, None),
+                regional: small.clone(),
+            };
+            Ok((*above, level.raised(&BTreeSet::new())?))
+        }
+    });
+    sizes.collect()
 }
 
 /// The rates of one context size.
