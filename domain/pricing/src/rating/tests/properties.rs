@@ -1,16 +1,58 @@
 //! What every book and every event must keep.
 
 use crate::answer::LineKind;
-use crate::book::Charge;
+use crate::book::{Book, Charge, ChargeRule, UnknownModels};
 use crate::event::KeySource::Managed;
 use crate::exact;
 use crate::failure;
 use crate::generated::terms::declares_a_loss;
 use crate::generated::{book_and_call, event, facts, request_for, small_book, view};
-use crate::meter::{Meter, Pool};
+use crate::meter::{Meter, Pool, Quantity};
 use crate::rating::{cost, quote, rate};
 use proptest::prelude::*;
+use proptest::sample::Index;
 use rust_decimal::Decimal;
+
+/// What prices a whole call or a whole month anew at a threshold: there prices may jump down.
+fn without_whole_tiers(book: &mut Book) {
+    let unknown = match &mut book.unknown_models {
+        UnknownModels::DefaultRate { model } => Some(&mut **model),
+        _ => None,
+    };
+    for model in book.models.iter_mut().chain(unknown) {
+        (model.context_inclusive, model.context_marginal) = (false, true);
+    }
+    if let Some(sale) = &mut book.sale {
+        for volume in &mut sale.volumes {
+            volume.whole = false;
+        }
+    }
+}
+
+/// What is declared to depend on how usage is cut into calls: fees for each, sizes of each, and
+/// terms of sale.
+fn without_what_is_of_a_call(book: &mut Book) {
+    let unknown = match &mut book.unknown_models {
+        UnknownModels::DefaultRate { model } => Some(&mut **model),
+        _ => None,
+    };
+    for model in book.models.iter_mut().chain(unknown) {
+        for period in &mut model.periods {
+            period.allowances.clear();
+            period.tables.retain(|table| table.context_above.is_none());
+            for table in &mut period.tables {
+                table.rates.retain(|rate| rate.meter != Meter::Request);
+            }
+        }
+    }
+    if matches!(book.unknown_models, UnknownModels::Cap { .. }) {
+        book.unknown_models = UnknownModels::Refuse;
+    }
+    book.sale = None;
+    book.minimums.clear();
+    let is_markup = |rule: &ChargeRule| matches!(rule.charge, Charge::CostPlus { .. });
+    book.charge_rules.retain(is_markup);
+}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3072))]
@@ -73,6 +115,53 @@ proptest! {
         event.pools = failure::streamed(&view, &event, of).unwrap();
         if let (Ok(quote), Ok(rating)) = (quote(&view, &request, &facts), rate(&view, &event, &facts)) {
             prop_assert!(rating.total_usd <= quote.total_usd, "{rating:#?} {quote:#?}");
+        }
+    }
+
+    /// Whatever the book says of tiers, regions, hours, fallbacks, allowances and terms of sale.
+    #[test]
+    fn without_whole_tiers_one_more_of_anything_never_costs_less_under_any_book(
+        generated in book_and_call(),
+        pool in any::<Index>(),
+        by in 1_u32..3000,
+    ) {
+        let (mut book, event, facts) = generated;
+        without_whole_tiers(&mut book);
+        let view = view(&book);
+        let mut larger = event.clone();
+        if !larger.pools.is_empty() {
+            let pool = &mut larger.pools[pool.index(event.pools.len())];
+            let quantity = exact::add(pool.quantity.get(), by.into()).unwrap();
+            pool.quantity = Quantity::new(quantity).unwrap();
+        }
+        if let (Ok(less), Ok(more)) = (rate(&view, &event, &facts), rate(&view, &larger, &facts)) {
+            prop_assert!(less.total_usd <= more.total_usd, "{less:#?} {more:#?}");
+        }
+    }
+
+    /// Nothing is rounded on the way: two halves cost what the whole costs, to the last digit.
+    #[test]
+    fn splitting_an_event_changes_nothing_under_any_prices(
+        generated in book_and_call(),
+        shares in prop::collection::vec(0_u32..=100, 5),
+    ) {
+        let (mut book, event, mut facts) = generated;
+        without_what_is_of_a_call(&mut book);
+        facts.key_source = Managed;
+        let view = view(&book);
+        let [mut first, mut second] = [event.clone(), event.clone()];
+        for (at, share) in (0..event.pools.len()).zip(shares) {
+            let whole = event.pools[at].quantity.get();
+            let part = exact::mul(whole, Decimal::new(share.into(), 2)).unwrap().trunc();
+            first.pools[at].quantity = Quantity::new(part).unwrap();
+            let rest = exact::sub(whole, part).unwrap();
+            second.pools[at].quantity = Quantity::new(rest).unwrap();
+        }
+        if event.provider_cost_usd.is_none()
+            && let Ok(whole) = rate(&view, &event, &facts)
+        {
+            let parts = [first, second].map(|part| rate(&view, &part, &facts).unwrap().total_usd);
+            prop_assert_eq!(exact::sum(parts), Ok(whole.total_usd));
         }
     }
 
