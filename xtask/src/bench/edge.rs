@@ -86,14 +86,14 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
         ends: &ends,
         seconds: if quick { 2 } else { 5 },
     };
-    let mut rows = rows(&load, &mut endpoints, if quick { 1 } else { 5 })?;
+    let (mut rows, called) = rows(&load, &mut endpoints, if quick { 1 } else { 5 });
     let endpoint = |name: &str| endpoints.iter().find(|endpoint| endpoint.name == name);
     let resident = |name: &str| -> Result<u64> {
         process::resident_kib(endpoint(name).context("no such endpoint")?.process)
     };
     let memory = resident("filter")?.saturating_sub(resident("bare")?);
     table.add("edge_filter_memory_kib", memory);
-    let outcome = gateway.and_then(|gateway| {
+    let counted = gateway.and_then(|gateway| {
         let (Some(gateway), Some(endpoint)) = (gateway, endpoint(litellm::NAME)) else {
             return Ok(());
         };
@@ -101,7 +101,7 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
         table.add("edge_litellm_memory_kib", resident(litellm::NAME)?);
         Ok(())
     });
-    if outcome.is_err() {
+    if counted.is_err() {
         rows.retain(|row| row.name != litellm::NAME);
     }
     for kind in KINDS {
@@ -111,7 +111,7 @@ pub fn measure(root: &Path, binary: &Path, quick: bool, table: &mut Table) -> Re
         proxy.stop()?;
     }
     host.stop()?;
-    outcome
+    called.and(counted)
 }
 
 /// What one endpoint did with calls of one kind.
@@ -122,36 +122,37 @@ struct Row {
     busy: Seen,
 }
 
-fn rows(load: &Load<'_>, endpoints: &mut [Endpoint], rounds: usize) -> Result<Vec<Row>> {
-    for endpoint in &mut *endpoints {
-        // Leases grow to what calls take, and everything is compiled and cached.
-        let busy = Calls {
-            kind: "stream",
-            connections: BUSY,
-        };
-        load.run(endpoint, busy)?;
-    }
+/// All rows, but of those whose calls failed.
+fn rows(load: &Load<'_>, endpoints: &mut [Endpoint], rounds: usize) -> (Vec<Row>, Result<()>) {
     let mut rows = Vec::new();
+    let mut outcome = Ok(());
+    let busy = Calls {
+        kind: "stream",
+        connections: BUSY,
+    };
+    // Leases grow to what calls take, and everything is compiled and cached.
+    for warmed in load.rounds(endpoints, busy, 1) {
+        outcome = outcome.and(warmed.map(drop));
+    }
     for kind in KINDS {
         let mut seen = |connections| {
             let calls = Calls { kind, connections };
             load.rounds(endpoints, calls, rounds)
         };
-        let (alone, busy) = (seen(1)?, seen(BUSY)?);
-        let both = alone.into_iter().zip(busy);
-        rows.extend(
-            endpoints
-                .iter()
-                .zip(both)
-                .map(|(endpoint, (alone, busy))| Row {
+        let (alone, busy) = (seen(1), seen(BUSY));
+        for ((endpoint, alone), busy) in endpoints.iter().zip(alone).zip(busy) {
+            match alone.and_then(|alone| Ok((alone, busy?))) {
+                Ok((alone, busy)) => rows.push(Row {
                     kind,
                     name: endpoint.name,
                     alone,
                     busy,
                 }),
-        );
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
+        }
     }
-    Ok(rows)
+    (rows, outcome)
 }
 
 fn add(table: &mut Table, kind: &str, rows: &[Row]) {

@@ -93,23 +93,26 @@ impl Load<'_> {
         })
     }
 
-    /// Rounds in which all take turns; of each the median round, by CPU.
-    ///
-    /// # Errors
-    /// As [`Self::run`].
+    /// Rounds in which all take turns; of each the median round, by CPU. What fails on one endpoint
+    /// is not asked of it again, and the others go on.
     pub fn rounds(
         &self,
         endpoints: &mut [Endpoint],
         calls: Calls,
         rounds: usize,
-    ) -> Result<Vec<Seen>> {
-        let mut seen: Vec<Vec<Seen>> = endpoints.iter().map(|_| Vec::new()).collect();
+    ) -> Vec<Result<Seen>> {
+        let mut seen: Vec<Result<Vec<Seen>>> = endpoints.iter().map(|_| Ok(Vec::new())).collect();
         for _ in 0..rounds {
             for (endpoint, seen) in endpoints.iter_mut().zip(&mut seen) {
-                seen.push(self.run(endpoint, calls)?);
+                let Ok(before) = seen else { continue };
+                match self.run(endpoint, calls) {
+                    Ok(one) => before.push(one),
+                    Err(error) => *seen = Err(error),
+                }
             }
         }
-        let median = |mut all: Vec<Seen>| {
+        let median = |all: Result<Vec<Seen>>| {
+            let mut all = all?;
             all.sort_by_key(|seen| seen.cpu_ns);
             all.get(all.len() / 2).copied().context("no round")
         };
