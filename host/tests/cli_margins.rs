@@ -1,16 +1,8 @@
 //! Margins as a shell sees them: of a book before any traffic, and of what a server has recorded
 //! over models and paid APIs alike. Both end with a code that a nightly job can act on.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking; the lint's own exemption stops at its functions"
-)]
-
-mod serving;
-
+use crate::serving::{ADMIN_KEY, Server};
 use serde_json::{Value, json};
-use serving::{ADMIN_KEY, Server};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,10 +1,5 @@
 //! `farebox policy build` and `inspect` as a shell sees them: a release travels as one file.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking; the lint's own exemption stops at its functions"
-)]
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -1,10 +1,5 @@
 //! `farebox policy keygen`, `sign` and `verify` as a shell sees them.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking; the lint's own exemption stops at its functions"
-)]
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

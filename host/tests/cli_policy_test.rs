@@ -1,11 +1,6 @@
 //! `farebox policy test` as an author sees it: what holds, what does not and why, and the examples of
 //! `guest/examples` with their own tables.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking; the lint's own exemption stops at its functions"
-)]
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -1,11 +1,6 @@
 //! What `farebox price-book` and `farebox rate --explain` say of the rules of a book: which model a
 //! name means, what holds when, what changes, and what becomes of a call that did not end well.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking; the lint's own exemption stops at its functions"
-)]
-
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,10 +1,5 @@
 //! What a customer is and has used decides its price, in `farebox rate` as on a server.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking; the lint's own exemption stops at its functions"
-)]
-
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -1,15 +1,7 @@
 //! `farebox usage` against a running server, both as a shell sees them.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking; the lint's own exemption stops at its functions"
-)]
-
-mod serving;
-
+use crate::serving::{ADMIN_KEY, Server};
 use serde_json::{Value, json};
-use serving::{ADMIN_KEY, Server};
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;

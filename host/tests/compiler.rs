@@ -1,13 +1,6 @@
 //! Components that the compiler cannot stomach: it has a process of its own, with limits, and ends
 //! there. These run the real binary as that process.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    reason = "a test fails by panicking; the lints' own exemption stops at its functions"
-)]
-
 use farebox::app::shipped;
 use farebox::engine::admission::AdmissionError;
 use farebox::engine::compiler::{Compiler, Exceeded};

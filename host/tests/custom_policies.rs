@@ -2,18 +2,8 @@
 //! the language's own tools and passes its own cases. The tools are those that `cargo xtask test`
 //! installs below `target/languages`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    reason = "a test fails by panicking; the lint's own exemption stops at its functions"
-)]
-
-mod page;
-mod serving;
-
-use page::{assert_shown, blocks, shell, text};
-use serving::Server;
+use crate::page::{assert_shown, blocks, shell, text};
+use crate::serving::Server;
 use std::path::{Path, PathBuf};
 
 const PAGE: &str = include_str!("../../docs/custom-policies.md");

@@ -4,18 +4,8 @@
 //! A killed process leaves the page cache behind, so this does not test fsync: that is
 //! `tests/tests/power_loss`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test fails by panicking"
-)]
-
-mod serving;
-
+use crate::serving::{ADMIN_KEY, Server};
 use serde_json::{Value, json};
-use serving::{ADMIN_KEY, Server};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};

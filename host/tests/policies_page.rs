@@ -1,20 +1,9 @@
 //! docs/policies.md, run as a reader would: every command in order, by a shell, against the real
 //! binary, while calls are charged. What the page shows is what comes out.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test fails by panicking; the lint's own exemption stops at its functions"
-)]
-
-mod page;
-mod serving;
-
-use page::{assert_shown, blocks, shell, text};
+use crate::page::{assert_shown, blocks, shell, text};
+use crate::serving::{ADMIN_KEY, Server};
 use serde_json::{Value, json};
-use serving::{ADMIN_KEY, Server};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,13 +1,5 @@
 //! The README's worked example, run by the binary a reader would run.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test fails by panicking"
-)]
-
 use std::io::Write;
 use std::process::{Command, Stdio};
 

@@ -2,11 +2,6 @@
 //! the component, in a fresh one, in batches, and over HTTP. The expected prices were worked out by
 //! hand, so that no implementation is its own judge.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking; the lint's own exemption stops at its functions"
-)]
-
 use farebox::cli::rate::output::ErrorLine;
 use farebox_pricing::event::Deployment;
 use farebox_tests::http::HttpServer;

@@ -1,12 +1,6 @@
 //! The policies of `guest/examples`, run in the real engine. A test that needs a language's tools has
 //! the language in its name: where they are missing, `cargo xtask test` leaves it out and says so.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking; the lints' own exemption stops at its functions"
-)]
-
 use farebox::app::shipped;
 use farebox::engine::Engine;
 use farebox::engine::limits::{LimitClass, Trust};

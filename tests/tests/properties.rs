@@ -3,13 +3,6 @@
 //! call cost, lines add up, and, where no tier changes the rate of the whole request, more usage
 //! never costs less.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::arithmetic_side_effects,
-    reason = "a test fails by panicking; the lints' own exemption stops at its functions"
-)]
-
 use farebox::app::shipped;
 use farebox::engine::limits::Trust;
 use farebox::service::policy::Priced;

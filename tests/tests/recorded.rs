@@ -2,14 +2,6 @@
 //! stands in the reviewed list of refusals; their totals are a snapshot; and no way of pricing
 //! differs from another in a single digit.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test fails by panicking; the lints' own exemption stops at its functions"
-)]
-
 use farebox::app::offline::Offline;
 use farebox::app::shipped;
 use farebox::service::policy::{PolicyEngine as _, PolicyError, Priced};

@@ -3,13 +3,6 @@
 //! that reads usage runs the same tables on its own; here the API, the service and the ledger
 //! stand between.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking; the lints' own exemption stops at its functions"
-)]
-
 use farebox_pricing::event::{Deployment, Facts, KeySource};
 use farebox_tests::http::{HttpServer, Reported};
 use farebox_tests::recorded::OCCURRED_AT_MS;

@@ -69,6 +69,7 @@ struct Manifest {
 #[serde(rename_all = "kebab-case")]
 struct Binary {
     name: String,
+    #[serde(default)]
     required_features: Vec<String>,
 }
 

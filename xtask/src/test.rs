@@ -13,7 +13,7 @@ use crate::toolchain::{Toolchain, Wanted};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Instant;
 
 /// Runs every check, then every test.
@@ -40,28 +40,23 @@ pub fn run(root: &Path, wanted: Wanted) -> Result<()> {
     gateway::run(root, wanted, true)
 }
 
+/// What `cargo test` builds and runs. Left to itself it would also build every example, each a program
+/// that links the whole host; they run in the bench, and clippy has read them.
+const SELECTIONS: [&str; 2] = ["--tests", "--doc"];
+
 /// `cargo test`, shown as it runs, with one line of totals at the end.
 ///
 /// A test that needs tools which are not here has their name in its own, and is left out.
 fn tests(root: &Path, left_out: &[&str]) -> Result<()> {
     let begun = Instant::now();
-    let mut child = environment::cargo()
-        .current_dir(root)
-        .args(["test", "--workspace", "--no-fail-fast", "--"])
-        .args(left_out.iter().flat_map(|tools| ["--skip", tools]))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("could not start cargo test")?;
     let mut totals = Totals::default();
-    if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).lines() {
-            let line = line.context("cargo test wrote something that is not UTF-8")?;
-            totals.add(&line);
-            println!("{line}");
+    let mut failed = Vec::new();
+    for selection in SELECTIONS {
+        let status = run_selected(root, selection, left_out, &mut totals)?;
+        if !status.success() {
+            failed.push(format!("`cargo test {selection}` ended with {status}"));
         }
     }
-    let status = child.wait()?;
     println!(
         "{} passed, {} failed, {} ignored in {} suites; {}",
         totals.passed,
@@ -70,10 +65,34 @@ fn tests(root: &Path, left_out: &[&str]) -> Result<()> {
         totals.suites,
         step::seconds(begun.elapsed())
     );
-    if !status.success() {
-        bail!("cargo test ended with {status}");
+    if !failed.is_empty() {
+        bail!(failed.join(", "));
     }
     Ok(())
+}
+
+fn run_selected(
+    root: &Path,
+    selection: &str,
+    left_out: &[&str],
+    totals: &mut Totals,
+) -> Result<ExitStatus> {
+    let mut child = environment::cargo()
+        .current_dir(root)
+        .args(["test", "--workspace", "--no-fail-fast", selection, "--"])
+        .args(left_out.iter().flat_map(|tools| ["--skip", tools]))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("could not start cargo test")?;
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            let line = line.context("cargo test wrote something that is not UTF-8")?;
+            totals.add(&line);
+            println!("{line}");
+        }
+    }
+    Ok(child.wait()?)
 }
 
 /// The sum of the `test result:` lines of many test binaries.

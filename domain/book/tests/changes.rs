@@ -1,11 +1,5 @@
 //! What changes between books, what an import holds back, what two sources do not agree on, and
 //! what is old.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test stops where it breaks"
-)]
 
 use farebox_book::check::stale;
 use farebox_book::diff::diff;

@@ -1,10 +1,4 @@
 //! What a text means: the plain book that it becomes.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test stops where it breaks"
-)]
 
 use farebox_book::{Format, compile};
 use farebox_pricing::book::{Book, Charge, RateTable};

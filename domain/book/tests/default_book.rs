@@ -2,14 +2,8 @@
 //! models of the recorded calls, and holds no nonsense.
 //!
 //! `INSTA_UPDATE=always` writes the book anew, as it does for snapshots.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops where it breaks"
-)]
 
-mod prices;
-
+use crate::prices;
 use farebox_book::describe::describe_model;
 use farebox_book::import::{genai_prices, litellm, merge};
 use farebox_book::{Format, compile, parse, to_toml};

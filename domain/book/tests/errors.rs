@@ -1,10 +1,4 @@
 //! What a person is told about a text that is wrong: line, column, path and what was meant.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test stops where it breaks"
-)]
 
 use farebox_book::{BookError, Format, compile};
 

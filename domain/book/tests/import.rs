@@ -1,12 +1,6 @@
 //! The real price files of others: what is imported of them, and what is not and why.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops where it breaks"
-)]
 
-mod prices;
-
+use crate::prices;
 use farebox_book::import::{Imported, Report, genai_prices, litellm, merge};
 use farebox_book::{Format, compile, to_toml};
 

@@ -1,9 +1,4 @@
 //! LiteLLM's grammar, field by field: what an entry becomes, to the last digit.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops where it breaks"
-)]
 
 use farebox_book::import::{Imported, litellm};
 use farebox_book::to_toml;

@@ -1,5 +1,4 @@
 //! What looks odd is found, and where; what is real passes.
-#![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
 use farebox_book::check::{Severity, check};
 use farebox_book::{Format, compile};

@@ -1,12 +1,9 @@
 //! What is written can be read: emitting is the inverse of parsing, in both formats, and both mean
 //! the same book.
-#![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
 
-mod texts;
-
+use crate::texts::books;
 use farebox_book::{Format, compile, parse, to_json, to_toml};
 use proptest::prelude::*;
-use texts::books;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]

@@ -1,11 +1,6 @@
 //! The JSON Schema in the repository is the one that the text model makes.
 //!
 //! `INSTA_UPDATE=always` writes it anew, as it does for snapshots.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops where it breaks"
-)]
 
 use farebox_book::schema;
 use serde_json::Value;

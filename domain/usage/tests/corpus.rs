@@ -2,12 +2,6 @@
 //! reviewed list of refusals; their pools are a snapshot; and the sums agree with the sums that
 //! the providers stated.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking; the lint's own exemption stops at its functions"
-)]
-
 use farebox_usage::{Finish, Normalised, Normaliser, RequestFacts, UsageError};
 use farebox_usage::{normalise_response, normalise_sse};
 use rust_decimal::Decimal;

@@ -1,10 +1,5 @@
 //! What holds for any bytes and any chunks.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking; the lint's own exemption stops at its functions"
-)]
-
 use farebox_pricing::meter::{Meter, Pool};
 use farebox_usage::{Api, Normalised, Normaliser, RequestFacts, UsageError};
 use farebox_usage::{normalise_response, normalise_sse};

@@ -1,7 +1,7 @@
 //! A page of the docs, run as a reader would: its fenced blocks, a shell for them, and what is shown
 //! beside what comes out.
 
-use super::serving::ADMIN_KEY;
+use crate::serving::ADMIN_KEY;
 use std::path::Path;
 use std::process::{Command, Output};
 

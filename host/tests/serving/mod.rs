@@ -40,10 +40,6 @@ impl Server {
     }
 }
 
-#[allow(
-    dead_code,
-    reason = "each test file is a program of its own, and not all stop it so"
-)]
 impl Server {
     /// Stops it as an operator would.
     pub fn stop(&mut self) {

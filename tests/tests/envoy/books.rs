@@ -1,10 +1,10 @@
 //! Several books in one filter, as the host has bound them to plans and orgs: each call is priced by
 //! the one that the host names for it, and by none where the filter does not have that one.
 
-use crate::client::{Caller, Got, whole};
-use crate::held::{House, REQUEST};
-use crate::operator::{activate, charges, operate, push};
-use crate::proxy::{HOST, list, refused, until};
+use super::client::{Caller, Got, whole};
+use super::held::{House, REQUEST};
+use super::operator::{activate, charges, operate, push};
+use super::proxy::{HOST, list, refused, until};
 use farebox_book::{Format, compile};
 use farebox_tests::books::two_models_text;
 use farebox_tests::http::HttpServer;

@@ -1,7 +1,7 @@
 //! The clients that people already have: the official ones of OpenAI and Anthropic, in Python, against
 //! the example of a gateway, with nothing changed but the base URL and the key.
 
-use crate::gateway::{Gateway, amount};
+use super::gateway::{Gateway, amount};
 use farebox_tests::provider::Served;
 use farebox_tests::repository;
 use rust_decimal::Decimal;

@@ -1,10 +1,10 @@
 //! Streams that cost more than is put aside for them: what reaches their callers, on the wire, what
 //! becomes of their upstreams, and what is charged.
 
-use crate::client::Caller;
-use crate::held::House;
-use crate::proxy::until;
-use crate::upstream::{self, Asked, Piece};
+use super::client::Caller;
+use super::held::House;
+use super::proxy::until;
+use super::upstream::{self, Asked, Piece};
 use farebox_tests::books;
 use http_body_util::BodyExt as _;
 use hyper::Method;

@@ -1,10 +1,10 @@
 //! Which filter runs the policy of a release: the host knows it, and refuses another.
 
-use crate::client::{Caller, Got, whole};
-use crate::held::REQUEST;
-use crate::operator::{activate, operate};
-use crate::proxy::{Envoy, HOST, Plan, until};
-use crate::upstream::{self, Asked};
+use super::client::{Caller, Got, whole};
+use super::held::REQUEST;
+use super::operator::{activate, operate};
+use super::proxy::{Envoy, HOST, Plan, until};
+use super::upstream::{self, Asked};
 use farebox::app::shipped::STANDARD_COMPONENT;
 use farebox::engine::package::Package;
 use farebox::service::policy::LimitClass;

@@ -1,8 +1,8 @@
 //! Held calls that end otherwise than with their answer: who went away, and who is charged for it.
 
-use crate::client::{Caller, whole};
-use crate::held::{House, REQUEST};
-use crate::upstream::{self, Asked};
+use super::client::{Caller, whole};
+use super::held::{House, REQUEST};
+use super::upstream::{self, Asked};
 use farebox_tests::books;
 use http_body_util::BodyExt as _;
 use hyper::Method;

@@ -1,8 +1,8 @@
 //! Providers that stand in for each other: the router tries the next, which gets its own key, its own
 //! name of the model and its own path, and what was served is what is priced.
 
-use crate::client::Told;
-use crate::gateway::{Component, Gateway};
+use super::client::Told;
+use super::gateway::{Component, Gateway};
 use farebox_pricing::event::KeySource;
 use farebox_tests::provider::Request;
 use hyper::{Method, StatusCode};
@@ -79,7 +79,7 @@ fn an_upstream_that_stands_in_for_another_in_envoy_gets_its_own_key_and_model_an
             }
 
             let served = gateway.openrouter.served().pop().unwrap();
-            let told: Told = crate::gateway::told(&got);
+            let told: Told = super::gateway::told(&got);
             let at_ms = told["occurred_at_ms"].parse().unwrap();
             let credits: Decimal = told["credits"].parse().unwrap();
             assert_eq!(
@@ -109,7 +109,7 @@ fn where_nobody_of_a_group_serves_envoy_says_so_and_nothing_is_charged() {
         .in_trouble(Some(StatusCode::SERVICE_UNAVAILABLE));
     let got = gateway.text(Method::POST, PATH, &headers, &request("fast", false, 10));
     assert_eq!(got.status, 503);
-    assert_eq!(crate::gateway::told(&got)["unpriced"], "upstream_error");
+    assert_eq!(super::gateway::told(&got)["unpriced"], "upstream_error");
     gateway.until_reported(1);
     for model in ["gpt-4o-2024-08-06", "openai/gpt-4o"] {
         let got = gateway.text(Method::POST, PATH, &headers, &request(model, false, 10));

@@ -1,8 +1,8 @@
 //! The example of `guest/envoy/envoy.yaml`, as it is: real host, real Envoy, and providers that
 //! answer as they once did and keep count of what they served.
 
-use crate::client::{Caller, Got, Told, whole};
-use crate::proxy::Envoy;
+use super::client::{Caller, Got, Told, whole};
+use super::proxy::Envoy;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use farebox::app::offline::Offline;

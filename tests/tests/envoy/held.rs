@@ -1,8 +1,8 @@
 //! Calls that are paid for: held by a real host before they go upstream, and charged by it after.
 
-use crate::client::{Caller, Got, whole};
-use crate::proxy::{Envoy, HOST, Plan};
-use crate::upstream::{self, Asked, Piece};
+use super::client::{Caller, Got, whole};
+use super::proxy::{Envoy, HOST, Plan};
+use super::upstream::{self, Asked, Piece};
 use axum::response::Response;
 use farebox_book::{Format, compile};
 use farebox_pricing::event::Deployment;

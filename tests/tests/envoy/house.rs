@@ -1,7 +1,7 @@
 //! A house of tests: a host, an upstream that counts, and Envoys between them and their callers.
 
-use crate::client::{Caller, Got, whole};
-use crate::proxy::{Envoy, HOST, Plan, until};
+use super::client::{Caller, Got, whole};
+use super::proxy::{Envoy, HOST, Plan, until};
 use axum::response::Response;
 use farebox::config::Options;
 use farebox_pricing::event::Deployment;

@@ -1,8 +1,8 @@
 //! Calls under leases: held and charged by Envoy itself, with a real host as the authority on money.
 
-use crate::client::Got;
-use crate::house::{DOUBT_MS, House, PRICE, TTL_MS, USUAL, Wish, decimal, send, send_as};
-use crate::proxy::until;
+use super::client::Got;
+use super::house::{DOUBT_MS, House, PRICE, TTL_MS, USUAL, Wish, decimal, send, send_as};
+use super::proxy::until;
 use rust_decimal::Decimal;
 use serde_json::Value;
 use std::sync::Arc;

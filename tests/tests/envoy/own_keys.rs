@@ -1,7 +1,7 @@
 //! Customers who pay the provider themselves: their key goes there and nowhere else, and what they
 //! are charged is the platform's fee.
 
-use crate::gateway::{CUSTOMERS_KEY, Component, Gateway, told};
+use super::gateway::{CUSTOMERS_KEY, Component, Gateway, told};
 use farebox_pricing::event::KeySource;
 use hyper::Method;
 use rust_decimal::Decimal;

@@ -1,8 +1,8 @@
 //! What a killed Envoy never reported: bounded by its leases, and charged from its access log, once.
 
-use crate::client::whole;
-use crate::house::{DOUBT_MS, House, PRICE, TTL_MS, USUAL, Wish, decimal};
-use crate::proxy::until;
+use super::client::whole;
+use super::house::{DOUBT_MS, House, PRICE, TTL_MS, USUAL, Wish, decimal};
+use super::proxy::until;
 use farebox::cli::{self, Exit};
 use farebox_tests::http::ADMIN_KEY;
 use rust_decimal::Decimal;

@@ -1,8 +1,8 @@
 //! Every recorded call of a real provider through Envoy: the price that is told is the component's.
 
-use crate::client::{Caller, Got, Told, kept, whole};
-use crate::proxy::{Envoy, HOST, Plan};
-use crate::upstream::{self, Asked};
+use super::client::{Caller, Got, Told, kept, whole};
+use super::proxy::{Envoy, HOST, Plan};
+use super::upstream::{self, Asked};
 use axum::response::Response;
 use farebox::app::offline::Offline;
 use farebox::app::shipped;

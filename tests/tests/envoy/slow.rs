@@ -1,9 +1,9 @@
 //! A host that has heard and whose answers come too late: calls wait no longer than is declared,
 //! then the declared rule holds; what was said counts once, and nothing stays put aside.
 
-use crate::client::Got;
-use crate::held::House;
-use crate::proxy::{Envoy, Plan, until};
+use super::client::Got;
+use super::held::House;
+use super::proxy::{Envoy, Plan, until};
 use farebox_tests::books::two_models_text;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};

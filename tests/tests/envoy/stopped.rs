@@ -1,7 +1,7 @@
 //! An Envoy that is stopped in order has told the host everything, and keeps nobody's money.
 
-use crate::client::whole;
-use crate::house::{House, PRICE, USUAL, Wish, decimal};
+use super::client::whole;
+use super::house::{House, PRICE, USUAL, Wish, decimal};
 use rust_decimal::Decimal;
 
 #[test]

@@ -2,10 +2,10 @@
 //! that it watches. No call fails, each is charged by the release that its hold was made under, and
 //! none is told a price of another.
 
-use crate::client::{Caller, Told, whole};
-use crate::operator::{activate, charges, push};
-use crate::proxy::{self, Envoy, HOST, Plan, list, until};
-use crate::upstream::{self, Asked};
+use super::client::{Caller, Told, whole};
+use super::operator::{activate, charges, push};
+use super::proxy::{self, Envoy, HOST, Plan, list, until};
+use super::upstream::{self, Asked};
 use farebox_book::{Format, compile};
 use farebox_pricing::event::Deployment;
 use farebox_tests::books;

@@ -1,9 +1,9 @@
 //! Calls that do not go well, or are not what they seem: what the filter tells of them, what it
 //! passes on, and what the proxy's record keeps.
 
-use crate::client::{Caller, Told, kept, whole};
-use crate::proxy::{Envoy, Plan, UNKNOWN, refused};
-use crate::upstream::{self, Asked, Piece};
+use super::client::{Caller, Told, kept, whole};
+use super::proxy::{Envoy, Plan, UNKNOWN, refused};
+use super::upstream::{self, Asked, Piece};
 use axum::response::Response;
 use farebox_tests::books;
 use farebox_tests::guests;

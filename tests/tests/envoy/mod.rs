@@ -4,13 +4,6 @@
 //! Needs Envoy's binary, which `cargo xtask test` installs below `target/envoy`; where that cannot
 //! be had, the tests are left out by the word `envoy` in their names.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking; the lints' own exemption stops at its functions"
-)]
-
 mod books;
 mod client;
 mod clients;

@@ -1,12 +1,6 @@
 //! `farebox rate` and `farebox price-book check` as a shell sees them: order, exit codes, and a
 //! typed, clear answer to everything that can be wrong with a line, a policy or a book.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking; the lint's own exemption stops at its functions"
-)]
-
 mod commands;
 mod lines;
 mod policies;

@@ -2,12 +2,6 @@
 //! network may cut it anywhere, that no count of it can be damaged unnoticed, and that
 //! `docs/usage.md` says what is read.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking; the lint's own exemption stops at its functions"
-)]
-
 mod chunks;
 mod damage;
 mod sources;
