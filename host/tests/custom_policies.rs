@@ -2,7 +2,7 @@
 //! the language's own tools and passes its own cases. The tools are those that `cargo xtask test`
 //! installs below `target/languages`.
 
-use crate::page::{assert_shown, blocks, shell, text};
+use crate::page::{assert_shown, blocks, share_compiled, shell, text};
 use crate::serving::Server;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +37,7 @@ fn the_page_goes_from_nothing_to_an_admitted_policy_in_javascript() {
             "sh" | "sh fails" => {
                 let done = shell(&folder, &server.url, text_of);
                 output = text(&done);
+                share_compiled(&data);
                 let code = i32::from(block.kind == "sh fails");
                 assert_eq!(done.status.code(), Some(code), "{text_of}\n{output}");
                 run += 1;

@@ -5,8 +5,7 @@
 //! and the ledger all stand between a case and its price. The server's clock is set to the time of
 //! each call: a gateway reports a call when it happens.
 
-use super::guests;
-use super::pricer::compiled_dir;
+use super::{compiled, guests};
 use farebox::app::server::{RunningApp, start_with};
 use farebox::clock::ManualClock;
 use farebox::config::{Config, DeploymentOption, Options};
@@ -80,9 +79,7 @@ impl HttpServer {
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data_dir = folder.path().join("data");
-        std::fs::create_dir(&data_dir).unwrap();
-        // The standard policy is compiled once for all servers: the file is the host's own.
-        std::os::unix::fs::symlink(compiled_dir().path(), data_dir.join("cache")).unwrap();
+        compiled::put_standard(&data_dir.join("cache"));
         let price_book = book.map(|text| -> PathBuf {
             let path = folder.path().join("book.toml");
             std::fs::write(&path, text).unwrap();

@@ -5,6 +5,7 @@
 //! (the Envoy filter) is one more implementation and no more tests.
 
 pub mod books;
+pub mod compiled;
 pub mod guests;
 pub mod http;
 pub mod later_contract;

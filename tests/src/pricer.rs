@@ -1,7 +1,7 @@
 //! Every way in which an event is priced, behind one trait.
 
-use crate::guests;
 use crate::later_contract::Later;
+use crate::{compiled, guests};
 use farebox::app::shipped;
 use farebox::cli::rate::output::{ErrorLine, PricedLine};
 use farebox::engine::Engine;
@@ -12,8 +12,6 @@ use farebox_pricing::event::{Facts, UsageEvent};
 use farebox_pricing::money::Peg;
 use farebox_pricing::{rating, verify};
 use serde_json::Value;
-use std::sync::OnceLock;
-use tempfile::TempDir;
 
 /// An event and what the host vouches for.
 pub type Request = (UsageEvent, Facts);
@@ -141,7 +139,7 @@ impl Component {
 }
 
 fn loaded(component: &[u8], canonical_book: &[u8], trust: Trust) -> (Engine, ReleaseId) {
-    let engine = Engine::new(compiled_dir().path().to_owned()).unwrap();
+    let engine = Engine::new(compiled::folder().to_owned()).unwrap();
     let engine = engine.serving(&Later);
     let book = canonical_book.to_vec();
     let release = engine.load_release(component, book, LimitClass::Native, trust);
@@ -177,12 +175,6 @@ impl Pricer for Batch {
             .flat_map(|chunk| self.0.engine.rate_batch(&self.0.release, chunk))
             .collect()
     }
-}
-
-/// Where a test's compiled components are kept: the standard policy is compiled once.
-pub fn compiled_dir() -> &'static TempDir {
-    static DIR: OnceLock<TempDir> = OnceLock::new();
-    DIR.get_or_init(|| tempfile::tempdir().unwrap())
 }
 
 /// The answer as `farebox rate` writes it.

@@ -10,9 +10,8 @@ use farebox_pricing::event::KeySource;
 use farebox_pricing::meter::Meter;
 use farebox_sdk::component::v1_0_0::{COMPONENT_TYPE, abi};
 use farebox_tests::books::{event, facts, quote_request, two_models};
-use farebox_tests::guests;
 use farebox_tests::later_contract::Later;
-use farebox_tests::pricer::compiled_dir;
+use farebox_tests::{compiled, guests};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::mem::offset_of;
@@ -224,7 +223,7 @@ fn load(engine: &Engine, component: &[u8]) -> Result<ReleaseId, LoadError> {
 /// component was linked. Every table of cases goes through both (`cases.rs`, by `pricer::all`).
 #[test]
 fn two_versions_of_the_contract_are_served_at_once() {
-    let engine = Engine::new(compiled_dir().path().to_owned()).unwrap();
+    let engine = Engine::new(compiled::folder().to_owned()).unwrap();
     let engine = engine.serving(&Later);
     let released = load(&engine, shipped::STANDARD_COMPONENT).unwrap();
     let later = load(&engine, &guests::component(guests::LATER_CONTRACT)).unwrap();
@@ -265,7 +264,7 @@ fn two_versions_of_the_contract_are_served_at_once() {
 
 #[test]
 fn a_version_that_is_not_served_is_refused_by_name() {
-    let engine = Engine::new(compiled_dir().path().to_owned()).unwrap();
+    let engine = Engine::new(compiled::folder().to_owned()).unwrap();
     let refused = load(&engine, &guests::component(guests::LATER_CONTRACT)).unwrap_err();
     let LoadError::Component(refused) = refused else {
         panic!("{refused:?}")

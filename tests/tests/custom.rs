@@ -31,9 +31,10 @@ const TABLES: [&str; 10] = [
     "tiers",
 ];
 
-/// An engine whose compiled components outlive the run: a scripted one takes the compiler a while.
+/// An engine whose compiled components outlive the run, in the folder of the commands that the host's
+/// tests run on the same policies: a scripted one takes the compiler a while.
 fn engine() -> Engine {
-    Engine::new(Path::new(env!("CARGO_TARGET_TMPDIR")).join("scripted")).unwrap()
+    Engine::new(Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache/farebox")).unwrap()
 }
 
 fn file(component: &str, book: Vec<u8>) -> Vec<u8> {

@@ -8,6 +8,7 @@ use farebox::engine::limits::{LimitClass, Trust};
 use farebox_pricing::book::{Book, Model};
 use farebox_pricing::event::{Deployment, Facts, KeySource, UsageEvent};
 use farebox_pricing::meter::{Attribute, Meter, Pool, Quantity};
+use farebox_tests::compiled;
 use farebox_tests::pricer::{self, Native, Pricer, Request};
 use farebox_tests::recorded::OCCURRED_AT_MS;
 use rust_decimal::Decimal;
@@ -187,7 +188,7 @@ fn usual_call() -> Request {
 #[test]
 fn a_warm_call_takes_little_fuel_and_the_same_each_time() {
     let book = shipped::default_book().unwrap().canonical;
-    let engine = Engine::new(pricer::compiled_dir().path().to_owned()).unwrap();
+    let engine = Engine::new(compiled::folder().to_owned()).unwrap();
     let component = shipped::STANDARD_COMPONENT;
     let release = engine
         .load_release(component, book, LimitClass::Native, Trust::Trusted)

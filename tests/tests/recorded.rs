@@ -9,8 +9,9 @@ use farebox_pricing::canonical::BookView;
 use farebox_pricing::event::{Deployment, Facts, KeySource, QuoteRequest};
 use farebox_pricing::money::{Nanos, Peg};
 use farebox_pricing::rating;
+use farebox_tests::compiled;
 use farebox_tests::http::{HttpServer, Reported};
-use farebox_tests::pricer::{self, Pricer as _, Request, compiled_dir};
+use farebox_tests::pricer::{self, Pricer as _, Request};
 use farebox_tests::recorded::{OCCURRED_AT_MS, Recorded};
 use farebox_tests::repository;
 use farebox_usage::RequestFacts;
@@ -37,7 +38,7 @@ fn facts() -> Facts {
 }
 
 fn offline() -> Offline {
-    Offline::open(None, None, compiled_dir().path().to_owned()).unwrap()
+    Offline::open(None, None, compiled::folder().to_owned()).unwrap()
 }
 
 fn book() -> Vec<u8> {

@@ -2,7 +2,7 @@
 //! beside what comes out.
 
 use crate::serving::ADMIN_KEY;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A fenced block.
@@ -34,12 +34,30 @@ pub fn shell(folder: &Path, url: &str, script: &str) -> Output {
         .env("PATH", format!("{}:{path}", binary.display()))
         .env("FAREBOX_URL", url)
         .env("FAREBOX_ADMIN_KEY", ADMIN_KEY)
-        .env(
-            "XDG_CACHE_HOME",
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"),
-        )
+        .env("XDG_CACHE_HOME", cache())
         .output()
         .unwrap()
+}
+
+fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
+}
+
+/// Lets a server that runs find what commands have compiled. To compile a whole interpreter takes long,
+/// and to the server and to the commands it is the same code.
+pub fn share_compiled(data_dir: &Path) {
+    for file in std::fs::read_dir(cache().join("farebox"))
+        .into_iter()
+        .flatten()
+    {
+        let file = file.unwrap().path();
+        let link = data_dir.join("cache").join(file.file_name().unwrap());
+        // What is written just now has another name until it is whole.
+        if file.extension().is_some_and(|kind| kind == "cwasm") && link.symlink_metadata().is_err()
+        {
+            std::os::unix::fs::symlink(file, link).unwrap();
+        }
+    }
 }
 
 /// All that a command said.

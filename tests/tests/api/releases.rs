@@ -480,7 +480,10 @@ async fn what_the_configuration_names_is_tried_as_what_is_pushed() {
 async fn a_configured_book_of_the_own_component_is_tried_when_it_is_pushed() {
     // The host's own component with an operator's book is not tried at the start; pushed, it is.
     let server = Server::start_as(|options| {
-        let book = options.data_dir.clone().unwrap().with_file_name("own.toml");
+        let data_dir = options.data_dir.clone().unwrap();
+        // What is compiled is counted, so nothing is there yet.
+        std::fs::remove_dir_all(data_dir.join("cache")).unwrap();
+        let book = data_dir.with_file_name("own.toml");
         let text = "name = \"own\"\nas_of = \"2026-11-21\"\n[[models]]\nprovider = \"openai\"\n\
             model = \"gpt-4o-mini\"\nper_million = { input = \"5\", output = \"5\" }\n";
         std::fs::write(&book, text).unwrap();

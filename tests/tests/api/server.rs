@@ -12,6 +12,7 @@ use farebox::service::releases::admission;
 use farebox::service::time::SharedClock;
 use farebox::store::directory::DataDirectory;
 use farebox::store::{SqliteStore, StoreOptions};
+use farebox_tests::compiled;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{HeaderMap, Method, Request, StatusCode};
@@ -101,9 +102,14 @@ pub struct Customer {
     pub key_id: String,
 }
 
+/// Of a server in this folder, whose first start finds the standard policy compiled.
 pub fn options(folder: &std::path::Path) -> Options {
+    let data_dir = folder.join("data");
+    if !data_dir.exists() {
+        compiled::put_standard(&data_dir.join("cache"));
+    }
     Options {
-        data_dir: Some(folder.join("data")),
+        data_dir: Some(data_dir),
         listen: Some("127.0.0.1:0".parse().unwrap()),
         admin_key: Some(ADMIN.to_owned()),
         ..Options::default()

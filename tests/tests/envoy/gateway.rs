@@ -10,8 +10,8 @@ use farebox::app::shipped;
 use farebox::cli::rate::input;
 use farebox_pricing::event::{Deployment, Facts, KeySource};
 use farebox_tests::http::HttpServer;
-use farebox_tests::pricer::{self, compiled_dir};
 use farebox_tests::provider::{KeyPlace, Provider, Served};
+use farebox_tests::{compiled, pricer};
 use hyper::Method;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -134,7 +134,7 @@ pub struct Component(Offline);
 
 impl Component {
     pub fn open() -> Self {
-        Self(Offline::open(None, None, compiled_dir().path().to_owned()).unwrap())
+        Self(Offline::open(None, None, compiled::folder().to_owned()).unwrap())
     }
 
     pub fn credits(&self, served: &Served, key_source: KeySource, at_ms: i64) -> Decimal {

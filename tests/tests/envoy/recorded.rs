@@ -11,8 +11,8 @@ use farebox::service::policy::PolicyEngine as _;
 use farebox_pricing::event::{Deployment, Facts, KeySource, QuoteRequest};
 use farebox_pricing::failure::{Ending, Outcome};
 use farebox_tests::http::HttpServer;
-use farebox_tests::pricer::{self, compiled_dir};
 use farebox_tests::recorded::Recorded;
+use farebox_tests::{compiled, pricer};
 use farebox_usage::{Finish, RequestFacts};
 use hyper::Method;
 use serde_json::{Value, json};
@@ -171,7 +171,7 @@ fn every_recorded_call_costs_in_envoy_what_the_component_charges() {
     assert_eq!(envoy.counted("farebox.fault"), 0);
     let record = envoy.record();
 
-    let offline = Offline::open(None, None, compiled_dir().path().to_owned()).unwrap();
+    let offline = Offline::open(None, None, compiled::folder().to_owned()).unwrap();
     let mut with_price = 0;
     for ((line, http2), got) in &answers {
         let json = recorded[line - 1].json();
