@@ -2,38 +2,26 @@
 //!
 //! cargo-fuzz is not used: it wants a nightly compiler for its sanitizers, which have nothing to
 //! watch here (the domain has no unsafe code), and would have to be installed first. Without one,
-//! all it does is to build with the flags below, which every stable compiler knows, and to start
-//! the binary; `cargo fuzz run` still works by hand. libFuzzer itself comes with the crate
+//! all it does is to build with the flags in [`build`], which every stable compiler knows, and to
+//! start the binary; `cargo fuzz run` still works by hand. libFuzzer itself comes with the crate
 //! `libfuzzer-sys`, which compiles it with the machine's C++ compiler.
 //!
 //! What is looked for are panics, overflows, endless loops and broken promises (`fuzz/src`). A found
 //! input is written into `tests/cases/fuzz`, where an ordinary test runs it from then on.
 
-use crate::environment;
+mod build;
+
 use crate::guests;
 use crate::step::{self, note, step};
 use crate::toolchain;
 use anyhow::{Context, Result, bail};
+use build::Group;
 use serde::Deserialize;
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-
-/// What cargo-fuzz compiles with: counters on every edge, and the values of comparisons.
-const FLAGS: [&str; 9] = [
-    "-Cpasses=sancov-module",
-    "-Cllvm-args=-sanitizer-coverage-level=4",
-    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
-    "-Cllvm-args=-sanitizer-coverage-pc-table",
-    "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    "-Cllvm-args=-sanitizer-coverage-stack-depth",
-    "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
-    "-Ccodegen-units=1",
-    "--cfg=fuzzing",
-];
 
 /// Longer inputs are not tried: what a parser gets wrong it gets wrong in a few lines.
 const INPUT_BYTES_MAX: u32 = 16 << 10;
@@ -41,11 +29,6 @@ const INPUT_BYTES_MAX: u32 = 16 << 10;
 const TIMEOUT_SECONDS: u32 = 20;
 /// How much of a log is shown of a target that found something.
 const LOG_LINES_SHOWN: usize = 40;
-
-/// The feature of a target's binary.
-const LIBFUZZER_FEATURE: &str = "libfuzzer";
-/// The feature of the targets that need the host, and so its guests.
-const WASM_FEATURE: &str = "wasm";
 
 /// What a run is asked for.
 pub struct Wanted<'a> {
@@ -76,15 +59,25 @@ struct Binary {
 impl Binary {
     /// The others are tools.
     fn is_target(&self) -> bool {
-        self.required_features
-            .iter()
-            .any(|name| name == LIBFUZZER_FEATURE)
+        self.requires("libfuzzer")
+    }
+
+    /// Whether it reads with the host, so that the engine is a part of it, and the guests.
+    fn is_of_host(&self) -> bool {
+        self.requires("wasm")
+    }
+
+    fn requires(&self, feature: &str) -> bool {
+        self.required_features.iter().any(|name| name == feature)
     }
 }
 
 /// Where a run keeps what is not committed.
 struct Folders {
     root: PathBuf,
+    /// What the ordinary builds share.
+    target: PathBuf,
+    /// What only fuzzing needs.
     built: PathBuf,
 }
 
@@ -99,22 +92,33 @@ pub fn run(root: &Path, wanted: &Wanted<'_>) -> Result<()> {
     let folders = Folders {
         root: root.to_owned(),
         built: base.join("fuzz"),
+        target: base,
     };
-    let features = features(&targets);
-    if features.contains(&WASM_FEATURE) {
+    let (of_host, of_domain): (Vec<_>, Vec<_>) = targets.iter().partition(|bin| bin.is_of_host());
+    if !of_host.is_empty() {
         guests::build(root, wanted.guest_toolchain).map(drop)?;
     }
-    step("seeds", || seeds(&folders, &features))?;
-    let binaries = step("fuzz targets", || build(&folders, &targets, &features))?;
+    step("seeds", || build::seeds(&folders, !of_host.is_empty()))?;
+    let mut binaries = Vec::new();
+    for (what, group, targets) in [
+        ("fuzz targets of the domain", Group::Domain, of_domain),
+        ("fuzz targets of the host", Group::Host, of_host),
+    ] {
+        if !targets.is_empty() {
+            let built = step(what, || build::targets(&folders, group, &targets))?;
+            let of = |bin: &&Binary| (bin.name.clone(), built.join(&bin.name));
+            binaries.extend(targets.iter().map(of));
+        }
+    }
     let jobs = wanted
         .jobs
         .unwrap_or_else(|| thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get));
     step::header(&format!(
         "{} targets, {} s each",
-        targets.len(),
+        binaries.len(),
         wanted.seconds
     ));
-    let failed = run_all(&folders, &binaries, &targets, wanted.seconds, jobs)?;
+    let failed = run_all(&folders, &binaries, wanted.seconds, jobs)?;
     if failed.is_empty() {
         return Ok(());
     }
@@ -143,73 +147,19 @@ fn targets(root: &Path, only: Option<&str>) -> Result<Vec<Binary>> {
     Ok(targets)
 }
 
-/// The features that these targets need.
-fn features(targets: &[Binary]) -> BTreeSet<&str> {
-    let required = targets.iter().flat_map(|target| &target.required_features);
-    required.map(String::as_str).collect()
-}
-
-/// Has the inputs written that the targets start from, by the build that the tests use.
-fn seeds(folders: &Folders, features: &BTreeSet<&str>) -> Result<()> {
-    let mut cargo = environment::cargo();
-    cargo.current_dir(&folders.root).args([
-        "run",
-        "--quiet",
-        "-p",
-        "farebox-fuzz",
-        "--bin",
-        "fuzz-seeds",
-    ]);
-    if !features.contains(&WASM_FEATURE) {
-        cargo.arg("--no-default-features");
-    }
-    step::run(cargo.arg("--").arg(folders.built.join("seeds")))
-}
-
-/// Builds the targets with what libFuzzer needs to see, and says where their binaries are.
-fn build(folders: &Folders, targets: &[Binary], features: &BTreeSet<&str>) -> Result<PathBuf> {
-    let host = host_triple()?;
-    let features: Vec<&str> = features.iter().copied().collect();
-    let mut cargo = environment::cargo();
-    cargo
-        .current_dir(&folders.root)
-        .args(["build", "-p", "farebox-fuzz", "--no-default-features"])
-        .args(["--features", &features.join(",")])
-        // With a target of its own, build scripts and macros are compiled without the flags.
-        .args(["--target", &host])
-        .arg("--target-dir")
-        .arg(&folders.built)
-        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
-    for target in targets {
-        cargo.args(["--bin", &target.name]);
-    }
-    step::run(&mut cargo).context(
-        "fuzzing needs a C++ compiler for libFuzzer: on Debian, `apt-get install -y g++`",
-    )?;
-    Ok(folders.built.join(host).join("debug"))
-}
-
-/// What this machine's compiler compiles for by itself.
-fn host_triple() -> Result<String> {
-    let version = step::output(Command::new("rustc").arg("-vV"))?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).context("`rustc -vV` names no host")
-}
-
 /// Runs every target, `jobs` at a time, and gives the names of those that found something.
 fn run_all(
     folders: &Folders,
-    binaries: &Path,
-    targets: &[Binary],
+    binaries: &[(String, PathBuf)],
     seconds: u32,
     jobs: usize,
 ) -> Result<Vec<String>> {
     let next = AtomicUsize::new(0);
     let work = || -> Result<Vec<String>> {
         let mut failed = Vec::new();
-        while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if !run_one(folders, binaries, &target.name, seconds)? {
-                failed.push(target.name.clone());
+        while let Some((name, binary)) = binaries.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if !run_one(folders, binary, name, seconds)? {
+                failed.push(name.clone());
             }
         }
         Ok(failed)
@@ -229,7 +179,7 @@ fn run_all(
 }
 
 /// Runs one target; `false` when it found an input.
-fn run_one(folders: &Folders, binaries: &Path, name: &str, seconds: u32) -> Result<bool> {
+fn run_one(folders: &Folders, binary: &Path, name: &str, seconds: u32) -> Result<bool> {
     let found = folders.root.join("tests/cases/fuzz").join(name);
     let corpus = folders.built.join("corpus").join(name);
     let log = folders.built.join("logs").join(format!("{name}.log"));
@@ -238,7 +188,7 @@ fn run_one(folders: &Folders, binaries: &Path, name: &str, seconds: u32) -> Resu
         fs::create_dir_all(folder)?;
     }
     let dictionary = folders.built.join("seeds/words.dict");
-    let status = Command::new(binaries.join(name))
+    let status = Command::new(binary)
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-max_len={INPUT_BYTES_MAX}"))
         .arg(format!("-timeout={TIMEOUT_SECONDS}"))
