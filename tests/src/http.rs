@@ -5,6 +5,8 @@
 //! and the ledger all stand between a case and its price. The server's clock is set to the time of
 //! each call: a gateway reports a call when it happens.
 
+pub mod own;
+
 use super::{compiled, guests};
 use farebox::app::server::{RunningApp, start_with};
 use farebox::clock::ManualClock;
@@ -13,7 +15,7 @@ use farebox::store::directory::DataDirectory;
 use farebox::store::verify::{Evidence, verify};
 use farebox_pricing::event::{Deployment, Facts, KeySource};
 use serde_json::{Map, Value, json};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,6 +46,8 @@ pub struct HttpServer {
     base: String,
     /// One for each plan that was asked for.
     customers: RefCell<BTreeMap<Option<Box<str>>, Customer>>,
+    /// How many have a past of their own.
+    own: Cell<u32>,
     folder: TempDir,
 }
 
@@ -113,6 +117,7 @@ impl HttpServer {
             clock,
             agent: agent.build().into(),
             customers: RefCell::default(),
+            own: Cell::default(),
             folder,
         }
     }
@@ -298,16 +303,17 @@ impl HttpServer {
         let plan: Option<Box<str>> = plan.map(Into::into);
         let known = self.customers.borrow().get(&plan).cloned();
         known.unwrap_or_else(|| {
-            let customer = self.new_customer(plan.as_deref());
+            let name = plan.as_deref().unwrap_or("no plan");
+            let customer = self.new_customer(&format!("on {name}"), plan.as_deref());
             self.customers.borrow_mut().insert(plan, customer.clone());
             customer
         })
     }
 
-    fn new_customer(&self, plan: Option<&str>) -> Customer {
+    fn new_customer(&self, name: &str, plan: Option<&str>) -> Customer {
         let body = match plan {
-            Some(plan) => json!({"name": format!("on {plan}"), "plan": plan}),
-            None => json!({"name": "on no plan"}),
+            Some(plan) => json!({"name": name, "plan": plan}),
+            None => json!({"name": name}),
         };
         // More than all cases cost, among them the dearest that the ledger can hold.
         self.open(&body, "1000000")

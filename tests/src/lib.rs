@@ -9,6 +9,7 @@ pub mod compiled;
 pub mod guests;
 pub mod http;
 pub mod later_contract;
+pub mod past;
 pub mod pricer;
 pub mod provider;
 pub mod recorded;

@@ -65,7 +65,7 @@ pub fn names() -> Vec<String> {
     let mut names: Vec<_> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter_map(|file| file.strip_suffix(".json").map(str::to_owned))
-        .filter(|name| !["refused", "http"].contains(&name.as_str()))
+        .filter(|name| !["refused", "http", "pasts"].contains(&name.as_str()))
         .collect();
     names.sort();
     names
@@ -118,11 +118,22 @@ impl Case {
         Ok((call.intake.event, self.facts(occurred_at_ms, &call.facts)))
     }
 
-    /// The call as a gateway would report it.
+    /// The call as a gateway would report it. Facts are the host's to give, so they are no part of it:
+    /// see [`Case::stated`].
     ///
     /// # Panics
     /// It is no JSON object, or a word of the case itself is unknown.
     pub fn reported(&self) -> Reported {
+        let mut reported = self.stated();
+        reported.call.remove("facts");
+        reported
+    }
+
+    /// The call as a gateway would report it that states facts itself.
+    ///
+    /// # Panics
+    /// It is no JSON object, or a word of the case itself is unknown.
+    pub fn stated(&self) -> Reported {
         let call: Map<String, Value> = serde_json::from_str(self.call.get()).unwrap();
         let occurred_at_ms = call.get("occurred_at").map_or(OCCURRED_AT_MS, |text| {
             let parsed = text.as_str().unwrap().parse::<Timestamp>();
@@ -140,6 +151,18 @@ impl Case {
     /// counted.
     pub fn is_of_a_past(&self) -> bool {
         self.org.is_some() || !self.counts.is_empty()
+    }
+
+    /// The customer, by the name that the book knows it by.
+    pub fn org(&self) -> Option<&str> {
+        self.org.as_deref()
+    }
+
+    /// What the host counted before the call, by the rule that counts. Nothing is a count of zero.
+    pub fn counts(&self) -> BTreeMap<String, String> {
+        let mut counts = self.counts.clone();
+        counts.retain(|_, count| count != "0");
+        counts
     }
 
     /// The error that the case expects: its type and detail.

@@ -3,14 +3,18 @@
 //! hand, so that no implementation is its own judge.
 
 use farebox::cli::rate::output::ErrorLine;
+use farebox_pricing::canonical::BookView;
 use farebox_pricing::event::Deployment;
-use farebox_tests::http::HttpServer;
+use farebox_tests::http::own::Contract;
+use farebox_tests::http::{HttpServer, Reported};
+use farebox_tests::past::{self, Past};
 use farebox_tests::pricer::{self, Answer, Pricer as _};
 use farebox_tests::recorded::OCCURRED_AT_MS;
 use farebox_tests::repository;
 use farebox_tests::table::{self, Case, Table};
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Answers that differ from what a case expects, or from each other.
 fn failures(name: &str) -> Vec<String> {
@@ -97,6 +101,45 @@ fn http_difference(case: &Case, native: Option<&Answer>, answer: &Value) -> Opti
     (!same || error["detail"] != detail).then(|| format!("expected {kind}: {detail}"))
 }
 
+/// What a server under the table's book answers to each case that it can be asked. Cases of a past
+/// have a customer of their own, who makes the calls of that past first.
+fn http_answers<'c>(
+    server: &HttpServer,
+    name: &str,
+    book: &str,
+    cases: Vec<(&'c Case, Reported)>,
+) -> Vec<(&'c Case, Value)> {
+    let pasts = past::all();
+    let (own, shared): (Vec<_>, Vec<_>) =
+        cases.into_iter().partition(|(case, _)| case.is_of_a_past());
+    let (shared, reports): (Vec<_>, Vec<_>) = shared.into_iter().unzip();
+    let mut answers: Vec<_> = shared.into_iter().zip(server.price(&reports)).collect();
+    for (case, report) in own {
+        let past = past_of(&pasts, name, case);
+        if past.is_some_and(|past| past.why_not.is_some()) {
+            continue;
+        }
+        let calls = past.map(Past::reports).unwrap_or_default();
+        let contract = case.org().map(|org| Contract { org, book });
+        answers.push((case, server.price_after(&calls, &report, contract)));
+    }
+    answers
+}
+
+/// The past of a case, where it has one.
+///
+/// # Panics
+/// Nobody wrote the calls that come to what the case says was counted.
+fn past_of<'p>(pasts: &'p [Past], table: &str, case: &Case) -> Option<&'p Past> {
+    let counts = case.counts();
+    let past = pasts
+        .iter()
+        .find(|past| past.table == table && past.counts == counts);
+    let told = past.is_some() || counts.is_empty();
+    assert!(told, "{table}: {}: pasts.json lacks {counts:?}", case.name);
+    past
+}
+
 /// The cases of a table that the API answers otherwise.
 fn http_differences(name: &str) -> Vec<(Otherwise, String)> {
     let table = Table::read(name);
@@ -104,20 +147,17 @@ fn http_differences(name: &str) -> Vec<(Otherwise, String)> {
     let native = pricer::Native::new(&table.canonical_book());
     let mut differences = Vec::new();
     for deployment in [Deployment::Hosted, Deployment::SelfHosted] {
-        let (cases, reports): (Vec<_>, Vec<_>) = table
+        let cases: Vec<(&Case, Reported)> = table
             .cases
             .iter()
-            .filter(|case| !case.is_of_a_past())
             .map(|case| (case, case.reported()))
             .filter(|(_, reported)| reported.facts.deployment == deployment)
-            // Facts are the host's to give: a caller of the API cannot state them.
-            .filter(|(_, reported)| reported.facts.other.is_empty())
-            .unzip();
+            .collect();
         if cases.is_empty() {
             continue;
         }
         let server = HttpServer::start(Some(&book), deployment, OCCURRED_AT_MS);
-        for (case, answer) in cases.iter().zip(server.price(&reports)) {
+        for (case, answer) in http_answers(&server, name, &book, cases) {
             let native = case.request().ok().map(|request| native.price(&[request]));
             let native = native.as_ref().and_then(|answers| answers.first());
             if let Some(difference) = http_difference(case, native, &answer) {
@@ -148,16 +188,75 @@ fn every_table_holds_over_http() {
         .iter()
         .flat_map(|name| http_differences(name))
         .collect();
-    for (otherwise, difference) in &found {
-        assert!(
-            listed.contains(otherwise),
-            "{}: {}\n  {difference}\n  got {}",
-            otherwise.table,
-            otherwise.case,
-            otherwise.answer
-        );
-    }
+    let unlisted: Vec<_> = found
+        .iter()
+        .filter(|(otherwise, _)| !listed.contains(otherwise))
+        .map(|(of, difference)| {
+            let Otherwise {
+                table,
+                case,
+                answer,
+                ..
+            } = of;
+            format!("{table}: {case}\n  {difference}\n  got {answer}")
+        })
+        .collect();
+    assert!(unlisted.is_empty(), "{}", unlisted.join("\n"));
     assert_eq!(found.len(), listed.len(), "a listed case is answered alike");
+}
+
+/// Every past is needed, and the rules count of it what the cases say: else a server that counts
+/// otherwise could still meet the prices on one side of a threshold.
+#[test]
+fn pasts_come_to_what_the_cases_say_was_counted() {
+    let pasts = past::all();
+    let mut used = BTreeSet::new();
+    let mut unasked = Vec::new();
+    for name in table::names() {
+        let table = Table::read(&name);
+        let book = BookView::open(table.canonical_book()).unwrap();
+        for case in &table.cases {
+            let Some(past) = past_of(&pasts, &name, case) else {
+                continue;
+            };
+            used.insert((&past.table, &past.counts));
+            if past.why_not.is_some() {
+                unasked.push(format!("{name}: {}", case.name));
+                continue;
+            }
+            let mut facts = case.reported().facts;
+            facts.other.clear();
+            let counted = past.counted(&book, &facts);
+            assert_eq!(counted, past.counts, "{name}: {}", case.name);
+        }
+    }
+    assert_eq!(used.len(), pasts.len(), "a past of no case, or one twice");
+    // All that is not asked over HTTP. One more is a loss, and is to be reviewed as such.
+    let broken = "compute_units: a broken count is refused, not read as zero";
+    assert_eq!(unasked, [broken]);
+}
+
+/// What makes something free, or chooses a price, is the host's to say.
+#[test]
+fn a_caller_who_states_facts_is_refused() {
+    let mut asked = 0_usize;
+    for name in table::names() {
+        let table = Table::read(&name);
+        let stated: Vec<_> = table.cases.iter().map(Case::stated).collect();
+        let stated: Vec<_> = stated
+            .into_iter()
+            .filter(|report| report.call.contains_key("facts"))
+            .collect();
+        if stated.is_empty() {
+            continue;
+        }
+        asked = asked.saturating_add(stated.len());
+        let server = HttpServer::start(Some(&table.book()), Deployment::Hosted, OCCURRED_AT_MS);
+        for answer in server.price(&stated) {
+            assert_eq!(answer["error"]["type"], "invalid-request", "{answer}");
+        }
+    }
+    assert!(asked >= 11, "{asked} cases state facts");
 }
 
 #[test]

@@ -18,8 +18,6 @@ enum Unsaid {
     Bytes,
     /// A report carries the answer as JSON: an answer that is none makes the report none.
     NotJson,
-    /// The API takes the body of an answer, not its headers.
-    Headers,
 }
 
 /// The tables, with the families' names.
@@ -45,11 +43,8 @@ fn tables() -> BTreeMap<String, Vec<Map<String, Value>>> {
 
 /// The report of a case, as of the customer with this number: a customer's response ids count once.
 fn report(case: &Map<String, Value>, customer: usize) -> Result<Reported, Unsaid> {
-    if case.contains_key("headers") {
-        return Err(Unsaid::Headers);
-    }
     let mut call = Map::new();
-    for field in ["provider", "api", "response"] {
+    for field in ["provider", "api", "headers", "response"] {
         let value = case
             .get(field)
             .map(|value| (field.to_owned(), value.clone()));
@@ -203,7 +198,9 @@ fn every_answer_is_recorded_over_http_as_the_tables_say() {
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     // Nothing is left out for any other reason, and each of the reasons is needed.
-    let reasons = BTreeSet::from([Unsaid::Bytes, Unsaid::NotJson, Unsaid::Headers]);
+    let reasons = BTreeSet::from([Unsaid::Bytes, Unsaid::NotJson]);
     assert_eq!(unsaid, reasons);
-    assert!(said >= 290, "only {said} of {cases} cases went over HTTP");
+    assert!(said >= 310, "only {said} of {cases} cases went over HTTP");
+    // Frames of AWS, which are no text, and answers that are no JSON. One more is a loss.
+    assert_eq!(cases.checked_sub(said), Some(12));
 }
