@@ -93,3 +93,75 @@ fn a_month_of_compute_units_moves_through_the_volume_steps() {
     let calls = vec![call(&runs, None, OCCURRED_AT_MS); 3];
     assert_eq!(prices(&server.price(&calls)), ["60", "59", "57"]);
 }
+
+#[test]
+fn what_was_saved_is_said_of_each_call_and_of_any_period_in_money_and_percent() {
+    let server = server("discounted-resale");
+    let of = |provider: &str, model: &str, usage: Value, at_ms: i64| {
+        let one = json!({"provider": provider, "model": model, "usage": usage});
+        call(&one, None, at_ms)
+    };
+    let next_day = OCCURRED_AT_MS + DAY_MS;
+    let million = json!({"input": 1_000_000, "output": 1_000_000});
+    let cached = json!({"input": 500, "cache_read": 9000, "output": 200});
+    let mixed = json!({"input": 1000, "cache_read": 2000, "output": 100});
+    let at_cost = json!({"input": 10000, "output": 1000});
+    // Market, less what is paid: 18 - 15.30, 0.0072 - 0.00612, 0.006 - 0.0051; the last is sold at cost.
+    server.price(&[
+        of("anthropic", "claude-sonnet-4", million, OCCURRED_AT_MS),
+        of("anthropic", "claude-sonnet-4", cached, OCCURRED_AT_MS),
+        of("openai", "gpt-4o", mixed, next_day),
+        of("mistral", "mistral-small", at_cost, next_day),
+    ]);
+    let read = |path: &str| server.ask(None, "GET", path, None).1;
+    let saved = |item: &Value| {
+        let text = |field: &str| item[field].as_str().unwrap().to_owned();
+        ["market_usd", "saved_usd", "saved_percent"].map(text)
+    };
+    let sums = |by: &str| {
+        let answer = read(&format!("/v1/usage?group_by={by}"));
+        let items = answer["items"].as_array().unwrap();
+        items.iter().map(saved).collect::<Vec<_>>()
+    };
+
+    let calls = read("/v1/usage");
+    assert_eq!(
+        saved(&calls["items"][3]),
+        ["18", "2.7", "15"],
+        "newest first: {calls}"
+    );
+    assert_eq!(saved(&calls["items"][0]), ["0.0013", "0", "0"]);
+    let by_provider = [
+        ["18.0072", "2.70108", "15"],
+        ["0.0013", "0", "0"],
+        ["0.006", "0.0009", "15"],
+    ];
+    assert_eq!(sums("provider"), by_provider);
+    // 0.0009 of 0.0073 are 12.328 %, and 2.70198 of 18.0145 are 14.9989 %.
+    assert_eq!(
+        sums("day"),
+        [["18.0072", "2.70108", "15"], ["0.0073", "0.0009", "12.32"]]
+    );
+    let all = ["18.0145", "2.70198", "14.99"];
+    assert_eq!(sums("key"), [all]);
+    assert_eq!(
+        sums("model&from=2026-11-22T00:00:00Z"),
+        [["0.006", "0.0009", "15"], ["0.0013", "0", "0"]]
+    );
+}
+
+#[test]
+fn on_a_key_of_the_customers_own_nothing_was_saved() {
+    let server = server("plan-tiers");
+    let one = json!({"provider": "openai", "model": "gpt-4o-mini", "usage": {"input": 1000}});
+    let mut own = call(&one, Some("enterprise"), OCCURRED_AT_MS);
+    own.facts.key_source = KeySource::Own;
+    server.price(&[own]);
+    let ask = |path: &str| server.ask(Some("enterprise"), "GET", path, None).1;
+    let calls = ask("/v1/usage");
+    assert_eq!(calls["items"][0]["market_usd"], "0.00015", "{calls}");
+    assert_eq!(calls["items"][0]["saved_usd"], Value::Null);
+    let sums = ask("/v1/usage?group_by=model");
+    assert_eq!(sums["items"][0]["events"], 1, "{sums}");
+    assert_eq!(sums["items"][0]["market_usd"], Value::Null);
+}

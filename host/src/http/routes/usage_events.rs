@@ -4,7 +4,7 @@ use super::super::export::{Row, cell};
 use super::super::show::{credits, owned};
 use super::super::time;
 use super::receipts::EventJson;
-use crate::service::ledger::view::UsageView;
+use crate::service::ledger::view::{Savings, UsageView};
 use crate::wire::plain;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -25,6 +25,13 @@ pub struct UsageJson {
     credits: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     market_usd: Option<String>,
+    /// How much less than `market_usd` the call cost, in USD; below zero where it cost more. Absent on
+    /// the customer's own key, where the list price was paid to the provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saved_usd: Option<String>,
+    /// The same in percent of `market_usd`, cut to two decimal places.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saved_percent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     event: EventJson,
@@ -55,6 +62,7 @@ pub struct UsageJson {
 impl From<&UsageView> for UsageJson {
     fn from(usage: &UsageView) -> Self {
         let charge = usage.charge.as_ref();
+        let savings = charge.and_then(Savings::of);
         Self {
             id: usage.id.to_string(),
             occurred_at: time::show(usage.occurred_at_ms),
@@ -68,6 +76,8 @@ impl From<&UsageView> for UsageJson {
             hold_id: usage.hold.map(|hold| hold.to_string()),
             credits: charge.map(|charge| credits(charge.price)),
             market_usd: charge.and_then(|charge| charge.market_usd).map(plain),
+            saved_usd: savings.map(|savings| plain(savings.saved_usd)),
+            saved_percent: savings.and_then(Savings::percent).map(plain),
             reason: usage
                 .unpriced
                 .as_ref()
@@ -98,6 +108,8 @@ impl Row for UsageJson {
         "hold_id",
         "credits",
         "market_usd",
+        "saved_usd",
+        "saved_percent",
         "provider",
         "model",
         "feature",
@@ -121,6 +133,8 @@ impl Row for UsageJson {
             cell(&self.hold_id),
             cell(&self.credits),
             cell(&self.market_usd),
+            cell(&self.saved_usd),
+            cell(&self.saved_percent),
             self.event.provider().to_owned(),
             self.event.model().unwrap_or_default().to_owned(),
             self.event.feature().unwrap_or_default().to_owned(),

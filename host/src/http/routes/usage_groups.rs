@@ -1,9 +1,9 @@
 //! Usage summed by what it was for.
 
-use super::super::export::Row;
+use super::super::export::{Row, cell};
 use super::super::problem::{Kind, Problem};
 use super::super::show::credits;
-use crate::service::ledger::view::{GroupBy, UsageGroup};
+use crate::service::ledger::view::{GroupBy, Savings, UsageGroup};
 use crate::wire::plain;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -66,6 +66,16 @@ pub struct GroupJson {
     credits: String,
     /// What they cost the operator.
     cost_credits: String,
+    /// The list prices, in USD, of those on the operator's keys whose list price is known; absent where
+    /// there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    market_usd: Option<String>,
+    /// How much less these were charged, in USD; below zero where it was more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saved_usd: Option<String>,
+    /// The same in percent of `market_usd`, cut to two decimal places.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saved_percent: Option<String>,
     /// Quantities by pool.
     quantities: BTreeMap<String, String>,
 }
@@ -83,6 +93,9 @@ impl GroupJson {
             unpriced: group.unpriced,
             credits: credits(group.price),
             cost_credits: credits(group.cost),
+            market_usd: group.savings.map(|savings| plain(savings.market_usd)),
+            saved_usd: group.savings.map(|savings| plain(savings.saved_usd)),
+            saved_percent: group.savings.and_then(Savings::percent).map(plain),
             quantities: group
                 .quantities
                 .iter()
@@ -99,6 +112,9 @@ impl Row for GroupJson {
         "unpriced",
         "credits",
         "cost_credits",
+        "market_usd",
+        "saved_usd",
+        "saved_percent",
         "quantities",
     ];
 
@@ -115,6 +131,9 @@ impl Row for GroupJson {
             self.unpriced.to_string(),
             self.credits.clone(),
             self.cost_credits.clone(),
+            cell(&self.market_usd),
+            cell(&self.saved_usd),
+            cell(&self.saved_percent),
             pairs(
                 self.quantities
                     .iter()

@@ -3,8 +3,8 @@
 use crate::service::policy::{Priced, ReleaseId};
 use farebox_ledger::ids::{ChargeId, CommodityId, EventId};
 use farebox_pricing::answer::Line;
-use farebox_pricing::event::{Facts, UsageEvent};
-use farebox_pricing::exact::ArithmeticError;
+use farebox_pricing::event::{Facts, KeySource, UsageEvent};
+use farebox_pricing::exact::{self, ArithmeticError};
 use farebox_pricing::money::{Nanos, Peg, Rounding};
 use rust_decimal::Decimal;
 
@@ -51,6 +51,15 @@ pub struct Pricing {
 }
 
 impl Pricing {
+    /// What the call cost the customer less than the provider's list price says, in USD; below zero
+    /// where it cost more. `None` without a list price, and on the customer's own key: there the
+    /// list price is paid to the provider, beside the charge.
+    pub fn saved_usd(&self) -> Option<Decimal> {
+        let managed = self.facts.key_source == KeySource::Managed;
+        let market_usd = self.market_usd.filter(|_| managed)?;
+        exact::sub(market_usd, self.price_usd).ok()
+    }
+
     /// An answer of a release in the ledger's integers: the one rounding of a charge.
     ///
     /// # Errors

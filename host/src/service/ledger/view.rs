@@ -9,6 +9,7 @@ use farebox_ledger::ids::{ChargeId, EventId, HoldId, KeyId, TransactionId};
 use farebox_ledger::state::Wallet;
 use farebox_ledger::transaction::Transaction;
 use farebox_pricing::event::UsageEvent;
+use farebox_pricing::exact;
 use farebox_pricing::money::Nanos;
 use rust_decimal::Decimal;
 use std::sync::Arc;
@@ -103,6 +104,8 @@ pub struct UsageCharge {
     pub cost: Nanos,
     /// The provider's list price in USD, where known.
     pub market_usd: Option<Decimal>,
+    /// See [`super::receipt::Pricing::saved_usd`].
+    pub saved_usd: Option<Decimal>,
 }
 
 /// Which usage. An absent field admits all.
@@ -145,6 +148,42 @@ pub enum GroupBy {
     Agent,
 }
 
+/// What calls cost less than the provider's list price says; in USD, exact. Only calls on the
+/// operator's keys whose list price is known are in either sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Savings {
+    /// Their list prices.
+    pub market_usd: Decimal,
+    /// How much less was paid; below zero where more was.
+    pub saved_usd: Decimal,
+}
+
+impl Savings {
+    /// Of one call; absent where nothing says what was saved.
+    pub fn of(charge: &UsageCharge) -> Option<Self> {
+        Some(Self {
+            market_usd: charge.market_usd?,
+            saved_usd: charge.saved_usd?,
+        })
+    }
+
+    /// Both sums; `None` when one leaves its range.
+    pub fn plus(self, other: Self) -> Option<Self> {
+        Some(Self {
+            market_usd: exact::add(self.market_usd, other.market_usd).ok()?,
+            saved_usd: exact::add(self.saved_usd, other.saved_usd).ok()?,
+        })
+    }
+
+    /// The share of the list price that was saved, in percent with two decimal places, cut towards
+    /// zero. `None` without a list price above zero.
+    pub fn percent(self) -> Option<Decimal> {
+        let hundred = exact::mul(self.saved_usd, Decimal::ONE_HUNDRED).ok()?;
+        let share = hundred.checked_div(self.market_usd)?;
+        Some(share.trunc_with_scale(2).normalize())
+    }
+}
+
 /// Usage summed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageGroup {
@@ -158,6 +197,8 @@ pub struct UsageGroup {
     pub price: Nanos,
     /// What they cost the operator.
     pub cost: Nanos,
+    /// What was saved, where the list price of any is known.
+    pub savings: Option<Savings>,
     /// Quantities by meter name, in the order of names.
     pub quantities: Vec<(Box<str>, Decimal)>,
 }

@@ -2,7 +2,7 @@
 
 use super::usage::{matches, walk};
 use crate::service::ledger::failure::ReadError;
-use crate::service::ledger::view::{GroupBy, UsageFilter, UsageGroup, UsageView};
+use crate::service::ledger::view::{GroupBy, Savings, UsageFilter, UsageGroup, UsageView};
 use farebox_ledger::ids::OrgId;
 use farebox_pricing::money::Nanos;
 use rusqlite::Connection;
@@ -18,6 +18,7 @@ struct Sums {
     unpriced: u64,
     price: Nanos,
     cost: Nanos,
+    savings: Option<Savings>,
     quantities: BTreeMap<Box<str>, Decimal>,
 }
 
@@ -30,6 +31,9 @@ impl Sums {
             Some(charge) => {
                 self.price = self.price.checked_add(charge.price)?;
                 self.cost = self.cost.checked_add(charge.cost)?;
+                if let Some(savings) = Savings::of(charge) {
+                    self.savings = Some(self.savings.unwrap_or_default().plus(savings)?);
+                }
             }
         }
         for pool in &view.event.pools {
@@ -68,6 +72,7 @@ pub fn groups(
             unpriced: sums.unpriced,
             price: sums.price,
             cost: sums.cost,
+            savings: sums.savings,
             quantities: sums.quantities.into_iter().collect(),
         })
         .collect())

@@ -99,6 +99,7 @@ impl<'c> Views<'c> {
                 price,
                 cost,
                 market_usd: body.market_usd,
+                saved_usd: body.saved_usd,
             }),
             unpriced: body.unpriced,
         })

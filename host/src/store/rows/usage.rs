@@ -63,6 +63,8 @@ pub struct UsageBody {
     pub unpriced: Option<Unpriced>,
     /// The list price, where known.
     pub market_usd: Option<Decimal>,
+    /// See [`Pricing::saved_usd`].
+    pub saved_usd: Option<Decimal>,
 }
 
 /// The bytes of a usage event's body.
@@ -71,20 +73,24 @@ pub fn usage_body(
     last: bool,
     audit: &CallAudit,
     unpriced: Option<&Unpriced>,
-    market_usd: &Option<Decimal>,
+    pricing: Option<&Pricing>,
 ) -> Vec<u8> {
+    let market_usd = pricing.and_then(|pricing| pricing.market_usd);
+    let saved_usd = pricing.and_then(Pricing::saved_usd);
     let mut out = Out::new(VERSION);
     out.put(event).put(&last).put(audit);
     match unpriced {
         Some(unpriced) => out.put(&unpriced.reason),
         None => out.put(&None::<Box<str>>),
     };
-    out.put(market_usd);
+    out.put(&market_usd);
     if let Some(unpriced) = unpriced {
         out.put(&unpriced.key_source);
         if unpriced.release.is_some() {
             out.put(&unpriced.release);
         }
+    } else if saved_usd.is_some() {
+        out.put(&saved_usd);
     }
     out.into_bytes()
 }
@@ -98,13 +104,16 @@ pub fn usage(body: &[u8]) -> Result<UsageBody, Error> {
     let (event, last, audit) = (input.get()?, input.get()?, input.get()?);
     let reason: Option<Box<str>> = input.get()?;
     let market_usd = input.get()?;
-    let unpriced = match reason {
-        Some(reason) => Some(Unpriced {
-            reason,
-            key_source: input.get()?,
-            release: input.get_if_more()?,
-        }),
-        None => None,
+    let (unpriced, saved_usd) = match reason {
+        Some(reason) => {
+            let unpriced = Unpriced {
+                reason,
+                key_source: input.get()?,
+                release: input.get_if_more()?,
+            };
+            (Some(unpriced), None)
+        }
+        None => (None, input.get_if_more()?),
     };
     input.end()?;
     Ok(UsageBody {
@@ -113,6 +122,7 @@ pub fn usage(body: &[u8]) -> Result<UsageBody, Error> {
         audit,
         unpriced,
         market_usd,
+        saved_usd,
     })
 }
 

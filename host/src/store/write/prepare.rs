@@ -247,7 +247,7 @@ fn ready_usage(write: Box<UsageWrite>) -> Result<Ready, WriteError> {
         write.last,
         &write.audit,
         write.unpriced.as_ref(),
-        &pricing.and_then(|pricing| pricing.market_usd),
+        pricing,
     );
     let receipt = pricing.map(receipt_body);
     bounded("usage event", Some(&body))?;
