@@ -55,7 +55,7 @@ pub struct Auditor {
     once: Option<Once>,
     held: i128,
     held_on_credit: i128,
-    exported: BTreeMap<u64, Digest>,
+    exported: BTreeMap<u64, Vec<Digest>>,
     findings: Vec<Finding>,
 }
 
@@ -100,7 +100,8 @@ impl Auditor {
     /// A head that was exported and signed earlier: the journal must still pass through it.
     pub fn expect_head(&mut self, head: &Head) {
         if head.seq > 0 {
-            self.exported.insert(head.seq, head.hash);
+            // Two histories may have been exported: the journal cannot pass through both.
+            self.exported.entry(head.seq).or_default().push(head.hash);
         }
     }
 
@@ -215,8 +216,8 @@ impl Auditor {
             self.find(id, Violation::TimeBackwards { seq });
         }
         self.last_at_ms = transaction.at_ms;
-        if let Some(hash) = self.exported.remove(&seq)
-            && hash != transaction.hash
+        if let Some(hashes) = self.exported.remove(&seq)
+            && hashes.iter().any(|hash| *hash != transaction.hash)
         {
             self.find(id, Violation::ExportedHead { seq });
         }

@@ -33,7 +33,10 @@ impl Rows {
         self.wallet.head_hash = head.hash;
     }
 
-    fn audit(&self, exported: Option<&Head>) -> Vec<(Invariant, Violation)> {
+    fn audit<'h>(
+        &self,
+        exported: impl IntoIterator<Item = &'h Head>,
+    ) -> Vec<(Invariant, Violation)> {
         let mut auditor = Auditor::new(ORG, self.wallet);
         exported
             .into_iter()
@@ -158,6 +161,19 @@ fn l5_an_exported_head_finds_a_journal_that_was_hashed_again() {
         rows.audit(Some(&head)),
         [(Invariant::L5, Violation::ExportedHead { seq })]
     );
+    // What the new journal exports of itself since then does not speak for it.
+    let last = rows.journal.last().unwrap();
+    let later = Head {
+        hash: last.hash,
+        ..head
+    };
+    assert_eq!(rows.audit(Some(&later)), []);
+    for exported in [[&head, &later], [&later, &head]] {
+        assert_eq!(
+            rows.audit(exported),
+            [(Invariant::L5, Violation::ExportedHead { seq })]
+        );
+    }
     let beyond = Head {
         seq: seq + 1,
         ..head
