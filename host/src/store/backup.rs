@@ -3,16 +3,13 @@
 //! A backup is one file: the database as of one moment, taken beside a serving process without
 //! stopping it. The signing key is not in it: whoever holds a backup cannot sign heads.
 
-use super::connection::{self, failure};
 use super::directory::{DataDirectory, DirectoryError};
 use super::migrate::{self, MigrateError};
-use super::verify::{Evidence, Report, VerifyError, verify};
+use super::verify::{Evidence, Report, VerifyError, verify_file};
+use super::{connection, copy};
 use crate::service::ledger::failure::StorageError;
-use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Why there is no backup, or no restored ledger.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +32,7 @@ pub enum BackupError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    /// The file has another schema.
+    /// The file has a schema that this program does not know, or none.
     #[error(transparent)]
     Schema(#[from] MigrateError),
     /// Storage failed.
@@ -44,7 +41,7 @@ pub enum BackupError {
     /// The restored ledger cannot be verified.
     #[error("the restored ledger cannot be verified")]
     Verify(#[from] VerifyError),
-    /// The restored ledger is broken; it was taken away again.
+    /// The restored ledger is broken; it was taken away again, and the backup is as it was.
     #[error("the backup is broken: {} findings", .0.findings.len())]
     Broken(Box<Report>),
 }
@@ -56,67 +53,63 @@ fn io(path: &Path, source: std::io::Error) -> BackupError {
     }
 }
 
-/// Copies one moment of `source` to a fresh file at `target`, and syncs it.
-fn copy(source: &Connection, target: &Path) -> Result<(), BackupError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-    let mut copy = Connection::open_with_flags(target, flags).map_err(failure)?;
-    {
-        let backup = Backup::new(source, &mut copy).map_err(failure)?;
-        // All pages in one step: one moment, however busy the source is.
-        match backup.step(-1).map_err(failure)? {
-            StepResult::Done => {}
-            _ => {
-                let unfinished = std::io::Error::other("the copy was not finished");
-                return Err(StorageError::Other(Arc::new(unfinished)).into());
-            }
-        }
-    }
-    // One file, with nothing beside it.
-    copy.execute_batch("PRAGMA journal_mode = DELETE")
-        .map_err(failure)?;
-    drop(copy);
-    let file = File::open(target).map_err(|source| io(target, source))?;
-    file.sync_all().map_err(|source| io(target, source))
+/// A file beside `path`, whose name begins with that of `path`.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
-/// Writes `source` to `target` by way of a file beside it, so that a half copy is never taken for
-/// a whole one.
-fn copy_whole(source: &Connection, target: &Path) -> Result<(), BackupError> {
-    if target.exists() {
-        return Err(BackupError::Exists {
-            path: target.to_owned(),
-        });
+/// Makes the database `target` by way of a file beside it, so that one that is half made, or not
+/// proved yet, is never taken for a whole one.
+fn whole<T>(
+    target: &Path,
+    make: impl FnOnce(&Path) -> Result<T, BackupError>,
+) -> Result<T, BackupError> {
+    // A log that another database left would be taken for one of this.
+    for ending in ["", "-wal", "-journal"] {
+        let path = beside(target, ending);
+        if path.exists() {
+            return Err(BackupError::Exists { path });
+        }
     }
-    let mut partial = target.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
+    let partial = beside(target, ".partial");
     if partial.exists() {
         std::fs::remove_file(&partial).map_err(|source| io(&partial, source))?;
     }
-    let copied = copy(source, &partial)
-        .and_then(|()| std::fs::rename(&partial, target).map_err(|source| io(target, source)));
-    if copied.is_err() {
+    let made = make(&partial).and_then(|made| {
+        let file = File::open(&partial).map_err(|source| io(&partial, source))?;
+        file.sync_all().map_err(|source| io(&partial, source))?;
+        std::fs::rename(&partial, target).map_err(|source| io(target, source))?;
+        Ok(made)
+    });
+    if made.is_err() {
         let _ = std::fs::remove_file(&partial);
     }
-    copied
+    made
 }
 
-/// Backs a data directory up to a file, while it is served from or not.
+/// Backs a data directory up to a file, while it is served from or not. The file has the schema of
+/// the directory, be it an earlier one than this program's.
 ///
 /// # Errors
 /// See [`BackupError`]; a file that exists is never overwritten.
 pub fn backup(directory: &DataDirectory, target: &Path) -> Result<(), BackupError> {
     directory.must_exist()?;
     let source = connection::reader(&directory.database())?;
-    migrate::must_be_current(&source)?;
-    copy_whole(&source, target)
+    migrate::must_be_known(&source)?;
+    whole(target, |partial| {
+        drop(copy::to_file(&source, partial)?);
+        Ok(())
+    })
 }
 
-/// Makes a data directory out of a backup, and verifies it. An older schema stays older until
-/// somebody serves from it; it is then not verified here.
+/// Makes a data directory out of a backup, brings it to the schema of this program, and verifies it.
+/// The backup stays as it is.
 ///
 /// # Errors
-/// See [`BackupError`]; a ledger that exists is never overwritten.
+/// See [`BackupError`]; a ledger that exists is never overwritten, and one that is broken is not
+/// left there.
 pub fn restore(file: &Path, directory: &DataDirectory) -> Result<Report, BackupError> {
     if !file.is_file() {
         let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
@@ -125,16 +118,17 @@ pub fn restore(file: &Path, directory: &DataDirectory) -> Result<Report, BackupE
     directory.create()?;
     let _lock = directory.lock()?;
     let source = connection::reader(file)?;
-    migrate::must_be_current(&source)?;
-    copy_whole(&source, &directory.database())?;
-    // Readers find the log where the writer keeps it.
-    drop(connection::writer(&directory.database())?);
-    let report = verify(directory, Evidence::default())?;
-    if report.is_clean() {
+    migrate::must_be_known(&source)?;
+    whole(&directory.database(), |partial| {
+        let mut copy = copy::to_file(&source, partial)?;
+        migrate::migrate(&mut copy)?;
+        drop(copy);
+        let report = verify_file(partial, Evidence::default())?;
+        if !report.is_clean() {
+            return Err(BackupError::Broken(Box::new(report)));
+        }
+        // Readers find the log where the writer keeps it.
+        drop(connection::writer(partial)?);
         Ok(report)
-    } else {
-        let database = directory.database();
-        std::fs::remove_file(&database).map_err(|source| io(&database, source))?;
-        Err(BackupError::Broken(Box::new(report)))
-    }
+    })
 }

@@ -103,6 +103,31 @@ pub fn reader(path: &Path) -> Result<Connection, StorageError> {
     Ok(connection)
 }
 
+/// A connection to a copy that is being made, in a fresh file at `path`.
+pub fn copy(path: &Path) -> Result<Connection, StorageError> {
+    without_memory_statistics();
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failure)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection
+        .execute_batch(
+            "PRAGMA foreign_keys = ON;
+             PRAGMA trusted_schema = OFF;
+             PRAGMA temp_store = MEMORY;
+             PRAGMA cache_size = -32768;",
+        )
+        .map_err(failure)?;
+    Ok(connection)
+}
+
+/// The same in a file without a name, in the folder for temporary files. Nobody else can open it,
+/// and it is gone with the connection, however the process ends.
+pub fn nameless_copy() -> Result<Connection, StorageError> {
+    copy(Path::new(""))
+}
+
 #[cfg(test)]
 pub mod tests {
     //! A disk with a limit, for the tests of what happens at it.

@@ -82,8 +82,14 @@ pub enum MigrateError {
         /// The newest version this program knows.
         known: i64,
     },
-    /// It was never written to, or an older program wrote it, and it is opened only to read.
-    #[error("the ledger has schema {found}, this program reads {known}: serve from it once")]
+    /// Nobody ever wrote a ledger to it.
+    #[error("the database holds no ledger: nobody has served from it yet")]
+    Empty,
+    /// An older program wrote it, and it is opened only to read.
+    #[error(
+        "the ledger has schema {found}, this program reads {known}: serve from it once, or restore \
+         a backup of it into another directory and read that"
+    )]
     Older {
         /// Its version.
         found: i64,
@@ -164,8 +170,14 @@ pub fn migrate(connection: &mut Connection) -> Result<(), MigrateError> {
             known: known(),
         });
     }
-    let done = usize::try_from(found).unwrap_or_default();
-    for (step, sql) in STEPS.iter().enumerate().skip(done) {
+    advance(connection, found, known())
+}
+
+/// Takes the steps after version `from`, up to version `to`.
+fn advance(connection: &mut Connection, from: i64, to: i64) -> Result<(), MigrateError> {
+    let from = usize::try_from(from).unwrap_or_default();
+    let to = usize::try_from(to).unwrap_or_default();
+    for (step, sql) in STEPS.iter().enumerate().take(to).skip(from) {
         let transaction = connection.transaction().map_err(failure)?;
         transaction.execute_batch(sql).map_err(failure)?;
         for (_, sql) in guards(APPEND_ONLY.get(step).copied().unwrap_or_default()) {
@@ -183,20 +195,86 @@ pub fn migrate(connection: &mut Connection) -> Result<(), MigrateError> {
 /// The schema is the one this program reads.
 ///
 /// # Errors
-/// `Newer` or `Older` when it is not.
+/// `Empty`, `Older` or `Newer` when it is not.
 pub fn must_be_current(connection: &Connection) -> Result<(), MigrateError> {
     let found = version(connection)?;
     let known = known();
     match found.cmp(&known) {
+        _ if found <= 0 => Err(MigrateError::Empty),
         std::cmp::Ordering::Less => Err(MigrateError::Older { found, known }),
         std::cmp::Ordering::Equal => Ok(()),
         std::cmp::Ordering::Greater => Err(MigrateError::Newer { found, known }),
     }
 }
 
+/// The schema is the one this program reads, or an earlier one: a copy of it can be migrated.
+///
+/// # Errors
+/// `Empty` or `Newer` when it is neither.
+pub fn must_be_known(connection: &Connection) -> Result<(), MigrateError> {
+    match must_be_current(connection) {
+        Ok(()) | Err(MigrateError::Older { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 #[cfg(test)]
-mod tests {
+pub mod tests {
+    //! Migrations, and ledgers as earlier versions of this program left them.
+
     use super::*;
+    use std::path::Path;
+
+    /// Every version before this one.
+    pub fn earlier_versions() -> std::ops::Range<i64> {
+        1..known()
+    }
+
+    pub fn version_of(path: &Path) -> i64 {
+        version(&Connection::open(path).unwrap()).unwrap()
+    }
+
+    /// Makes `target` what the program of this version would have left: a database that has taken its
+    /// steps and no other, with all rows of `source` that such a database has room for.
+    pub fn as_left_by(version: i64, source: &Path, target: &Path) {
+        let mut older = Connection::open(target).unwrap();
+        advance(&mut older, 0, version).unwrap();
+        older
+            .execute_batch(&format!(
+                "PRAGMA foreign_keys = OFF; ATTACH '{}' AS now",
+                source.display()
+            ))
+            .unwrap();
+        let columns = |schema: &str, table: &str| -> Vec<String> {
+            older
+                .prepare(&format!("PRAGMA {schema}.table_info({table})"))
+                .unwrap()
+                .query_map([], |row| row.get(1))
+                .unwrap()
+                .collect::<rusqlite::Result<_>>()
+                .unwrap()
+        };
+        let tables: Vec<String> = older
+            .prepare("SELECT name FROM main.sqlite_schema WHERE type = 'table'")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<rusqlite::Result<_>>()
+            .unwrap();
+        for table in tables {
+            let now = columns("now", &table);
+            if now.is_empty() {
+                // A later step drops it; what it said stands elsewhere then.
+                continue;
+            }
+            let then = columns("main", &table);
+            assert!(then.iter().all(|column| now.contains(column)), "{table}");
+            let then: Vec<_> = then.iter().map(|name| format!("\"{name}\"")).collect();
+            let then = then.join(", ");
+            let sql = format!("INSERT INTO main.{table} ({then}) SELECT {then} FROM now.{table}");
+            older.execute(&sql, []).unwrap();
+        }
+    }
 
     fn migrated() -> Connection {
         let mut connection = Connection::open_in_memory().unwrap();
@@ -318,10 +396,26 @@ mod tests {
             migrate(&mut connection),
             Err(MigrateError::Newer { found: 99, .. })
         ));
-        let empty = Connection::open_in_memory().unwrap();
         assert!(matches!(
-            must_be_current(&empty),
-            Err(MigrateError::Older { found: 0, .. })
+            must_be_known(&connection),
+            Err(MigrateError::Newer { found: 99, .. })
         ));
+    }
+
+    #[test]
+    fn an_earlier_schema_is_known_and_an_empty_database_is_no_ledger() {
+        for version in earlier_versions() {
+            let mut older = Connection::open_in_memory().unwrap();
+            advance(&mut older, 0, version).unwrap();
+            must_be_known(&older).unwrap();
+            assert!(matches!(
+                must_be_current(&older),
+                Err(MigrateError::Older { found, .. }) if found == version
+            ));
+        }
+        let empty = Connection::open_in_memory().unwrap();
+        for check in [must_be_current, must_be_known] {
+            assert!(matches!(check(&empty), Err(MigrateError::Empty)));
+        }
     }
 }

@@ -9,6 +9,7 @@
 //! | [`directory`] | the data directory: its files, its lock, its signing key |
 //! | `connection` | how a connection is opened; which failure is which |
 //! | `migrate` | the schema and how an older one becomes it |
+//! | `copy` | copies of one moment, as they are or migrated |
 //! | `rows` | values as bytes |
 //! | `chunks` | the journal's lists: many entries in one row, found by place or id |
 //! | `prepare` | what of a write can be made before its turn |
@@ -21,6 +22,7 @@
 pub mod backup;
 mod chunks;
 mod connection;
+mod copy;
 mod dedupe;
 pub mod directory;
 mod load;

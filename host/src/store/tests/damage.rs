@@ -5,8 +5,10 @@ use crate::store::chunks::{Entries, List, Place, Seen, encode};
 use crate::store::rows::cbor::Out;
 use crate::store::rows::ledger::postings_bytes;
 use crate::store::rows::records;
+use farebox_ledger::chain;
 use farebox_ledger::hold::EndedHold;
 use farebox_ledger::transaction::Transaction;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 /// Changes the file behind the ledger's back.
@@ -75,6 +77,24 @@ pub fn rewrite_transactions(house: &House, change: impl Fn(&mut Transaction) -> 
         records::put_transaction(&mut out, &record.transaction, record.previous);
         Some(out.into_bytes())
     });
+}
+
+/// Writes an org's journal anew, as somebody who knows how it is chained: every hash follows from the
+/// one before it, and the wallet's head is the last.
+pub fn rewrite_history(house: &House, org: OrgId, change: impl Fn(&mut Transaction)) {
+    let last = Cell::new([0; 32]);
+    rewrite_transactions(house, |transaction| {
+        if transaction.org == org {
+            change(transaction);
+            transaction.prev_hash = last.get();
+            transaction.hash = chain::hash(transaction);
+            last.set(transaction.hash);
+        }
+        true
+    });
+    let [head, org] = [&last.get()[..], &org.to_bytes()].map(hex::encode);
+    let sql = format!("UPDATE wallets SET head_hash = x'{head}' WHERE org = x'{org}'");
+    tamper(house, &sql);
 }
 
 fn rewrite_usage(house: &House, change: impl Fn(&mut records::UsageRecord) -> bool) {

@@ -1,6 +1,6 @@
 //! The verifier on ledgers that somebody tampered with, and backups.
 
-use super::damage::{DAMAGES, rewrite_transactions, tamper};
+use super::damage::{DAMAGES, rewrite_history, rewrite_transactions, tamper};
 use super::*;
 use crate::service::ledger::past::{Corrected, Past};
 use crate::service::ledger::releases::{ReleaseParts, ReleaseRecord};
@@ -8,7 +8,9 @@ use crate::service::ledger::view::SignedHead;
 use crate::service::ledger::write::{CorrectionWrite, Counted, Made, SettleWrite, Way};
 use crate::service::policy::{Digest as PolicyDigest, LimitClass, ReleaseId, Trust};
 use crate::store::backup::{BackupError, backup, restore};
-use crate::store::verify::{Evidence, Report, verify};
+use crate::store::migrate::MigrateError;
+use crate::store::migrate::tests::{as_left_by, earlier_versions, version_of};
+use crate::store::verify::{Evidence, Finding, Report, VerifyError, verify};
 use farebox_ledger::budget::{Budget, BudgetKind, BudgetScope};
 use farebox_ledger::command::{AbsorbShortfall, PutBudget, RefundCharge, ReleaseHold};
 use farebox_ledger::ids::{BudgetId, RefundId};
@@ -16,6 +18,7 @@ use farebox_ledger::window::{Window, Zone};
 use farebox_pricing::book::Per;
 use farebox_pricing::canonical::BookView;
 use farebox_pricing::rating;
+use std::path::Path;
 
 /// A ledger with some of everything in it, and one of its charges.
 fn lived_in() -> (House, OrgId) {
@@ -257,22 +260,69 @@ fn a_missing_guard_is_found() {
     );
 }
 
+/// What is found of a directory that must pass through these heads.
+fn against(folder: &Path, heads: &[SignedHead]) -> Vec<Finding> {
+    let evidence = Evidence { heads };
+    verify(&DataDirectory::new(folder), evidence)
+        .unwrap()
+        .findings
+}
+
+/// The only finding: L5, of this org, in these words.
+#[track_caller]
+fn assert_only_head(findings: &[Finding], org: OrgId, said: &str) {
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(
+        (&*findings[0].invariant, findings[0].org),
+        ("L5", Some(org))
+    );
+    assert!(findings[0].what.contains(said), "{findings:?}");
+}
+
 #[test]
 fn l5_a_rewritten_journal_does_not_pass_through_an_exported_head() {
-    let (house, org) = lived_in();
-    let heads = house.store.signed_heads().unwrap();
-    let check = |heads: &[SignedHead]| {
-        let evidence = Evidence { heads };
-        verify(&DataDirectory::new(house.folder.path()), evidence).unwrap()
-    };
+    let (mut house, org) = lived_in();
+    let mut heads = house.store.signed_heads().unwrap();
     house.grant(org, 5);
-    assert_eq!(check(&heads).findings, []);
-    // A head of another history, signed by the same key, and a head with a forged signature.
-    let mut forged = heads.clone();
+    assert_eq!(against(house.folder.path(), &heads), []);
+    rewrite_history(&house, org, |transaction| {
+        transaction.at_ms += i64::from(transaction.seq == 3);
+    });
+    // Nothing in it tells that it is another: only what was exported before.
+    assert_eq!(report(&house).findings, []);
+    let said = "an exported head says otherwise of transaction";
+    assert_only_head(&against(house.folder.path(), &heads), org, said);
+    // It signs what it is now, which takes nothing back.
+    house.reopen();
+    heads.extend(house.store.signed_heads().unwrap());
+    assert_only_head(&against(house.folder.path(), &heads), org, said);
+}
+
+#[test]
+fn l5_a_journal_that_was_cut_off_does_not_pass_through_an_exported_head() {
+    let (house, org) = lived_in();
+    let other = tempfile::tempdir().unwrap();
+    let file = other.path().join("ledger.backup");
+    backup(&DataDirectory::new(house.folder.path()), &file).unwrap();
+    house.grant(org, 5);
+    let heads = house.store.signed_heads().unwrap();
+    assert_eq!(against(house.folder.path(), &heads), []);
+    // What stood there before the last grant is a ledger in itself.
+    let cut = other.path().join("data");
+    let report = restore(&file, &DataDirectory::new(&cut)).unwrap();
+    assert_eq!(report.findings, []);
+    let said = "an exported head says otherwise of transaction";
+    assert_only_head(&against(&cut, &heads), org, said);
+}
+
+#[test]
+fn l5_a_head_that_was_changed_is_not_taken_for_one_that_was_signed() {
+    let (house, org) = lived_in();
+    let mut forged = house.store.signed_heads().unwrap();
     let place = forged.iter().position(|head| head.head.org == org).unwrap();
     forged[place].head.hash[0] ^= 1;
-    let findings = check(&forged).findings;
-    assert!(findings[0].what.contains("was not signed"), "{findings:?}");
+    let findings = against(house.folder.path(), &forged);
+    assert_only_head(&findings, org, "was not signed by its key");
 }
 
 #[test]
@@ -361,6 +411,165 @@ fn a_broken_backup_is_not_restored() {
     assert!(!target.join("ledger.db").exists());
     assert!(matches!(
         verify(&DataDirectory::new(&target), Evidence::default()),
-        Err(crate::store::verify::VerifyError::Directory(_))
+        Err(VerifyError::Directory(_))
     ));
+    // The backup is as broken as it was, and can be looked at again.
+    let again = restore(&file, &DataDirectory::new(&target));
+    assert!(matches!(again, Err(BackupError::Broken(_))));
+}
+
+/// What a report has looked at.
+fn seen(report: &Report) -> [u64; 5] {
+    [
+        report.orgs,
+        report.transactions,
+        report.receipts,
+        report.usage_events,
+        report.holds,
+    ]
+}
+
+#[test]
+fn a_backup_of_every_earlier_version_is_restored_and_goes_on() {
+    let (house, org) = lived_in();
+    let expected = seen(&report(&house));
+    let before = house.wallet(org);
+    house.store.close();
+    let database = house.folder.path().join("ledger.db");
+    for version in earlier_versions() {
+        let other = tempfile::tempdir().unwrap();
+        let then = DataDirectory::new(other.path().join("then"));
+        then.create().unwrap();
+        as_left_by(version, &database, &then.database());
+        // Taken by the new program, before it ever serves.
+        let file = other.path().join("ledger.backup");
+        backup(&then, &file).unwrap();
+        let bytes = std::fs::read(&file).unwrap();
+        assert_eq!(version_of(&file), version);
+
+        let target = DataDirectory::new(other.path().join("data"));
+        let restored = restore(&file, &target).unwrap();
+        assert_eq!(restored.findings, [], "schema {version}");
+        assert_eq!(seen(&restored), expected, "schema {version}");
+        assert_eq!(std::fs::read(&file).unwrap(), bytes, "schema {version}");
+        assert_eq!(
+            version_of(&target.database()),
+            earlier_versions().end,
+            "schema {version}"
+        );
+        let clock = Arc::clone(&house.clock) as crate::service::time::SharedClock;
+        let store = SqliteStore::open(target, clock, StoreOptions::default()).unwrap();
+        assert_eq!(store.wallet(org).unwrap().unwrap().wallet, before);
+        let usage = house.usage(org, None, Some(1));
+        let write = house.wrap(Action::Usage(Box::new(usage)));
+        house.runtime.block_on(store.submit(write)).unwrap();
+    }
+}
+
+#[test]
+fn a_ledger_of_every_earlier_version_is_verified_and_stays_as_it_is() {
+    let (house, org) = lived_in();
+    let expected = seen(&report(&house));
+    let heads = house.store.signed_heads().unwrap();
+    house.store.close();
+    let database = house.folder.path().join("ledger.db");
+    let broken = House::new();
+    let told = broken.org("acme", 70);
+    rewrite_transactions(&broken, |transaction| {
+        transaction.at_ms += 1;
+        true
+    });
+    for version in earlier_versions() {
+        let other = tempfile::tempdir().unwrap();
+        let then = DataDirectory::new(other.path());
+        as_left_by(version, &database, &then.database());
+        let bytes = std::fs::read(then.database()).unwrap();
+        let found = verify(&then, Evidence { heads: &heads }).unwrap();
+        assert_eq!(found.findings, [], "schema {version}");
+        assert_eq!(seen(&found), expected, "schema {version}");
+        assert_eq!(std::fs::read(then.database()).unwrap(), bytes);
+        let mut forged = heads.clone();
+        let place = forged.iter().position(|head| head.head.org == org).unwrap();
+        forged[place].head.hash[0] ^= 1;
+        assert_only_head(
+            &against(other.path(), &forged),
+            org,
+            "was not signed by its key",
+        );
+
+        let other = tempfile::tempdir().unwrap();
+        let then = DataDirectory::new(other.path());
+        let database = broken.folder.path().join("ledger.db");
+        as_left_by(version, &database, &then.database());
+        let findings = against(other.path(), &[]);
+        assert_only_head(&findings, told, "transaction 1 is not what was written");
+    }
+}
+
+#[test]
+fn what_a_newer_program_wrote_and_what_is_no_ledger_is_neither_restored_nor_verified() {
+    let (house, _) = lived_in();
+    let other = tempfile::tempdir().unwrap();
+    let file = other.path().join("ledger.backup");
+    backup(&DataDirectory::new(house.folder.path()), &file).unwrap();
+    let target = DataDirectory::new(other.path().join("data"));
+    let set = |version: i64| {
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        let sql = format!("PRAGMA user_version = {version}");
+        connection.execute_batch(&sql).unwrap();
+    };
+    set(99);
+    let known = earlier_versions().end;
+    let told = restore(&file, &target).unwrap_err().to_string();
+    assert_eq!(
+        told,
+        format!("the ledger has schema 99, this program knows up to {known}: use a newer one")
+    );
+    // A file that somebody's empty database is.
+    set(0);
+    assert!(matches!(
+        restore(&file, &target),
+        Err(BackupError::Schema(MigrateError::Empty))
+    ));
+    assert!(!target.database().exists());
+    std::fs::copy(&file, target.database()).unwrap();
+    assert!(matches!(
+        verify(&target, Evidence::default()),
+        Err(VerifyError::Schema(MigrateError::Empty))
+    ));
+    let told = backup(&target, &other.path().join("none")).unwrap_err();
+    assert!(matches!(told, BackupError::Schema(MigrateError::Empty)));
+    // One that says that it is a ledger of an earlier version, and is none.
+    std::fs::remove_file(target.database()).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    set(3);
+    assert!(matches!(
+        restore(&file, &target),
+        Err(BackupError::Schema(MigrateError::Storage(_)))
+    ));
+    let left: Vec<_> = std::fs::read_dir(target.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["lock"]);
+}
+
+#[test]
+fn a_log_that_another_ledger_left_is_not_taken_for_one_of_what_is_restored() {
+    let (house, _) = lived_in();
+    let other = tempfile::tempdir().unwrap();
+    let file = other.path().join("ledger.backup");
+    backup(&DataDirectory::new(house.folder.path()), &file).unwrap();
+    let target = DataDirectory::new(other.path().join("data"));
+    target.create().unwrap();
+    for left in ["ledger.db-wal", "ledger.db-journal"] {
+        let left = target.path().join(left);
+        std::fs::write(&left, "of a ledger that was moved away").unwrap();
+        match restore(&file, &target) {
+            Err(BackupError::Exists { path }) => assert_eq!(path, left),
+            other => panic!("{other:?}"),
+        }
+        std::fs::remove_file(&left).unwrap();
+    }
+    assert!(restore(&file, &target).unwrap().is_clean());
 }

@@ -2,7 +2,7 @@
 //!
 //! Reads only, so it runs beside a serving process. Two threads share the work: one follows the
 //! journal with the auditors, the other proves lists, ids, holds that are over and keys, each on one
-//! moment of the ledger.
+//! moment of the ledger. Of a ledger with an older schema they prove a migrated copy, in turn.
 //! Rows are streamed in the order of their places, and ids in the order of ids: memory grows with
 //! orgs, lots, refunds and active holds, and with commits by four bytes up to a bound, not with
 //! charges, usage events or ended holds. The auditor shares no code with the
@@ -31,8 +31,9 @@ mod rules;
 pub use finding::{Finding, Problem, Report, VerifyError};
 
 use super::connection::{self, DamagedRow, failure};
+use super::copy;
 use super::directory::DataDirectory;
-use super::migrate;
+use super::migrate::{self, MigrateError};
 use super::read::{grants, holds, wallets};
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::view::SignedHead;
@@ -43,6 +44,7 @@ use farebox_ledger::transaction::TransactionKind;
 use farebox_ledger::verify::Auditor;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What to hold the ledger to, besides its own rows.
@@ -58,31 +60,74 @@ struct Audit {
     report: Report,
 }
 
-/// Proves the invariants on a data directory.
+/// Proves the invariants on a data directory. One that an older program wrote is proved as this one
+/// would serve it: on a copy that is migrated and then thrown away. The directory stays as it is.
 ///
 /// # Errors
 /// [`VerifyError`] when it cannot be read at all. What is broken in it is no error: it is in the
 /// report.
 pub fn verify(directory: &DataDirectory, evidence: Evidence<'_>) -> Result<Report, VerifyError> {
     directory.must_exist()?;
-    let connection = moment(directory)?;
-    migrate::must_be_current(&connection)?;
+    verify_file(&directory.database(), evidence)
+}
+
+/// The same for a database file.
+///
+/// # Errors
+/// As [`verify`].
+pub(super) fn verify_file(path: &Path, evidence: Evidence<'_>) -> Result<Report, VerifyError> {
+    let connection = moment(path)?;
+    match migrate::must_be_current(&connection) {
+        Ok(()) => at_once(path, &connection, evidence),
+        Err(MigrateError::Older { .. }) => {
+            let copy = copy::migrated(&connection)?;
+            let report = audited(&copy, evidence)?;
+            Ok(joined(report, lists_of(&copy)?))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Both halves of the proof at once, the second on a connection of its own.
+fn at_once(
+    path: &Path,
+    connection: &Connection,
+    evidence: Evidence<'_>,
+) -> Result<Report, VerifyError> {
+    std::thread::scope(|scope| {
+        let lists = std::thread::Builder::new()
+            .name("verify-lists".into())
+            .spawn_scoped(scope, || lists_of(&moment(path)?))
+            .map_err(|error| StorageError::Other(Arc::new(error)))?;
+        let report = audited(connection, evidence)?;
+        // What it would have found must not be missing in silence.
+        let lists = lists.join().unwrap_or_else(|_| {
+            let defect = DamagedRow("a thread of the verifier ended early".to_owned());
+            Err(StorageError::Other(Arc::new(defect)).into())
+        })?;
+        Ok(joined(report, lists))
+    })
+}
+
+fn joined(mut report: Report, lists: Report) -> Report {
+    report.merge(lists);
+    report
+}
+
+/// A connection that reads one moment of the ledger.
+fn moment(path: &Path) -> Result<Connection, VerifyError> {
+    let connection = connection::reader(path)?;
+    connection.execute_batch("BEGIN").map_err(failure)?;
+    Ok(connection)
+}
+
+/// The half of the proof that follows the journal.
+fn audited(connection: &Connection, evidence: Evidence<'_>) -> Result<Report, VerifyError> {
     let mut audit = Audit {
         auditors: BTreeMap::new(),
         report: Report::default(),
     };
-    let beside = std::thread::scope(|scope| {
-        let lists = std::thread::Builder::new()
-            .name("verify-lists".into())
-            .spawn_scoped(scope, || lists_of(directory))
-            .map_err(|error| StorageError::Other(Arc::new(error)))?;
-        audit.run(&connection, evidence)?;
-        // What it would have found must not be missing in silence.
-        lists.join().unwrap_or_else(|_| {
-            let defect = DamagedRow("a thread of the verifier ended early".to_owned());
-            Err(StorageError::Other(Arc::new(defect)).into())
-        })
-    })?;
+    audit.run(connection, evidence)?;
     let Audit {
         auditors,
         mut report,
@@ -90,29 +135,20 @@ pub fn verify(directory: &DataDirectory, evidence: Evidence<'_>) -> Result<Repor
     for auditor in auditors.into_values() {
         report.extend(auditor.finish());
     }
-    report.merge(beside);
     Ok(report)
-}
-
-/// A connection that reads one moment of the ledger.
-fn moment(directory: &DataDirectory) -> Result<Connection, VerifyError> {
-    let connection = connection::reader(&directory.database())?;
-    connection.execute_batch("BEGIN").map_err(failure)?;
-    Ok(connection)
 }
 
 /// The half of the proof that follows no journal: the file, the tables that say where things stand,
 /// and holds that are over. Each of its checks compares rows of one moment; which moment is no
 /// matter.
-fn lists_of(directory: &DataDirectory) -> Result<Report, VerifyError> {
-    let connection = moment(directory)?;
+fn lists_of(connection: &Connection) -> Result<Report, VerifyError> {
     let mut report = Report::default();
-    rows::file(&connection, &mut report)?;
-    rows::guards(&connection, &mut report)?;
-    rows::contents(&connection, &mut report)?;
-    lists::usage(&connection, &mut report)?;
-    ended_holds(&connection, &mut report)?;
-    keys::check(&connection, &mut report)?;
+    rows::file(connection, &mut report)?;
+    rows::guards(connection, &mut report)?;
+    rows::contents(connection, &mut report)?;
+    lists::usage(connection, &mut report)?;
+    ended_holds(connection, &mut report)?;
+    keys::check(connection, &mut report)?;
     Ok(report)
 }
 
