@@ -12,6 +12,7 @@
     reason = "a test fails by panicking; the lints' own exemption stops at its functions"
 )]
 
+mod cli_keys;
 mod cli_margins;
 mod cli_policy;
 mod cli_policy_sign;

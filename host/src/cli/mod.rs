@@ -171,3 +171,37 @@ fn report(failure: &Failure) {
     // Nothing is left to tell anyone when standard error itself is gone.
     let _ = writeln!(std::io::stderr(), "{} {text}", style::error_word());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The arguments below `command` that have the name of an option of all commands there: what is
+    /// given for one would be taken for the other.
+    fn taken(command: &clap::Command, globals: &[String], found: &mut Vec<String>) {
+        let mut globals = globals.to_vec();
+        for argument in command.get_arguments() {
+            let id = argument.get_id().to_string();
+            if argument.is_global_set() {
+                globals.push(id);
+            } else if globals.contains(&id) {
+                found.push(format!("{} {id}", command.get_name()));
+            }
+        }
+        for sub in command.get_subcommands() {
+            taken(sub, &globals, found);
+        }
+    }
+
+    #[test]
+    fn no_argument_has_the_name_of_an_option_of_all_commands() {
+        let mut found = Vec::new();
+        taken(&Cli::command(), &[], &mut found);
+        assert_eq!(found, Vec::<String>::new());
+        let clash = clap::Command::new("farebox")
+            .arg(clap::Arg::new("key").long("key").global(true))
+            .subcommand(clap::Command::new("revoke").arg(clap::Arg::new("key")));
+        taken(&clash, &[], &mut found);
+        assert_eq!(found, ["revoke key"]);
+    }
+}

@@ -47,7 +47,10 @@ enum Command {
         /// The org's id.
         org: String,
         /// The key's id.
-        key: String,
+        // Not `key`: that names the admin key of every command here, which this would take the place
+        // of.
+        #[arg(value_name = "KEY")]
+        key_id: String,
     },
 }
 
@@ -71,8 +74,8 @@ impl Command {
                 &json!({ "name": name, "scopes": scopes, "expires_at": expires_at }),
             ),
             Self::List { org } => server.get(&format!("/v1/admin/orgs/{org}/keys"), None),
-            Self::Revoke { org, key } => server.post(
-                &format!("/v1/admin/orgs/{org}/keys/{key}/revoke"),
+            Self::Revoke { org, key_id } => server.post(
+                &format!("/v1/admin/orgs/{org}/keys/{key_id}/revoke"),
                 &json!({}),
             ),
         }
