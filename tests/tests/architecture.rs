@@ -286,9 +286,7 @@ fn every_promise_names_a_test_that_exists() {
             wrong.push(format!("no test: {row}"));
         }
         for test in named {
-            let (file, function) = test.split_once("::").unwrap_or((test, ""));
-            let text = std::fs::read_to_string(root().join(file)).unwrap_or_default();
-            if text.is_empty() || !text.contains(&format!("fn {function}")) {
+            if !is_there(test) {
                 wrong.push(format!("`{test}` is not there"));
             }
         }
@@ -297,7 +295,40 @@ fn every_promise_names_a_test_that_exists() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// A row of the invariants: its first cell is a letter and a number.
+/// Whether a file of tests, or with `::` and a name a test in it, exists.
+fn is_there(test: &str) -> bool {
+    let (file, function) = match test.split_once("::") {
+        Some((file, function)) => (file, format!("fn {function}(")),
+        None => (test, String::new()),
+    };
+    std::fs::read_to_string(root().join(file))
+        .is_ok_and(|text| !text.is_empty() && text.contains(&function))
+}
+
+#[test]
+fn a_promise_is_any_letter_with_a_number_and_its_test_is_named_in_full() {
+    for row in ["| S1 | a | b |", "| L10 | a | b |", "|Z9|a|b|"] {
+        assert!(is_promise(row), "{row}");
+    }
+    for row in [
+        "| s1 | a |",
+        "| S | a |",
+        "| S1b | a |",
+        "| | a |",
+        "S1 | a |",
+    ] {
+        assert!(!is_promise(row), "{row}");
+    }
+    let name = "a_promise_is_any_letter_with_a_number_and_its_test_is_named_in_full";
+    let file = "tests/tests/architecture.rs";
+    assert!(is_there(file) && is_there(&format!("{file}::{name}")));
+    let cut = name.strip_suffix("_in_full").unwrap();
+    for missing in [&format!("{file}::{cut}"), "tests/tests/nowhere.rs"] {
+        assert!(!is_there(missing), "{missing}");
+    }
+}
+
+/// A row of the invariants: its first cell is a capital letter and a number.
 fn is_promise(line: &str) -> bool {
     let cell = line
         .trim_start_matches('|')
@@ -306,7 +337,7 @@ fn is_promise(line: &str) -> bool {
         .unwrap_or_default()
         .trim();
     line.starts_with('|')
-        && cell.starts_with(['L', 'P', 'B', 'T', 'E', 'R', 'G', 'H'])
+        && cell.starts_with(|c: char| c.is_ascii_uppercase())
         && cell.len() > 1
         && cell.chars().skip(1).all(|c| c.is_ascii_digit())
 }
