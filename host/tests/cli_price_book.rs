@@ -1,7 +1,8 @@
 //! What `farebox price-book` and `farebox rate --explain` say of the rules of a book: which model a
 //! name means, what holds when, what changes, and what becomes of a call that did not end well.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -264,4 +265,97 @@ fn compile_prints_the_bytes_that_policies_read() {
     let refused = compile(&["book.toml"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(refused.stdout.is_empty());
+}
+
+#[test]
+fn both_price_files_of_others_are_imported_into_the_shipped_book() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for file in ["litellm-1.106.2.json", "genai-prices-0.2.3.json"] {
+        let packed = File::open(repository.join(format!("tests/data/prices/{file}.gz"))).unwrap();
+        let mut text = String::new();
+        let mut unpacked = flate2::read::GzDecoder::new(packed);
+        unpacked.read_to_string(&mut text).unwrap();
+        std::fs::write(folder.join(file), text).unwrap();
+    }
+    let overlay = repository.join("guest/standard/books/overlay.toml");
+    let import = |from: &str, file: &str, over: &str, to: &str| {
+        let args = [
+            "price-book",
+            "import",
+            "--from",
+            from,
+            file,
+            "-o",
+            to,
+            "--over",
+            over,
+            "--as-of",
+            "2026-11-21",
+        ];
+        let (code, said) = run(folder, &args, "");
+        assert_eq!(code, 0, "{said}");
+        said
+    };
+    let overlay = overlay.to_str().unwrap();
+    let said = import("litellm", "litellm-1.106.2.json", overlay, "first.toml");
+    for told in [
+        "entries,",
+        "imported prices by field:",
+        "left out:",
+        "wrote first.toml: ",
+    ] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    let said = import(
+        "genai-prices",
+        "genai-prices-0.2.3.json",
+        "first.toml",
+        "both.toml",
+    );
+    assert!(said.contains("merged under first.toml: "), "{said}");
+    let compile = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_farebox"))
+            .args(["price-book", "compile"])
+            .args(args)
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    };
+    assert!(compile(&["both.toml"]) == compile(&[]), "the books differ");
+    // One without terms of its own is a book as well.
+    let (code, said) = run(
+        folder,
+        &[
+            "price-book",
+            "import",
+            "--from",
+            "litellm",
+            "litellm-1.106.2.json",
+            "-o",
+            "alone.json",
+        ],
+        "",
+    );
+    assert_eq!(code, 0, "{said}");
+    let show = ["price-book", "show", "alone.json", "openai/gpt-4o-mini"];
+    let (code, said) = run(folder, &show, "");
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("$0.00000015"), "{said}");
+    // The file of one project is none of the other's, and says so.
+    let wrong = [
+        "price-book",
+        "import",
+        "--from",
+        "litellm",
+        "genai-prices-0.2.3.json",
+        "-o",
+        "wrong.toml",
+    ];
+    let (code, said) = run(folder, &wrong, "");
+    assert_eq!(code, 1, "{said}");
+    assert!(!folder.join("wrong.toml").exists());
 }
