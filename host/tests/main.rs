@@ -13,6 +13,7 @@
 )]
 
 mod cli_keys;
+mod cli_ledger;
 mod cli_margins;
 mod cli_policy;
 mod cli_policy_sign;
@@ -25,6 +26,7 @@ mod cli_usage;
 mod compiler;
 mod custom_policies;
 mod kill;
+mod operations_page;
 mod page;
 mod policies_page;
 mod readme;

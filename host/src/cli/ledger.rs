@@ -1,23 +1,18 @@
 //! `farebox ledger`: prove, back up and restore a data directory.
 
-use super::failure::{self, Failure};
+mod heads;
+
+use super::failure::Failure;
 use super::progress;
 use crate::app::replay::{Replayed, Replayer};
-use crate::clock::SystemClock;
 use crate::config;
-use crate::service::ledger::LedgerStore;
-use crate::service::ledger::view::SignedHead;
 use crate::service::rerate::Control;
-use crate::store::SqliteStore;
 use crate::store::backup::{self, BackupError};
 use crate::store::directory::DataDirectory;
 use crate::store::verify::{self, Evidence, Report};
 use clap::{Args, Subcommand};
-use farebox_ledger::chain::Head;
-use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Commands on a ledger.
 #[derive(Debug, Subcommand)]
@@ -25,8 +20,14 @@ pub enum Ledger {
     /// Prove the invariants of a ledger, and say exactly what is broken.
     ///
     /// Reads only, so it may run beside a serving process. Ends with 1 when anything is broken.
+    ///
+    /// A ledger of an earlier version stays as it is: a copy of it is brought to this version and
+    /// proved. The copy takes as much room as the ledger, in the folder for temporary files
+    /// (`SQLITE_TMPDIR`, else `TMPDIR`, else `/var/tmp`).
     Verify(Verify),
     /// Copy a ledger to one file, while it is served from or not.
+    ///
+    /// Everything is in it but the key that signs heads.
     Backup {
         #[command(flatten)]
         data: DataDir,
@@ -34,6 +35,9 @@ pub enum Ledger {
         file: PathBuf,
     },
     /// Make a data directory out of a backup, and verify it.
+    ///
+    /// A backup of an earlier version is brought to this one on the way; the file itself stays as it
+    /// is. Ends with 1, and leaves no ledger, when the backup is broken.
     Restore {
         #[command(flatten)]
         data: DataDir,
@@ -43,7 +47,8 @@ pub enum Ledger {
     /// Print the signed head of every org's hash chain, as JSON lines.
     ///
     /// Keep them elsewhere: a ledger that was cut off or written anew no longer passes through a
-    /// head that was exported before (`farebox ledger verify --heads`).
+    /// head that was exported before (`farebox ledger verify --heads`). `GET /v1/admin/heads` gives
+    /// the same heads.
     Heads {
         #[command(flatten)]
         data: DataDir,
@@ -78,7 +83,8 @@ pub struct Verify {
     /// each must give the same lines and amounts. Says which releases are missing, if any.
     #[arg(long)]
     replay: bool,
-    /// Heads that were exported earlier, which the ledger must still pass through.
+    /// Heads that were exported earlier, which the ledger must still pass through: what `farebox
+    /// ledger heads` printed, one or many times, or what `GET /v1/admin/heads` answered.
     #[arg(long, value_name = "FILE")]
     heads: Option<PathBuf>,
 }
@@ -93,7 +99,7 @@ impl Ledger {
                 Ok(writeln!(out, "backed up to {}", file.display())?)
             }
             Self::Restore { data, file } => restore(&data.open(), file, out),
-            Self::Heads { data } => heads(data, out),
+            Self::Heads { data } => heads::print(data.open(), out),
         }
     }
 }
@@ -103,7 +109,7 @@ impl Verify {
         let known = self
             .heads
             .as_deref()
-            .map(read_heads)
+            .map(heads::read)
             .transpose()?
             .unwrap_or_default();
         let evidence = Evidence { heads: &known };
@@ -191,88 +197,4 @@ fn restore(directory: &DataDirectory, file: &Path, out: &mut dyn Write) -> Resul
         Err(BackupError::Broken(report)) => show(&report, out),
         Err(error) => Err(Failure::unavailable("nothing was restored", error)),
     }
-}
-
-/// A signed head as it travels: one JSON object a line, bytes in hexadecimal.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HeadLine {
-    org: String,
-    seq: u64,
-    hash: String,
-    signed_at_ms: i64,
-    signature: String,
-    public_key: String,
-}
-
-impl From<&SignedHead> for HeadLine {
-    fn from(signed: &SignedHead) -> Self {
-        Self {
-            org: signed.head.org.to_string(),
-            seq: signed.head.seq,
-            hash: hex::encode(signed.head.hash),
-            signed_at_ms: signed.signed_at_ms,
-            signature: hex::encode(signed.signature),
-            public_key: hex::encode(signed.public_key),
-        }
-    }
-}
-
-impl HeadLine {
-    fn into_head(self) -> Option<SignedHead> {
-        fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
-            let mut bytes = [0; N];
-            hex::decode_to_slice(text, &mut bytes).ok()?;
-            Some(bytes)
-        }
-        Some(SignedHead {
-            head: Head {
-                org: self.org.parse().ok()?,
-                seq: self.seq,
-                hash: bytes(&self.hash)?,
-            },
-            signed_at_ms: self.signed_at_ms,
-            signature: bytes(&self.signature)?,
-            public_key: bytes(&self.public_key)?,
-        })
-    }
-}
-
-fn heads(data: &DataDir, out: &mut dyn Write) -> Result<(), Failure> {
-    let store = SqliteStore::open_read_only(data.open(), Arc::new(SystemClock::new()))
-        .map_err(|error| Failure::unavailable("the ledger cannot be opened", error))?;
-    let heads = store
-        .signed_heads()
-        .map_err(|error| Failure::unavailable("the heads cannot be read", error))?;
-    if heads.is_empty() {
-        return Err(Failure::Found(
-            "there is no head to sign: no org yet, or nobody has served from this directory".into(),
-        ));
-    }
-    for head in &heads {
-        serde_json::to_writer(&mut *out, &HeadLine::from(head)).map_err(std::io::Error::from)?;
-        writeln!(out)?;
-    }
-    Ok(())
-}
-
-fn read_heads(path: &Path) -> Result<Vec<SignedHead>, Failure> {
-    let text = failure::read_text(path)?;
-    let head = |(number, line): (usize, &str)| {
-        serde_json::from_str::<HeadLine>(line)
-            .ok()
-            .and_then(HeadLine::into_head)
-            .ok_or_else(|| {
-                let number = number.saturating_add(1);
-                Failure::Usage(format!(
-                    "{} line {number} is not a signed head",
-                    path.display()
-                ))
-            })
-    };
-    text.lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-        .map(head)
-        .collect()
 }

@@ -132,6 +132,9 @@ pub struct HeadJson {
 }
 
 /// Signed ends of every org's hash chain, to be kept elsewhere
+///
+/// `farebox ledger verify --heads FILE` proves that a ledger still passes through them; the file is
+/// this answer as it stands.
 #[utoipa::path(get, path = "/v1/admin/heads", tag = "admin",
     responses((status = 200, body = Vec<HeadJson>), (status = "4XX", body = ProblemJson)))]
 pub async fn heads(
