@@ -136,6 +136,12 @@ impl Case {
         }
     }
 
+    /// How the answer ends, as the case expects it: the name of a finish, or of an error.
+    pub fn end(&self) -> Option<&str> {
+        let finish = self.expect.as_ref().map(|expect| expect.finish.as_str());
+        finish.or(self.error.as_ref().map(|error| error.kind.as_str()))
+    }
+
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers.iter().map(|(n, v)| (n.as_str(), v.as_str()))
     }
