@@ -6,6 +6,7 @@ use farebox_tests::http::{HttpServer, Reported};
 use farebox_tests::recorded::OCCURRED_AT_MS;
 use farebox_tests::repository;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -54,12 +55,24 @@ fn a_preflight_floor_is_reserved_and_shown_and_not_charged() {
         "{charged}"
     );
     let (_, card) = server.ask(None, "GET", "/v1/rate-card", None);
-    let features = card["features"].as_array().unwrap();
-    assert_eq!(features.len(), 10, "{card}");
-    assert!(
-        features.contains(&json!({"feature": "lead_signal_fetch", "preflight_usd": "0.5"})),
-        "{card}"
-    );
+    let features = card["features"].as_array().unwrap().iter();
+    let floors: BTreeMap<_, _> = features
+        .map(|floor| ["feature", "preflight_usd"].map(|field| floor[field].as_str().unwrap()))
+        .map(|[feature, usd]| (feature, usd))
+        .collect();
+    let expected = [
+        ("context_author", "0.2"),
+        ("context_pack_compile", "0.1"),
+        ("context_refresh", "0.1"),
+        ("funnel_generate", "0.3"),
+        ("lead_enrichment", "0.1"),
+        ("lead_qualify", "0.02"),
+        ("lead_signal_fetch", "0.5"),
+        ("outreach_draft", "0.03"),
+        ("profile_draft", "0.05"),
+        ("x_reply_draft", "0.02"),
+    ];
+    assert_eq!(floors, BTreeMap::from(expected), "{card}");
 }
 
 #[test]
@@ -73,6 +86,26 @@ fn ten_searches_a_month_are_free_and_the_eleventh_is_not() {
     // Ten days later it is December, and they begin anew.
     let answers = server.price(&[search(OCCURRED_AT_MS + 10 * DAY_MS)]);
     assert_eq!(prices(&answers), ["0"]);
+}
+
+#[test]
+fn what_is_free_a_day_and_the_most_of_a_day_begin_anew_at_midnight() {
+    let server = server("more-terms");
+    let at = |usage: Value, plan: &str, days: i64| {
+        let one = json!({"provider": "openai", "model": "gpt", "usage": usage});
+        call(&one, Some(plan), OCCURRED_AT_MS + days * DAY_MS)
+    };
+    let search = |days| at(json!({"search": 1}), "taster", days);
+    let mut calls = vec![search(0); 6];
+    // The last moment of the day, and the first of the next one.
+    calls[5].facts.occurred_at_ms += DAY_MS - 1;
+    calls.push(search(1));
+    let answers = server.price(&calls);
+    assert_eq!(prices(&answers), ["0", "0", "0", "0", "0", "0.0125", "0"]);
+    // 2 dollars a day: the third call of 0.80 has 0.40 left, which is less than the 0.64 it costs.
+    let large = |days| at(json!({"input": 160_000}), "capped", days);
+    let answers = server.price(&[large(0), large(0), large(0), large(1)]);
+    assert_eq!(prices(&answers), ["0.8", "0.8", "0.64", "0.8"]);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 const REFERENCE: &str = include_str!("../../../docs/price-book.md");
 const EXAMPLE: &str = include_str!("../../../guest/standard/books/example.toml");
-/// The ways of billing, each with its book and its page.
-const BILLING: [(&str, &str); 5] = [
+/// The ways of billing, and the terms that go with any, each with its book and its page.
+const BILLING: [(&str, &str); 6] = [
     (
         include_str!("../../../guest/standard/books/cost-plus.toml"),
         include_str!("../../../docs/billing/cost-plus.md"),
@@ -27,6 +27,10 @@ const BILLING: [(&str, &str); 5] = [
     (
         include_str!("../../../guest/standard/books/compute-units.toml"),
         include_str!("../../../docs/billing/compute-units.md"),
+    ),
+    (
+        include_str!("../../../guest/standard/books/more-terms.toml"),
+        include_str!("../../../docs/billing/more-terms.md"),
     ),
 ];
 
@@ -71,6 +75,41 @@ fn every_way_of_billing_is_a_book_and_a_page_that_compile() {
             assert_eq!(compiled.findings, [], "{example}");
         }
     }
+}
+
+/// The page of the terms that go with any way of billing says the prices that its cases assert, under
+/// the terms of its book.
+#[test]
+fn the_page_of_further_terms_says_what_its_book_and_its_cases_say() {
+    let book = include_str!("../../../guest/standard/books/more-terms.toml");
+    let page = include_str!("../../../docs/billing/more-terms.md");
+    let cases = include_str!("../../../tests/cases/rate/also.json");
+    for example in examples(page) {
+        for part in example.split("\n\n") {
+            let part = part.trim_start_matches("name = \"doc\"\nas_of = \"2026-11-21\"\n");
+            assert!(book.contains(part.trim_end()), "not in the book: {part}");
+        }
+    }
+    let mut column = None;
+    let mut prices = 0;
+    for line in page.lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if cells.len() < 3 {
+            column = None;
+            continue;
+        }
+        let Some(column) = column else {
+            column = cells.iter().position(|cell| *cell == "price");
+            continue;
+        };
+        let usd = cells[column].split([',', ' ']).next().unwrap();
+        if !usd.starts_with('-') {
+            let case = format!("\"price_usd\": \"{usd}\"");
+            assert!(cases.contains(&case), "no case says {usd}: {line}");
+            prices += 1;
+        }
+    }
+    assert!(prices >= 24, "{prices}");
 }
 
 #[test]
