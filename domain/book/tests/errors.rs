@@ -106,6 +106,44 @@ fn slips_in_toml() {
     insta::assert_snapshot!(report.join("\n\n"));
 }
 
+/// A rule that is for no call, or for none that anybody meant, is told where it says so.
+#[test]
+fn slips_in_the_calls_a_rule_is_for() {
+    let rule = |when: &str| {
+        format!(
+            "[plans.pro]\nmarkup = \"1.2\"\n[[rules]]\nname = \"r\"\n\
+             when = {{ feature = \"chat\", {when} }}\nterms = {{ markup = \"1.1\" }}\n"
+        )
+    };
+    let cases = [
+        ("unknown plan", "plan = \"por\""),
+        ("unknown deployment", "deployment = \"onprem\""),
+        ("an end that is no moment", "until = \"tomorrow\""),
+        (
+            "an end before the beginning",
+            "from = \"2026-12-08\", until = \"2026-12-01\"",
+        ),
+        (
+            "an end at the beginning",
+            "from = \"2026-12-01\", until = \"2026-12-01T00:00:00Z\"",
+        ),
+        ("hours without minutes", "hours = \"22-6\""),
+        ("hours of nothing", "hours = \"22:00-22:00\""),
+        ("an hour too late", "hours = \"18:00-24:00\""),
+        ("a minute too late", "hours = \"18:60-20:00\""),
+        ("hours in words", "hours = \"at night\""),
+        (
+            "a model without a provider",
+            "models = [\"openai/*\", \"gpt\"]",
+        ),
+    ];
+    let report: Vec<String> = cases
+        .iter()
+        .map(|(what, when)| format!("# {what}\n{}", toml(&rule(when))))
+        .collect();
+    insta::assert_snapshot!(report.join("\n\n"));
+}
+
 #[test]
 fn slips_in_json() {
     let cases = [

@@ -119,10 +119,17 @@ fn hours(text: Option<&str>, path: &Path<'_>, problems: &mut Problems<'_>) -> Op
     let text = text?;
     let minutes = text
         .split_once('-')
-        .and_then(|(from, until)| Some((minute(from)?, minute(until)?)))
-        .filter(|(from, until)| from != until);
-    if minutes.is_none() {
-        problems.note(path, format!("`{text}` is not written like `22:00-06:00`"));
+        .and_then(|(from, until)| Some((minute(from)?, minute(until)?)));
+    match minutes {
+        None => {
+            let message = format!("`{text}` is not written like `22:00-06:00` or `18:00-00:00`");
+            problems.note(path, message);
+        }
+        Some((from, until)) if from == until => {
+            let message = format!("`{text}` is no time; all day is without `hours`");
+            problems.note(path, message);
+        }
+        Some(_) => {}
     }
     minutes
 }
