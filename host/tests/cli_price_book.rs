@@ -211,6 +211,56 @@ fn a_book_is_compared_and_its_age_told() {
 }
 
 #[test]
+fn prices_that_jump_are_held_back_until_somebody_accepts_them() {
+    let prices = |one: &str, two: &str| {
+        let model = |usd: &str| {
+            format!(
+                r#"{{"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": {usd},
+                "output_cost_per_token": 1e-05}}"#
+            )
+        };
+        format!(r#"{{"one": {}, "two": {}}}"#, model(one), model(two))
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+    write("before.json", prices("1e-06", "2e-06"));
+    write("after.json", prices("1.6e-06", "2.8e-06"));
+    let import = |file: &str, args: &[&str]| {
+        let all = ["price-book", "import", "--from", "litellm", file, "-o"];
+        run(folder.path(), &[&all, args].concat(), "")
+    };
+    let (code, said) = import("before.json", &["old.toml"]);
+    assert_eq!(code, 0, "{said}");
+    let against = |args: &[&str]| {
+        let said = import(
+            "after.json",
+            &[&["new.toml", "--against", "old.toml"], args].concat(),
+        );
+        let book = std::fs::read_to_string(folder.path().join("new.toml")).unwrap();
+        let has = ["1", "1.6", "2", "2.8"].map(|usd| book.contains(&format!("input = \"{usd}\"")));
+        (said.0, said.1, has)
+    };
+    // 60 % is beyond the 50 that nobody changed, and 40 is not.
+    let (code, said, has) = against(&[]);
+    assert_eq!((code, has), (1, [true, false, false, true]), "{said}");
+    assert!(
+        said.contains("held back: openai/one keeps its prices\n"),
+        "{said}"
+    );
+    assert!(!said.contains("openai/two"), "{said}");
+    let (code, said, has) = against(&["--max-change", "39.9"]);
+    assert_eq!((code, has), (1, [true, false, true, false]), "{said}");
+    let (code, said, has) = against(&["--max-change", "60"]);
+    assert_eq!((code, has), (0, [false, true, false, true]), "{said}");
+    for name in ["openai/one", "*"] {
+        let (code, said, has) = against(&["--accept", name]);
+        assert_eq!((code, has), (0, [false, true, false, true]), "{said}");
+    }
+    let (code, said, has) = against(&["--accept", "openai/two"]);
+    assert_eq!((code, has), (1, [true, false, false, true]), "{said}");
+}
+
+#[test]
 fn pools_of_one_meter_are_told_apart_in_a_preview() {
     let book = r#"
 name = "x"
