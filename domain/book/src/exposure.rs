@@ -1,10 +1,13 @@
 //! What each public name leaves the seller, over its upstreams: the margins of a book before any
-//! traffic, in the standard tier and without a region. Prices and costs are those of the one arithmetic ([`farebox_pricing::rating`]), so the
-//! report cannot differ from a later bill.
+//! traffic, in the standard tier and without a region. Prices and costs are those of the one
+//! arithmetic ([`farebox_pricing::rating`]), so the report cannot differ from a later bill.
+//!
+//! A million tokens show the prices of large prompts or those of small ones, never both. So where a
+//! model prices large prompts otherwise, calls on both sides of each threshold are looked at too.
 
 use crate::text::BookText;
 use farebox_pricing::answer::Refusal;
-use farebox_pricing::book::Model;
+use farebox_pricing::book::{Model, RateTable};
 use farebox_pricing::canonical::BookView;
 use farebox_pricing::event::{Facts, UsageEvent};
 use farebox_pricing::exact;
@@ -62,8 +65,11 @@ pub struct Leg {
     pub upstream: Box<str>,
     /// What is counted.
     pub meter: Meter,
-    /// How many units: a million tokens, or one of anything else.
+    /// How many units: a million tokens, one of anything else, or as many tokens of a prompt as lie
+    /// on either side of a threshold.
     pub units: u32,
+    /// Tokens of `input` beside them, which make the prompt a large one, or just not.
+    pub beside: Option<u32>,
     /// What they sell for under the public name, in USD.
     pub price_usd: Decimal,
     /// What they cost, in USD.
@@ -123,39 +129,86 @@ impl Exposure {
             return;
         };
         for meter in meters(model, facts) {
-            match leg(&self.name, upstream, model, meter, book, facts) {
-                Ok(leg) => self.legs.push(leg),
-                Err(refusal) => {
-                    self.refused.push((upstream.into(), refusal));
-                    return;
+            for amount in amounts(model, &meter, facts) {
+                match leg(&self.name, upstream, model, &meter, amount, book, facts) {
+                    Ok(leg) => self.push(leg),
+                    Err(refusal) => {
+                        self.refused.push((upstream.into(), refusal));
+                        return;
+                    }
                 }
             }
         }
     }
+
+    /// Adds a leg, unless one of the same meter leaves the same.
+    fn push(&mut self, leg: Leg) {
+        let same = |known: &Leg| {
+            (&known.upstream, &known.meter, known.margin) == (&leg.upstream, &leg.meter, leg.margin)
+        };
+        if !self.legs.iter().any(same) {
+            self.legs.push(leg);
+        }
+    }
+}
+
+/// The model's standard prices of now, for prompts of each size.
+fn standard<'m>(model: &'m Model, facts: &Facts) -> impl Iterator<Item = &'m RateTable> {
+    let at_ms = facts.occurred_at_ms;
+    let period = model.period_at(at_ms, at_ms);
+    let tables = period.into_iter().flat_map(|period| &period.tables);
+    tables.filter(|table| table.service_tier.is_none() && table.region.is_none())
 }
 
 /// What the model has a standard price for now, without attributes.
 fn meters(model: &Model, facts: &Facts) -> BTreeSet<Meter> {
-    let at_ms = facts.occurred_at_ms;
-    let period = model.period_at(at_ms, at_ms);
-    let tables = period.into_iter().flat_map(|period| &period.tables);
-    let standard = tables.filter(|table| table.service_tier.is_none() && table.region.is_none());
-    let rates = standard.flat_map(|table| &table.rates);
+    let rates = standard(model, facts).flat_map(|table| &table.rates);
     rates
         .filter(|rate| rate.attributes.is_empty())
         .map(|rate| rate.meter.clone())
         .collect()
 }
 
+/// How much of a meter is looked at, and beside how many tokens of input: a good many, and what lies
+/// on both sides of each threshold beyond which the model prices it otherwise.
+fn amounts(model: &Model, meter: &Meter, facts: &Facts) -> Vec<(u32, Option<u32>)> {
+    let many = if meter.is_tokens() { 1_000_000 } else { 1 };
+    let mut amounts = vec![(many, None)];
+    let tables = standard(model, facts).filter(|table| {
+        let mut rates = table.rates.iter();
+        rates.any(|rate| rate.meter == *meter)
+    });
+    for above in tables.filter_map(|table| table.context_above) {
+        let Ok(above) = u32::try_from(above) else {
+            continue;
+        };
+        let below = if model.context_inclusive {
+            above.saturating_sub(1)
+        } else {
+            above
+        };
+        for prompt in [below, below.saturating_add(1)] {
+            amounts.push(if meter.is_prompt_tokens() {
+                (prompt, None)
+            } else {
+                (many, Some(prompt))
+            });
+        }
+    }
+    amounts
+}
+
 fn leg(
     name: &str,
     upstream: &str,
     model: &Model,
-    meter: Meter,
+    meter: &Meter,
+    (units, beside): (u32, Option<u32>),
     book: &BookView,
     facts: &Facts,
 ) -> Result<Leg, Refusal> {
-    let units: u32 = if meter.is_tokens() { 1_000_000 } else { 1 };
+    let prompt = beside.map(|tokens| Pool::new(Meter::Input, Quantity::from(tokens)));
+    let counted = Pool::new(meter.clone(), Quantity::from(units));
     let event = UsageEvent {
         provider: model.provider.clone(),
         model_asked: Some(name.into()),
@@ -163,15 +216,16 @@ fn leg(
         service_tier: None,
         region: None,
         feature: None,
-        pools: vec![Pool::new(meter.clone(), Quantity::from(units))],
+        pools: prompt.into_iter().chain([counted]).collect(),
         provider_cost_usd: None,
     };
     let price_usd = rate(book, &event, facts)?.total_usd.normalize();
     let cost_usd = cost(book, &event, facts)?.provider_cost_usd.normalize();
     Ok(Leg {
         upstream: upstream.into(),
-        meter,
+        meter: meter.clone(),
         units,
+        beside,
         price_usd,
         cost_usd,
         margin: Margin::of(price_usd, cost_usd),
@@ -231,6 +285,56 @@ mod tests {
                 "aws_bedrock/claude-sonnet-4 output 27.69 %",
             ]
         );
+    }
+
+    #[test]
+    fn both_sides_of_a_threshold_of_large_prompts_are_looked_at() {
+        let shown = |inclusive: &str| {
+            let text = format!(
+                r#"
+                name = "x"
+                as_of = "2026-11-21"
+                defaults = {{ sheet = "retail" }}
+                routes = {{ chat = ["openai/m"] }}
+                sheets = {{ retail = [
+                    {{ models = ["openai/*"], per_million = {{ input = "6", output = "20" }} }},
+                ] }}
+                [[models]]
+                provider = "openai"
+                model = "m"
+                {inclusive}
+                per_million = {{ input = "3", output = "10" }}
+                [[models.context]]
+                above = 1000
+                per_million = {{ input = "5", output = "19" }}
+                "#
+            );
+            let compiled = compile(&text, Format::Toml).unwrap();
+            let view = BookView::open(compiled.canonical).unwrap();
+            let facts = Facts::new(Deployment::Hosted, KeySource::Managed, 0);
+            let all = exposures(&parse(&text, Format::Toml).unwrap(), &view, &facts);
+            assert_eq!(all[0].refused, []);
+            let worst = all[0].worst().unwrap();
+            assert_eq!(worst.meter, Meter::Output);
+            let legs = all[0].legs.iter().map(|leg| {
+                let (meter, margin) = (leg.meter.name(), leg.margin.unwrap());
+                format!("{} {meter} beside {:?}: {margin}", leg.units, leg.beside)
+            });
+            legs.collect::<Vec<_>>()
+        };
+        let legs = |small: u32| {
+            let large = small + 1;
+            [
+                // 6 for 5, as all of a large prompt costs; 6 for 3 up to the threshold.
+                "1000000 input beside None: 16.66 %".to_owned(),
+                format!("{small} input beside None: 50.00 %"),
+                // 20 for 10 without a prompt; 20.006006 for 19.005005 beside a large one.
+                "1000000 output beside None: 50.00 %".to_owned(),
+                format!("1000000 output beside Some({large}): 5.00 %"),
+            ]
+        };
+        assert_eq!(shown(""), legs(1000));
+        assert_eq!(shown("context_inclusive = true"), legs(999));
     }
 
     #[test]

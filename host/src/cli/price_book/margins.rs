@@ -19,7 +19,8 @@ use std::path::PathBuf;
 ///
 /// Every meter of every upstream is priced under the book's own terms, as a call asked by the
 /// public name would be now, in the standard service tier and without a region; other tiers are not
-/// looked at. Ends with 1 when a margin is below `--at-least`, or when an upstream
+/// looked at. Where a model prices large prompts otherwise, calls on both sides of the threshold
+/// are priced too. Ends with 1 when a margin is below `--at-least`, or when an upstream
 /// would be refused.
 #[derive(Debug, Args)]
 pub struct Margins {
@@ -99,7 +100,12 @@ fn line(word: &str, leg: &Leg, out: &mut dyn Write) -> Result<(), Failure> {
         .margin
         .map_or_else(|| "given away".to_owned(), |margin| margin.to_string());
     let meter = leg.meter.name();
-    let per = if leg.units == 1 { "each" } else { "a million" };
+    let per = match (leg.units, leg.beside) {
+        (1, _) => "each".to_owned(),
+        (1_000_000, None) => "a million".to_owned(),
+        (1_000_000, Some(tokens)) => format!("a million beside {tokens} of input"),
+        (units, _) => format!("{units} of them"),
+    };
     Ok(writeln!(
         out,
         "  {word:<5}  {margin:>10}  {meter:<16} {}: sells ${} {per}, costs ${}",
