@@ -213,6 +213,53 @@ async fn usage_that_waits_is_settled_once_a_release_can_price_it() {
 }
 
 #[tokio::test]
+async fn what_was_saved_on_usage_that_waited_is_said_by_its_settlement() {
+    let server = start_failing(|_| {}).await;
+    let customer = server.customer("acme", "10").await;
+    let (_, [held, own, silent]) = three_that_wait(&customer).await;
+    let server = server
+        .restart_as(|options| {
+            repaired(options);
+            options.settle_interval_ms = Some(0);
+        })
+        .await;
+    let customer = customer.of(&server);
+    settle_under_bound(&server).await.expect(200);
+    let path = format!("/v1/admin/orgs/{}/usage/{silent}/settle", customer.org);
+    let body = json!({"write_off": true});
+    let written_off = server.client.admin(Method::POST, &path, body).await;
+    written_off.expect(200);
+
+    let saved = |of: &Value| {
+        let fields = ["market_usd", "saved_usd", "saved_percent"];
+        fields.map(|field| of[field].as_str().map(str::to_owned))
+    };
+    let of = async |event: &str| {
+        let usage = customer
+            .get(&format!("/v1/usage/{event}"))
+            .await
+            .expect(200);
+        assert!(usage["charge_id"].is_string(), "{usage}");
+        saved(&usage)
+    };
+    let some = |text: &str| Some(text.to_owned());
+    // A quarter above the list price is less than nothing saved; on an own key nothing is.
+    let dearer = [some("0.00021"), some("-0.0000525"), some("-25")];
+    assert_eq!(of(&held).await, dearer);
+    assert_eq!(of(&own).await, [some("0.00021"), None, None]);
+    assert_eq!(
+        of(&silent).await,
+        [None, None, None],
+        "nobody knows what it was"
+    );
+    let sums = customer
+        .get("/v1/usage?group_by=provider")
+        .await
+        .expect(200);
+    assert_eq!(saved(&sums["items"][0]), dearer, "{sums}");
+}
+
+#[tokio::test]
 async fn what_only_waited_for_a_pause_is_settled_by_itself_under_its_own_release() {
     let server = start_failing(|options| {
         options.breaker_faults = Some(1);

@@ -3,7 +3,9 @@
 use super::super::chunks::{Chunk, ChunkReader, List, Place, ids};
 use super::super::connection::{DamagedRow, damaged};
 use super::super::rows::records::{self, ReceiptRecord, UsageRecord};
-use super::super::rows::usage::{receipt as receipt_body, usage as usage_body};
+use super::super::rows::usage::{
+    receipt as receipt_body, receipt_without_lines, usage as usage_body,
+};
 use super::super::write::personal;
 use super::{get, nanos, query, query_one, wallets};
 use crate::service::ledger::failure::{ReadError, StorageError};
@@ -80,8 +82,14 @@ impl<'c> Views<'c> {
     fn view(&mut self, place: Place, record: UsageRecord) -> Result<UsageView, StorageError> {
         let body = usage_body(&record.body).map_err(damaged)?;
         let charge = match record.charge {
-            Some(charge) => Some(charge),
-            None => settlement(self.connection, record.id)?,
+            Some((id, price, cost)) => Some(UsageCharge {
+                id,
+                price,
+                cost,
+                market_usd: body.market_usd,
+                saved_usd: body.saved_usd,
+            }),
+            None => settlement(self.connection, record.org, record.id)?,
         };
         Ok(UsageView {
             id: record.id,
@@ -94,13 +102,7 @@ impl<'c> Views<'c> {
             raw_usage: record.raw,
             audit: body.audit,
             personal: self.personal(place)?,
-            charge: charge.map(|(id, price, cost)| UsageCharge {
-                id,
-                price,
-                cost,
-                market_usd: body.market_usd,
-                saved_usd: body.saved_usd,
-            }),
+            charge,
             unpriced: body.unpriced,
         })
     }
@@ -116,22 +118,37 @@ impl<'c> Views<'c> {
     }
 }
 
-type Charge = (
-    ChargeId,
-    farebox_pricing::money::Nanos,
-    farebox_pricing::money::Nanos,
-);
-
-/// The charge of an event that had no price at first.
-fn settlement(connection: &Connection, id: EventId) -> Result<Option<Charge>, StorageError> {
+/// The charge of an event that had no price at first. Nobody knew its list price either when the event
+/// was written, so that is the receipt's; of what was written off there is none.
+fn settlement(
+    connection: &Connection,
+    org: OrgId,
+    id: EventId,
+) -> Result<Option<UsageCharge>, StorageError> {
     let sql = "SELECT charge, price_nanos, cost_nanos FROM settlements WHERE event = ?1";
-    query_one(connection, sql, [id.to_bytes()], |row| {
+    let settled = query_one(connection, sql, [id.to_bytes()], |row| {
         Ok((
             ChargeId::from_bytes(get(row, 0)?),
             nanos(row, 1)?,
             nanos(row, 2)?,
         ))
-    })
+    })?;
+    let Some((charge, price, cost)) = settled else {
+        return Ok(None);
+    };
+    let record = receipt_record(connection, org, charge)?.ok_or_else(|| {
+        damaged(DamagedRow(format!(
+            "the receipt of charge `{charge}` is gone"
+        )))
+    })?;
+    let pricing = receipt_without_lines(&record.body).map_err(damaged)?;
+    Ok(Some(UsageCharge {
+        id: charge,
+        price,
+        cost,
+        market_usd: pricing.market_usd,
+        saved_usd: pricing.saved_usd(),
+    }))
 }
 
 /// Where to begin for events recorded before `to_ms`: the nearest mark after it, or the newest.
