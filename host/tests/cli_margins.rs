@@ -84,6 +84,7 @@ fn realised_margins_are_summed_over_orgs_and_held_to_a_bound() {
         folder.path(),
         [OsString::from("--price-book"), book("cost-plus").into()],
     );
+    let mut run = None;
     for name in ["acme", "globex"] {
         let org = post(&server, "/v1/admin/orgs", None, &json!({"name": name}));
         let org = org.get("id").and_then(Value::as_str).unwrap().to_owned();
@@ -102,9 +103,9 @@ fn realised_margins_are_summed_over_orgs_and_held_to_a_bound() {
         let actor = json!({
             "provider": "apify", "feature": "lead_signal_fetch", "provider_cost_usd": "0.42"
         });
-        for usage in [&model, &actor] {
-            post(&server, "/v1/usage", Some(&org), usage);
-        }
+        post(&server, "/v1/usage", Some(&org), &model);
+        let charged = post(&server, "/v1/usage", Some(&org), &actor);
+        run = Some((org, charged));
     }
     let shown = margins(&server, &["--at-least", "0.2"]);
     assert!(shown.status.success(), "{}", text(&shown.stderr));
@@ -129,4 +130,42 @@ fn realised_margins_are_summed_over_orgs_and_held_to_a_bound() {
         found.contains("provider `apify` is below the bound: 20.00 %"),
         "{found}"
     );
+
+    // A feature's own bound stands in place of the one for all.
+    let bounds = |bounds: &[&str]| {
+        let bounds = bounds.iter().flat_map(|bound| ["--at-least", *bound]);
+        margins(&server, &bounds.collect::<Vec<_>>())
+    };
+    let below = bounds(&["0.2", "outreach_draft=0.25"]);
+    assert_eq!(below.status.code(), Some(1), "{}", text(&below.stdout));
+    let found = text(&below.stderr);
+    let named = "feature `outreach_draft` is below the bound: 20.00 %";
+    assert!(found.contains(named), "{found}");
+    assert!(!found.contains("lead_signal_fetch"), "{found}");
+    let kept = bounds(&["0.25", "outreach_draft=0.2", "lead_signal_fetch=0.1"]);
+    assert!(kept.status.success(), "{}", text(&kept.stderr));
+    let unused = bounds(&["nobody=0.5"]);
+    assert!(unused.status.success(), "{}", text(&unused.stderr));
+    assert!(
+        text(&unused.stdout).contains("\nnobody "),
+        "shown without usage"
+    );
+    for wrong in [
+        ["0.2", "0.3"],
+        ["chat=0.2", "chat=0.2"],
+        ["0.2", "chat=much"],
+    ] {
+        assert_eq!(bounds(&wrong).status.code(), Some(2), "{wrong:?}");
+    }
+
+    // What is given back was not earned: of 2 × 5.25 credits one is left, for a cost of 8.4.
+    let (org, charged) = run.unwrap();
+    let refund = json!({"charge_id": charged.get("charge_id"), "note": "apology"});
+    let path = format!("/v1/admin/orgs/{org}/refunds");
+    post(&server, &path, None, &refund);
+    let below = bounds(&["0.2"]);
+    assert_eq!(below.status.code(), Some(1), "{}", text(&below.stdout));
+    let found = text(&below.stderr);
+    let named = "feature `lead_signal_fetch` is below the bound: -60.00 %";
+    assert!(found.contains(named), "{found}");
 }

@@ -102,6 +102,12 @@ async fn a_refund_gives_back_exact_nanos_once() {
         .expect(201);
     assert_eq!(refunded["amount_credits"], charged["credits"]);
     assert_eq!(customer.available().await, "10");
+    // What was charged stays, and beside it stands that nothing of it was earned.
+    let sums = customer.get("/v1/usage?group_by=provider").await;
+    let sums = sums.expect(200);
+    assert_eq!(sums["items"][0]["credits"], charged["credits"], "{sums}");
+    assert_eq!(sums["items"][0]["refunded_credits"], charged["credits"]);
+    assert_eq!(sums["items"][0]["taken_credits"], "0");
     let again = server.client.admin(Method::POST, &path, refund).await;
     assert!(
         (400..=409).contains(&again.status.as_u16()),

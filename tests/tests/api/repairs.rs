@@ -42,6 +42,13 @@ async fn receipt(customer: &Customer, charged: &Value) -> Value {
     customer.get(&path).await.expect(200)
 }
 
+/// What the customer was charged for one feature, and what became of it by now.
+async fn summed(customer: &Customer) -> [String; 3] {
+    let sums = customer.get("/v1/usage?group_by=feature").await.expect(200);
+    let text = |field: &str| sums["items"][0][field].as_str().unwrap().to_owned();
+    ["credits", "refunded_credits", "taken_credits"].map(text)
+}
+
 fn proved(server: &Server) {
     let directory = DataDirectory::new(server.folder().join("data"));
     let report = verify(&directory, Evidence::default()).unwrap();
@@ -77,6 +84,7 @@ async fn what_was_too_much_goes_back_once_and_what_was_too_little_only_on_demand
     assert_eq!(posted["posted"]["back_usd"], "0.01");
     assert_eq!(posted["by_org"][0]["posted"]["back_credits"], "0.1");
     assert_eq!(customer.available().await, "9.7");
+    assert_eq!(summed(&customer).await, ["0.4", "0.1", "0"]);
     let again = ended(&server, &question).await;
     assert_eq!(
         (&again["charges"], &again["due"]["charges"]),
@@ -109,6 +117,7 @@ async fn what_was_too_much_goes_back_once_and_what_was_too_little_only_on_demand
     let posted = ended(&server, &question).await;
     assert_eq!(posted["posted"]["taken_usd"], "0.005");
     assert_eq!(customer.available().await, "9.65");
+    assert_eq!(summed(&customer).await, ["0.4", "0.1", "0.05"]);
     let again = ended(&server, &question).await;
     assert_eq!(again["due"]["charges"], 0);
     let shown = receipt(&customer, &first).await;
@@ -121,6 +130,7 @@ async fn what_was_too_much_goes_back_once_and_what_was_too_little_only_on_demand
     let posted = ended(&server, &question).await;
     assert_eq!(posted["posted"]["back_usd"], "0.005");
     assert_eq!(customer.available().await, "9.7");
+    assert_eq!(summed(&customer).await, ["0.4", "0.1", "0"]);
     proved(&server);
 }
 

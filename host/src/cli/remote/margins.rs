@@ -16,13 +16,15 @@ use std::io::Write;
 const EXAMPLES: &str = "\
 Examples:
   farebox margins --at-least 0.2
+  farebox margins --at-least 0.2 --at-least lead_enrichment=0.5 --at-least browsing=0
   farebox margins --by model --from 2026-11-01 --to 2026-12-01";
 
 /// Audit realised gross margins over recorded usage; fails when one is below a bound.
 ///
-/// Sums what calls were charged and what they cost the operator, over all orgs or those named, and
-/// over calls to models and paid APIs alike. Ends with 1 when a group's margin is below
-/// `--at-least`. Usage that waits for a price has neither and is only counted.
+/// Sums what calls were charged, less what was refunded and repaired of it by now, and what they cost
+/// the operator, over all orgs or those named, and over calls to models and paid APIs alike. Ends with
+/// 1 when a group's margin is below its bound. Usage that waits for a price has neither and is only
+/// counted.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Margins {
@@ -33,9 +35,10 @@ pub struct Margins {
     /// What is summed.
     #[arg(long, value_enum, default_value_t)]
     by: By,
-    /// The least margin, as a share of what was charged: `0.2` for a fifth.
-    #[arg(long, value_name = "SHARE")]
-    at_least: Option<Decimal>,
+    /// The least margin, as a share of what was charged: `0.2` for a fifth. With a group's name in
+    /// front, that group's, in place of the one for all. May be given several times.
+    #[arg(long, value_name = "[GROUP=]SHARE")]
+    at_least: Vec<String>,
     /// From this time on, such as `2026-11-01T00:00:00Z`.
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
@@ -68,7 +71,7 @@ impl By {
     }
 }
 
-/// What one group was charged and cost, in credits.
+/// What one group was charged, less what was given back of it, and what it cost, in credits.
 #[derive(Debug, Default)]
 struct Sum {
     events: u64,
@@ -77,16 +80,50 @@ struct Sum {
     cost: Decimal,
 }
 
+/// The least margins: one for all groups, and those of groups by name.
+#[derive(Debug, Default)]
+struct Bounds {
+    of_all: Option<Margin>,
+    of_groups: BTreeMap<String, Margin>,
+}
+
+impl Bounds {
+    fn read(texts: &[String]) -> Result<Self, Failure> {
+        let mut bounds = Self::default();
+        for text in texts {
+            // A group's name may have an equals sign; a share has none.
+            let (group, share) = match text.rsplit_once('=') {
+                Some((group, share)) => (Some(group), share),
+                None => (None, text.as_str()),
+            };
+            let least = Decimal::from_str_exact(share).ok();
+            let least = least
+                .and_then(Margin::at_least)
+                .ok_or_else(|| Failure::Usage(format!("`{share}` is no share of a charge")))?;
+            let before = match group {
+                Some(group) => bounds.of_groups.insert(group.to_owned(), least),
+                None => bounds.of_all.replace(least),
+            };
+            if before.is_some() {
+                let what = group.unwrap_or("all");
+                return Err(Failure::Usage(format!("`{what}` has two bounds")));
+            }
+        }
+        Ok(bounds)
+    }
+
+    /// That of a group, else that of all.
+    fn of(&self, group: &str) -> Option<Margin> {
+        self.of_groups.get(group).copied().or(self.of_all)
+    }
+}
+
 impl Margins {
     pub(in crate::cli) fn run(&self, out: &mut dyn Write) -> Result<(), Failure> {
-        let least = match self.at_least {
-            Some(share) => Some(
-                Margin::at_least(share)
-                    .ok_or_else(|| Failure::Usage(format!("`{share}` is no share of a charge")))?,
-            ),
-            None => None,
-        };
-        let mut sums = BTreeMap::new();
+        let bounds = Bounds::read(&self.at_least)?;
+        // A group that a bound names and that had no usage is shown with none.
+        let named = bounds.of_groups.keys();
+        let mut sums: BTreeMap<_, _> = named.map(|name| (name.clone(), Sum::default())).collect();
         let orgs = match self.orgs.as_slice() {
             [] => self.all_orgs()?,
             named => named.to_vec(),
@@ -97,7 +134,7 @@ impl Margins {
         self.print(&sums, out)?;
         let below = sums
             .iter()
-            .filter(|(_, sum)| least.is_some_and(|least| sum.is_below(least)));
+            .filter(|(group, sum)| bounds.of(group).is_some_and(|least| sum.is_below(least)));
         let below: Vec<_> = below
             .map(|(group, sum)| {
                 let margin = Margin::of(sum.charged, sum.cost);
@@ -141,8 +178,11 @@ impl Margins {
             let count = |field: &str| item.get(field).and_then(Value::as_u64).unwrap_or_default();
             sum.events = sum.events.saturating_add(count("events"));
             sum.unpriced = sum.unpriced.saturating_add(count("unpriced"));
-            sum.charged = plus(sum.charged, text(item, "credits"))?;
-            sum.cost = plus(sum.cost, text(item, "cost_credits"))?;
+            let charged = plus(amount(item, "credits")?, amount(item, "taken_credits")?)?;
+            let refunded = amount(item, "refunded_credits")?;
+            let earned = exact::sub(charged, refunded).map_err(|_| unsummed(refunded))?;
+            sum.charged = plus(sum.charged, earned)?;
+            sum.cost = plus(sum.cost, amount(item, "cost_credits")?)?;
         }
         Ok(())
     }
@@ -203,10 +243,17 @@ fn text<'v>(of: &'v Value, field: &str) -> Option<&'v str> {
     of.get(field).and_then(Value::as_str)
 }
 
-fn plus(sum: Decimal, amount: Option<&str>) -> Result<Decimal, Failure> {
-    let amount = amount.unwrap_or("0");
+/// An amount of credits; nothing where a server does not say it.
+fn amount(of: &Value, field: &str) -> Result<Decimal, Failure> {
+    let amount = text(of, field).unwrap_or("0");
     Decimal::from_str_exact(amount)
-        .ok()
-        .and_then(|amount| exact::add(sum, amount).ok())
-        .ok_or_else(|| Failure::Found(format!("the server's amount `{amount}` cannot be summed")))
+        .map_err(|_| Failure::Found(format!("the server's amount `{amount}` is no number")))
+}
+
+fn plus(sum: Decimal, amount: Decimal) -> Result<Decimal, Failure> {
+    exact::add(sum, amount).map_err(|_| unsummed(amount))
+}
+
+fn unsummed(amount: Decimal) -> Failure {
+    Failure::Found(format!("the server's amount `{amount}` cannot be summed"))
 }

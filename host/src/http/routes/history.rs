@@ -8,7 +8,7 @@ use super::super::problem::{Kind, Problem, ProblemJson};
 use super::super::{State, time};
 use super::listing::page;
 use super::usage_events::UsageJson;
-use super::usage_groups::{GroupJson, group_by};
+use super::usage_groups::{RowsOrSums, UsageGroupJson, group_by};
 use super::{blocking, text};
 use crate::service::Context;
 use crate::service::ledger::view::UsageFilter;
@@ -76,7 +76,7 @@ impl UsageQuery {
 ///
 /// With `group_by` each item is a sum over all that the filter admits; there are no pages then.
 #[utoipa::path(get, path = "/v1/usage", tag = "usage", params(UsageQuery),
-    responses((status = 200, body = PageJson<UsageJson>), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = RowsOrSums), (status = "4XX", body = ProblemJson)))]
 pub async fn usage(
     state: State,
     auth: Auth,
@@ -91,7 +91,7 @@ pub async fn usage(
 /// The usage of one of the org's keys, newest first, or summed
 #[utoipa::path(get, path = "/v1/keys/{key_id}/usage", tag = "usage",
     params(("key_id" = String, Path), UsageQuery),
-    responses((status = 200, body = PageJson<UsageJson>), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = RowsOrSums), (status = "4XX", body = ProblemJson)))]
 pub async fn key_usage(
     state: State,
     auth: Auth,
@@ -121,7 +121,7 @@ async fn answer(
             service.usage_groups(&context, &filter, &by).map(|groups| {
                 groups
                     .iter()
-                    .map(|group| GroupJson::of(group, &by))
+                    .map(|group| UsageGroupJson::of(group, &by))
                     .collect()
             })
         })

@@ -1,8 +1,10 @@
 //! Usage summed by what it was for.
 
 use super::super::export::{Row, cell};
+use super::super::paging::PageJson;
 use super::super::problem::{Kind, Problem};
 use super::super::show::credits;
+use super::usage_events::UsageJson;
 use crate::service::ledger::view::{GroupBy, Savings, UsageGroup};
 use crate::wire::plain;
 use serde::Serialize;
@@ -54,23 +56,39 @@ const fn group_name(by: GroupBy) -> &'static str {
     }
 }
 
+/// Usage, row by row, or summed where `group_by` asks for it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "what the API description says of both answers")]
+pub enum RowsOrSums {
+    /// Row by row, newest first.
+    Rows(PageJson<UsageJson>),
+    /// Summed; there are no pages.
+    Sums(PageJson<UsageGroupJson>),
+}
+
 /// Usage summed.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct GroupJson {
+pub struct UsageGroupJson {
     /// The value of each dimension it is summed by; null where events have none.
     group: BTreeMap<&'static str, Option<String>>,
     events: u64,
     /// How many of them wait for a price.
     unpriced: u64,
-    /// What they were charged.
+    /// What they were charged, at first: `credits − refunded_credits + taken_credits` is what they
+    /// earned by now.
     credits: String,
     /// What they cost the operator.
     cost_credits: String,
+    /// What was refunded of these charges by now, by hand and by repairs.
+    refunded_credits: String,
+    /// What repairs took beside these charges by now, less what they returned.
+    taken_credits: String,
     /// The list prices, in USD, of those on the operator's keys whose list price is known; absent where
     /// there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     market_usd: Option<String>,
-    /// How much less these were charged, in USD; below zero where it was more.
+    /// How much less these were charged at first, in USD; below zero where it was more.
     #[serde(skip_serializing_if = "Option::is_none")]
     saved_usd: Option<String>,
     /// The same in percent of `market_usd`, cut to two decimal places.
@@ -80,7 +98,7 @@ pub struct GroupJson {
     quantities: BTreeMap<String, String>,
 }
 
-impl GroupJson {
+impl UsageGroupJson {
     /// A sum by these dimensions.
     pub fn of(group: &UsageGroup, by: &[GroupBy]) -> Self {
         Self {
@@ -93,6 +111,8 @@ impl GroupJson {
             unpriced: group.unpriced,
             credits: credits(group.price),
             cost_credits: credits(group.cost),
+            refunded_credits: credits(group.refunded),
+            taken_credits: credits(group.taken),
             market_usd: group.savings.map(|savings| plain(savings.market_usd)),
             saved_usd: group.savings.map(|savings| plain(savings.saved_usd)),
             saved_percent: group.savings.and_then(Savings::percent).map(plain),
@@ -105,13 +125,15 @@ impl GroupJson {
     }
 }
 
-impl Row for GroupJson {
+impl Row for UsageGroupJson {
     const COLUMNS: &'static [&'static str] = &[
         "group",
         "events",
         "unpriced",
         "credits",
         "cost_credits",
+        "refunded_credits",
+        "taken_credits",
         "market_usd",
         "saved_usd",
         "saved_percent",
@@ -131,6 +153,8 @@ impl Row for GroupJson {
             self.unpriced.to_string(),
             self.credits.clone(),
             self.cost_credits.clone(),
+            self.refunded_credits.clone(),
+            self.taken_credits.clone(),
             cell(&self.market_usd),
             cell(&self.saved_usd),
             cell(&self.saved_percent),

@@ -193,10 +193,14 @@ pub struct UsageGroup {
     pub events: u64,
     /// How many of them wait for a price.
     pub unpriced: u64,
-    /// What they were charged.
+    /// What they were charged, at first.
     pub price: Nanos,
     /// What they cost the operator.
     pub cost: Nanos,
+    /// What was refunded of it by now, by hand and by repairs.
+    pub refunded: Nanos,
+    /// What repairs took beside it by now, less what they returned.
+    pub taken: Nanos,
     /// What was saved, where the list price of any is known.
     pub savings: Option<Savings>,
     /// Quantities by meter name, in the order of names.

@@ -27,6 +27,13 @@ pub fn corrected(connection: &Connection, charge: ChargeId) -> Result<Corrected,
     Ok(found.unwrap_or_default())
 }
 
+/// Whether anything became of any charge: a sum over many asks this once.
+pub fn any(connection: &Connection) -> Result<bool, StorageError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM refunds) OR EXISTS (SELECT 1 FROM corrections)";
+    let found = query_one(connection, sql, [], |row| get(row, 0))?;
+    Ok(found.unwrap_or(false))
+}
+
 /// The corrections of a charge, oldest first.
 pub fn of(connection: &Connection, charge: ChargeId) -> Result<Vec<CorrectionView>, StorageError> {
     let sql = "SELECT \"transaction\", component, book, amount_nanos, returned FROM corrections

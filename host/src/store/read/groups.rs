@@ -1,7 +1,12 @@
 //! Usage summed by its dimensions.
+//!
+//! A charge is summed as it was made, and beside it what was given back and taken by now: a margin
+//! that counts what was refunded is none.
 
+use super::corrections::{any, corrected};
 use super::usage::{matches, walk};
-use crate::service::ledger::failure::ReadError;
+use crate::service::ledger::failure::{ReadError, StorageError};
+use crate::service::ledger::past::Corrected;
 use crate::service::ledger::view::{GroupBy, Savings, UsageFilter, UsageGroup, UsageView};
 use farebox_ledger::ids::OrgId;
 use farebox_pricing::money::Nanos;
@@ -18,19 +23,25 @@ struct Sums {
     unpriced: u64,
     price: Nanos,
     cost: Nanos,
+    refunded: Nanos,
+    taken: Nanos,
     savings: Option<Savings>,
     quantities: BTreeMap<Box<str>, Decimal>,
 }
 
 impl Sums {
     /// `None` when a sum leaves its range.
-    fn add(&mut self, view: &UsageView) -> Option<()> {
+    fn add(&mut self, view: &UsageView, corrected: Corrected) -> Option<()> {
         self.events = self.events.checked_add(1)?;
         match &view.charge {
             None => self.unpriced = self.unpriced.checked_add(1)?,
             Some(charge) => {
                 self.price = self.price.checked_add(charge.price)?;
                 self.cost = self.cost.checked_add(charge.cost)?;
+                self.refunded = self.refunded.checked_add(corrected.refunded)?;
+                // What was returned is a part of what was taken.
+                let taken = corrected.taken.checked_sub(corrected.returned);
+                self.taken = self.taken.checked_add(taken.unwrap_or_default())?;
                 if let Some(savings) = Savings::of(charge) {
                     self.savings = Some(self.savings.unwrap_or_default().plus(savings)?);
                 }
@@ -53,16 +64,24 @@ pub fn groups(
     by: &[GroupBy],
 ) -> Result<Vec<UsageGroup>, ReadError> {
     let mut groups: BTreeMap<Values, Sums> = BTreeMap::new();
-    let mut in_range = true;
+    let corrections = any(connection)?;
+    let mut failed = None;
     walk(connection, org, filter, None, |_, view| {
         if matches(filter, &view) {
             let values = by.iter().map(|by| value(*by, &view)).collect();
-            in_range = groups.entry(values).or_default().add(&view).is_some();
+            let sums = groups.entry(values).or_default();
+            failed = match became(connection, corrections, &view) {
+                Ok(corrected) => sums
+                    .add(&view, corrected)
+                    .is_none()
+                    .then_some(ReadError::OutOfRange),
+                Err(error) => Some(error.into()),
+            };
         }
-        in_range
+        failed.is_none()
     })?;
-    if !in_range {
-        return Err(ReadError::OutOfRange);
+    if let Some(error) = failed {
+        return Err(error);
     }
     Ok(groups
         .into_iter()
@@ -72,10 +91,24 @@ pub fn groups(
             unpriced: sums.unpriced,
             price: sums.price,
             cost: sums.cost,
+            refunded: sums.refunded,
+            taken: sums.taken,
             savings: sums.savings,
             quantities: sums.quantities.into_iter().collect(),
         })
         .collect())
+}
+
+/// What became of an event's charge, where anything became of any.
+fn became(
+    connection: &Connection,
+    corrections: bool,
+    view: &UsageView,
+) -> Result<Corrected, StorageError> {
+    match &view.charge {
+        Some(charge) if corrections => corrected(connection, charge.id),
+        _ => Ok(Corrected::default()),
+    }
 }
 
 fn value(by: GroupBy, view: &UsageView) -> Option<Box<str>> {
