@@ -63,6 +63,15 @@ fn every_example_compiles_and_nothing_in_it_is_odd() {
 }
 
 #[test]
+fn every_book_to_copy_from_names_the_schema_beside_it() {
+    let books = BILLING.iter().map(|(book, _)| *book).chain([EXAMPLE]);
+    for book in books {
+        let line = book.lines().next().unwrap();
+        assert_eq!(line, "#:schema price-book.schema.json", "{book}");
+    }
+}
+
+#[test]
 fn every_way_of_billing_is_a_book_and_a_page_that_compile() {
     for (book, page) in BILLING {
         let examples = examples(page);
