@@ -56,6 +56,10 @@ pub(super) fn configured(config: &Config) -> Result<Package, StartError> {
         first: errors.first().map(ToString::to_string).unwrap_or_default(),
         count: errors.len(),
     })?;
+    if let (Some(path), Some(first)) = (&config.price_book, compiled.findings.first()) {
+        let (path, findings) = (path.display(), compiled.findings.len());
+        tracing::warn!(%path, findings, %first, "the price book is odd: run `farebox price-book check`");
+    }
     package.book = Some(compiled.canonical);
     package.book_source = Some(source.into_bytes());
     // Who signed the file signed another book.
@@ -211,7 +215,7 @@ impl Preparation<'_> {
         let mut unloaded = Vec::new();
         let mut compiled = Vec::new();
         for known in self.store.releases()? {
-            compiled.push((known.class, known.id.component));
+            compiled.push((known.class, known.id));
             let Some(parts) = self.store.release_parts(&known.id)? else {
                 continue;
             };

@@ -172,6 +172,11 @@ fn report(failure: &Failure) {
     let _ = writeln!(std::io::stderr(), "{} {text}", style::error_word());
 }
 
+fn warn(text: &str) {
+    // As above.
+    let _ = writeln!(std::io::stderr(), "{} {text}", style::warning_word());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

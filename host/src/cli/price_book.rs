@@ -83,6 +83,9 @@ impl PriceBook {
     }
 }
 
+/// Oddities of a book that are shown where it is only used.
+const ODD_SHOWN: usize = 3;
+
 /// Reads and compiles a book.
 ///
 /// # Errors
@@ -91,6 +94,25 @@ pub fn load(file: &Path) -> Result<Compiled, Failure> {
     let text = failure::read_text(file)?;
     let name = file.to_string_lossy();
     compile(&text, Format::of_file_name(&name)).map_err(|errors| refused(&name, &errors))
+}
+
+/// The same for a book that is to price: says on standard error what is odd in it.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_to_price(file: &Path) -> Result<Compiled, Failure> {
+    let compiled = load(file)?;
+    let name = file.to_string_lossy();
+    for odd in compiled.findings.iter().take(ODD_SHOWN) {
+        super::warn(&format!("{name}: {odd}"));
+    }
+    let more = compiled.findings.len().saturating_sub(ODD_SHOWN);
+    if more > 0 {
+        super::warn(&format!(
+            "{name}: {more} more (`farebox price-book check {name}`)"
+        ));
+    }
+    Ok(compiled)
 }
 
 fn refused(name: &str, errors: &[BookError]) -> Failure {

@@ -14,11 +14,22 @@ pub const HELP: Styles = Styles::styled()
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+
 /// The word that opens a failure.
 pub fn error_word() -> String {
+    on_standard_error("error:", ERROR)
+}
+
+/// The word that opens what a person should look at.
+pub fn warning_word() -> String {
+    on_standard_error("warning:", WARNING)
+}
+
+fn on_standard_error(word: &str, style: Style) -> String {
     if std::io::stderr().is_terminal() {
-        format!("{ERROR}error:{ERROR:#}")
+        format!("{style}{word}{style:#}")
     } else {
-        "error:".to_owned()
+        word.to_owned()
     }
 }

@@ -4,6 +4,7 @@
 
 use super::admission::AdmissionError;
 use super::compiler::Exceeded;
+use super::conformance;
 use super::limits::{BOOK_BYTES_MAX, BOOK_TEXT_BYTES_MAX, LimitClass, Trust};
 use super::package::{Package, PackageError};
 use super::probe;
@@ -90,7 +91,13 @@ impl Engine {
                 .map_err(AdmitError::from)
                 .and_then(|release| Ok((check(&release, &package.component)?, release)));
             match passed {
-                Ok((is_tried, release)) => self.keep_draft(release, is_tried),
+                Ok((is_tried, mut release)) => {
+                    // Who tries it himself asks it once.
+                    if is_tried {
+                        self.prepare(&mut release, &package.component);
+                    }
+                    self.keep_draft(release, is_tried);
+                }
                 Err(error) => {
                     self.forget_unused(&id.component);
                     return Err(error);
@@ -118,6 +125,7 @@ impl Engine {
     /// Tries a release with calls of its own book, in both sandboxes of its class.
     pub(super) fn try_out(&self, release: &Release, component: &[u8]) -> Result<(), AdmitError> {
         let asked = probe::probe(release)?;
+        conformance::check(release, &asked)?;
         probe::again(&self.in_second_sandbox(release, component)?, &asked)
     }
 

@@ -1,5 +1,5 @@
-//! Compiled components on disk, keyed by the component's digest and by everything in the engine
-//! that decides the machine code. A restart compiles nothing.
+//! Compiled components on disk, keyed by the component's digest, its book's where it was prepared
+//! with one, and by everything in the engine that decides the machine code. A restart compiles nothing.
 //!
 //! Loading compiled code is unsafe by nature: the bytes *are* machine code. So only what this
 //! program's own compiler handed over is loaded, and files that this host wrote of that: they carry a
@@ -7,9 +7,9 @@
 //! can write there can already replace the host.
 
 use super::admission::{self, AdmissionError};
-use super::compiler::Compiler;
+use super::compiler::{Compiler, PreparedCode};
 use super::sandbox::Sandbox;
-use crate::service::policy::Digest;
+use crate::service::policy::{Digest, ReleaseId};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -58,7 +58,7 @@ impl CompiledCache {
         digest: &Digest,
         bytes: &[u8],
     ) -> Result<Component, AdmissionError> {
-        let path = self.path(sandbox, digest);
+        let path = self.path(sandbox, digest, None);
         let kept = || -> Result<Option<Component>, AdmissionError> {
             let Some(component) = load(sandbox, &path) else {
                 return Ok(None);
@@ -89,10 +89,50 @@ impl CompiledCache {
         Ok(component)
     }
 
-    /// Removes every file that none of these settings and components has.
-    pub fn keep_only<'s>(&self, settings: impl Iterator<Item = (&'s Sandbox, Digest)>) {
+    /// The same, prepared with a book: the component, and where the policy lies in its instances.
+    /// Nothing where no other process can prepare it.
+    pub fn prepared(
+        &self,
+        sandbox: &Sandbox,
+        release: &ReleaseId,
+        component: &[u8],
+        book: &[u8],
+    ) -> Result<Option<(Component, u32)>, AdmissionError> {
+        let path = self.path(sandbox, &release.component, Some(&release.book));
+        let kept = || {
+            let prepared = PreparedCode::read(&unsealed(&path)?)?;
+            let component = made_here(sandbox, &prepared.code).ok()?;
+            Some((component, prepared.place))
+        };
+        if let Some(prepared) = kept() {
+            return Ok(Some(prepared));
+        }
+        let _alone = self
+            .compiling
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(prepared) = kept() {
+            return Ok(Some(prepared));
+        }
+        let made = self.compiler.prepared(sandbox.settings, component, book)?;
+        let Some(made) = made else {
+            return Ok(None);
+        };
+        let component = made_here(sandbox, &made.code)
+            .map_err(|error| AdmissionError::NoCompiler(format!("{error:#}")))?;
+        if let Err(error) = store(&made.to_bytes(), &path) {
+            tracing::warn!(path = %path.display(), %error, "prepared component not kept");
+        }
+        Ok(Some((component, made.place)))
+    }
+
+    /// Removes every file that none of these settings and releases has.
+    pub fn keep_only<'s>(&self, settings: impl Iterator<Item = (&'s Sandbox, ReleaseId)>) {
         let kept: HashSet<PathBuf> = settings
-            .map(|(sandbox, digest)| self.path(sandbox, &digest))
+            .flat_map(|(sandbox, id)| {
+                let path = |book| self.path(sandbox, &id.component, book);
+                [path(None), path(Some(&id.book))]
+            })
             .collect();
         self.remove_where(|path| !kept.contains(path));
     }
@@ -122,25 +162,28 @@ impl CompiledCache {
         }
     }
 
-    fn path(&self, sandbox: &Sandbox, digest: &Digest) -> PathBuf {
+    fn path(&self, sandbox: &Sandbox, component: &Digest, book: Option<&Digest>) -> PathBuf {
         let mut hasher = DefaultHasher::new();
         sandbox
             .engine
             .precompile_compatibility_hash()
             .hash(&mut hasher);
-        let name = format!("{}-{:016x}.cwasm", hex::encode(digest.0), hasher.finish());
+        let component = hex::encode(component.0);
+        let book = book.map_or_else(String::new, |book| format!("-{}", hex::encode(book.0)));
+        let name = format!("{component}{book}-{:016x}.cwasm", hasher.finish());
         self.folder.join(name)
     }
 }
 
 fn load(sandbox: &Sandbox, path: &Path) -> Option<Component> {
-    let file = fs::read(path).ok()?;
-    let (seal, code) = file.split_at_checked(SEAL_BYTES)?;
-    if seal != Sha256::digest(code).as_slice() {
-        return None;
-    }
-    // The seal shows that these are, wholly, the bytes that `store` wrote.
-    made_here(sandbox, code).ok()
+    made_here(sandbox, &unsealed(path)?).ok()
+}
+
+/// What `store` wrote: the seal shows that it is that, wholly.
+fn unsealed(path: &Path) -> Option<Vec<u8>> {
+    let mut file = fs::read(path).ok()?;
+    let content = file.split_off(SEAL_BYTES.min(file.len()));
+    (file == Sha256::digest(&content).as_slice()).then_some(content)
 }
 
 /// Code that this program's compiler made, just now or before.
@@ -149,12 +192,12 @@ fn load(sandbox: &Sandbox, path: &Path) -> Option<Component> {
     reason = "deserialising machine code that this program's own compiler made"
 )]
 fn made_here(sandbox: &Sandbox, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the callers have the bytes from `Compiler::code`, or from a file that `store` wrote
+    // SAFETY: the callers have the bytes from the compiler, or from a file that `store` wrote
     // of them and whose seal they have checked; wasmtime compares its own header with the engine.
     unsafe { Component::deserialize(&sandbox.engine, code) }
 }
 
-fn store(code: &[u8], path: &Path) -> io::Result<()> {
+fn store(content: &[u8], path: &Path) -> io::Result<()> {
     let partial = path.with_extension(format!("{}.partial", std::process::id()));
     let mut file = fs::OpenOptions::new()
         .write(true)
@@ -162,8 +205,8 @@ fn store(code: &[u8], path: &Path) -> io::Result<()> {
         .truncate(true)
         .mode(0o600)
         .open(&partial)?;
-    file.write_all(&Sha256::digest(code))?;
-    file.write_all(code)?;
+    file.write_all(&Sha256::digest(content))?;
+    file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&partial, path)
 }
@@ -208,7 +251,7 @@ mod tests {
         }
 
         fn path(&self) -> PathBuf {
-            self.cache.path(self.sandbox(), &DIGEST)
+            self.cache.path(self.sandbox(), &DIGEST, None)
         }
 
         fn ask(&self) {
@@ -249,13 +292,27 @@ mod tests {
         for path in [&old, &broken_off, &other] {
             fs::write(path, b"x").unwrap();
         }
-        kept.cache.keep_only([(kept.sandbox(), DIGEST)].into_iter());
+        let prepared = |book| {
+            kept.cache
+                .path(kept.sandbox(), &DIGEST, Some(&Digest([book; 32])))
+        };
+        let (its, anothers) = (prepared(1), prepared(2));
+        for path in [&its, &anothers] {
+            fs::write(path, b"x").unwrap();
+        }
+        let release = ReleaseId {
+            component: DIGEST,
+            book: Digest([1; 32]),
+        };
+        kept.cache
+            .keep_only([(kept.sandbox(), release)].into_iter());
+        assert!(its.exists() && !anothers.exists());
         assert!(kept.path().exists() && other.exists());
         assert!(!old.exists() && !broken_off.exists());
         kept.cache.remove(&Digest([8; 32]));
         assert!(kept.path().exists());
         kept.cache.remove(&DIGEST);
-        assert!(!kept.path().exists() && other.exists());
+        assert!(!kept.path().exists() && !its.exists() && other.exists());
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! gigabytes. So the program starts itself again with a hidden command, hands the component to it and
 //! takes machine code back, over pipes; the child opens no file and may use so much memory, time of
 //! the processor and time on the wall as its class says ([`CompileLimits`]). It holds itself to the
-//! first two before it reads anything; the third is the parent's.
+//! first two before it reads anything; the third is the parent's. Where a book comes with the
+//! component, the child loads it first, and compiles what that makes of it ([`prepared`]).
 //!
 //! Who embeds the engine in another program has no such command, and compiles in that program
 //! ([`Compiler::Here`]): the binary says which program it is, once ([`this_program`]). Must not know
@@ -12,12 +13,13 @@
 
 use super::admission::{self, AdmissionError};
 use super::limits::{CompileLimits, LimitClass};
+use super::prepared;
 use super::sandbox::{Code, Settings};
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc;
@@ -27,8 +29,15 @@ use wasmtime::Engine;
 /// The hidden command by which a program is its own compiler.
 pub const COMMAND: &str = "compile-component";
 
-/// First byte of the child's output: machine code follows.
+/// First byte of the child's output: machine code follows; before it, of a prepared component, where
+/// the policy lies.
 const CODE: u8 = b'+';
+
+/// Bytes that say how long the component is, before it and its book.
+const LENGTH_BYTES: usize = 8;
+
+/// Bytes that say where a prepared policy lies.
+const PLACE_BYTES: usize = 4;
 
 /// First byte of the child's output: what is wrong with the component follows.
 const REFUSED: u8 = b'-';
@@ -114,13 +123,53 @@ impl Compiler {
         match self {
             Self::Here => compile(settings, component).map_err(AdmissionError::Invalid),
             Self::Process { program, limits } => {
-                let of_class = settings.class.limits().compile;
-                let limits = limits.unwrap_or(of_class);
-                let mut command = Command::new(program);
-                command.args(words(settings, limits));
-                in_process(command, limits, component)
+                in_process(program, *limits, settings, [component, &[]])
             }
         }
+    }
+
+    /// The machine code of a component that has its book. Nothing where there is no process for it: a
+    /// policy of a stranger does not run here while nobody holds it to any time.
+    ///
+    /// # Errors
+    /// As [`Self::code`]; `Invalid` as well of a component that cannot be prepared.
+    pub fn prepared(
+        &self,
+        settings: Settings,
+        component: &[u8],
+        book: &[u8],
+    ) -> Result<Option<PreparedCode>, AdmissionError> {
+        let Self::Process { program, limits } = self else {
+            return Ok(None);
+        };
+        let output = in_process(program, *limits, settings, [component, book])?;
+        PreparedCode::read(&output)
+            .map(Some)
+            .ok_or_else(|| AdmissionError::CompilerFailed("it said too little".to_owned()))
+    }
+}
+
+/// Machine code of a component that has its book.
+pub struct PreparedCode {
+    /// Where the policy lies in each instance.
+    pub place: u32,
+    /// The code.
+    pub code: Vec<u8>,
+}
+
+impl PreparedCode {
+    /// Both in one, as they are passed on and kept.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        [self.place.to_le_bytes().as_slice(), &self.code].concat()
+    }
+
+    /// Nothing where it is too short.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let (place, code) = bytes.split_first_chunk::<PLACE_BYTES>()?;
+        Some(Self {
+            place: u32::from_le_bytes(*place),
+            code: code.to_vec(),
+        })
     }
 }
 
@@ -184,9 +233,18 @@ impl Order {
         limit(Resource::Cpu, self.limits.cpu_seconds)?;
         limit(Resource::Fsize, 0)?;
         limit(Resource::Core, 0)?;
+        let mut length = [0; LENGTH_BYTES];
+        input.read_exact(&mut length)?;
         let mut component = Vec::new();
         input.read_to_end(&mut component)?;
-        match compile(self.settings, &component) {
+        let length = usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX);
+        let book = component.split_off(length.min(component.len()));
+        let made = if book.is_empty() {
+            compile(self.settings, &component)
+        } else {
+            compile_prepared(self.settings, &component, &book).map(|code| code.to_bytes())
+        };
+        match made {
             Ok(code) => {
                 output.write_all(&[CODE])?;
                 output.write_all(&code)?;
@@ -203,7 +261,23 @@ impl Order {
 fn compile(settings: Settings, component: &[u8]) -> Result<Vec<u8>, String> {
     let compiled =
         Engine::new(&settings.config()).and_then(|engine| engine.precompile_component(component));
-    compiled.map_err(|error| admission::one_line(&format!("{error:#}")))
+    compiled.map_err(|error| said(&error))
+}
+
+fn compile_prepared(
+    settings: Settings,
+    component: &[u8],
+    book: &[u8],
+) -> Result<PreparedCode, String> {
+    let prepared = prepared::prepare(settings, component, book).map_err(|error| said(&error))?;
+    Ok(PreparedCode {
+        place: prepared.place,
+        code: compile(settings, &prepared.component)?,
+    })
+}
+
+fn said(error: &wasmtime::Error) -> String {
+    admission::one_line(&format!("{error:#}"))
 }
 
 /// What a child left behind.
@@ -214,12 +288,17 @@ struct Left {
     status: ExitStatus,
 }
 
+/// Hands a component, and its book where there is one, to a child, and takes what it makes of them.
 fn in_process(
-    mut command: Command,
-    limits: CompileLimits,
-    component: &[u8],
+    program: &Path,
+    limits: Option<CompileLimits>,
+    settings: Settings,
+    sources: [&[u8]; 2],
 ) -> Result<Vec<u8>, AdmissionError> {
+    let limits = limits.unwrap_or(settings.class.limits().compile);
+    let mut command = Command::new(program);
     command
+        .args(words(settings, limits))
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -227,7 +306,7 @@ fn in_process(
     // A system that gives no process says nothing of the component.
     let left = command
         .spawn()
-        .and_then(|child| attend(child, limits, component))
+        .and_then(|child| attend(child, limits, sources))
         .map_err(|error| AdmissionError::NoCompiler(error.to_string()))?;
     let complaints = String::from_utf8_lossy(&left.complaints);
     let exceeded =
@@ -265,14 +344,14 @@ fn in_process(
     }
 }
 
-/// Hands the component over, and waits no longer than the limit says.
-fn attend(mut child: Child, limits: CompileLimits, component: &[u8]) -> io::Result<Left> {
+/// Hands everything over, and waits no longer than the limit says.
+fn attend(mut child: Child, limits: CompileLimits, sources: [&[u8]; 2]) -> io::Result<Left> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     thread::scope(|scope| {
         let beside = || thread::Builder::new();
         beside().spawn_scoped(scope, move || {
             // A child that ended early has said why.
-            stdin.map(|mut stdin| stdin.write_all(component))
+            stdin.map(|stdin| hand_over(stdin, sources))
         })?;
         let complaints = beside().spawn_scoped(scope, move || {
             let mut read = Vec::new();
@@ -298,6 +377,12 @@ fn attend(mut child: Child, limits: CompileLimits, component: &[u8]) -> io::Resu
             status,
         })
     })
+}
+
+fn hand_over(mut to: impl Write, [component, book]: [&[u8]; 2]) -> io::Result<()> {
+    to.write_all(&(component.len() as u64).to_le_bytes())?;
+    to.write_all(component)?;
+    to.write_all(book)
 }
 
 #[cfg(test)]

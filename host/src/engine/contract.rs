@@ -15,11 +15,17 @@ use wasmparser::{
     Chunk, ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, ComponentType,
     ComponentTypeRef, InstanceTypeDeclaration, Parser, Payload,
 };
-use wasmtime::Store;
-use wasmtime::component::InstancePre;
+use wasmtime::component::{Instance, InstancePre};
+use wasmtime::{Store, bail};
 
 /// What the interface of the contract is called in a component, before its version.
 pub const INTERFACE: &str = "farebox:policy/policy@";
+
+/// The function by which a prepared component says where a policy lies.
+pub const PLACE_OF: &str = "prepared-place-of";
+
+/// The function by which a prepared component makes a handle of what lies there.
+pub const AT_PLACE: &str = "prepared-at-place";
 
 /// A version of the contract.
 pub trait Contract: Send + Sync {
@@ -31,11 +37,37 @@ pub trait Contract: Send + Sync {
     /// # Errors
     /// What it exports is not what the contract says.
     fn link(&self, component: InstancePre<Guard>) -> wasmtime::Result<Box<dyn Linked>>;
+
+    /// Gives the book to an instance whose state is to be kept, and finds where in it the policy
+    /// lies. The component has the function [`PLACE_OF`].
+    ///
+    /// # Errors
+    /// The guest failed or refuses the book, or policies of this version are not prepared.
+    fn load_for_good(
+        &self,
+        _component: InstancePre<Guard>,
+        _store: &mut Store<Guard>,
+        _canonical_book: &[u8],
+    ) -> wasmtime::Result<(Instance, u32)> {
+        bail!("policies of version {} are not prepared", self.version())
+    }
+
+    /// The same as [`Self::link`] for a component that has its book, and the function [`AT_PLACE`].
+    ///
+    /// # Errors
+    /// What it exports is not what the contract says.
+    fn link_prepared(
+        &self,
+        _component: InstancePre<Guard>,
+        _place: u32,
+    ) -> wasmtime::Result<Box<dyn Linked>> {
+        bail!("policies of version {} are not prepared", self.version())
+    }
 }
 
 /// A component whose exports are the contract's.
 pub trait Linked: Send + Sync {
-    /// Instantiates it and loads the book.
+    /// Instantiates it and loads the book, unless it has it.
     ///
     /// # Errors
     /// The guest failed, or there is no room for it; inside, it does not take the book.
@@ -254,7 +286,7 @@ fn has_more_than_types(ty: &ComponentType<'_>) -> Option<bool> {
 }
 
 /// Shows the sections of a component, but not of what is inside it, as far as the bytes can be read.
-fn walk<'a>(component: &'a [u8], mut see: impl FnMut(Payload<'a>)) -> Option<()> {
+pub fn walk<'a>(component: &'a [u8], mut see: impl FnMut(Payload<'a>)) -> Option<()> {
     let mut parser = Parser::new(0);
     let mut rest = component;
     loop {

@@ -26,6 +26,15 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// A guest that may have so much memory.
+    pub const fn of(memory_bytes_max: usize) -> Self {
+        Self {
+            memory_bytes_max,
+            denied: false,
+            ticks_left: 0,
+        }
+    }
+
     /// A guest that may live so many ticks and has no memory.
     #[cfg(test)]
     pub const fn with_ticks(ticks_left: u64) -> Self {
@@ -83,19 +92,14 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Instantiates the component and gives it the book.
+    /// Instantiates the component and gives it the book, unless it is prepared.
     ///
     /// # Errors
     /// See [`LoadError`]; `Busy` when the pool has no room for another.
     pub fn new(release: &Release) -> Result<Self, LoadError> {
         let sandbox = release.sandbox.clone();
         let limits = sandbox.limits;
-        let guard = Guard {
-            memory_bytes_max: limits.memory_bytes_max,
-            denied: false,
-            ticks_left: 0,
-        };
-        let mut store = Store::new(&sandbox.engine, guard);
+        let mut store = Store::new(&sandbox.engine, Guard::of(limits.memory_bytes_max));
         store.limiter(|guard| guard);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().tick()));
         arm(

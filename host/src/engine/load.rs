@@ -4,7 +4,7 @@
 use super::admission::AdmissionError;
 use super::limits::{LimitClass, Trust};
 use super::release::Release;
-use super::{Engine, digest, warm};
+use super::{Engine, digest, probe, warm};
 use crate::service::policy::{Digest, Fault, PolicyError, ReleaseId};
 use farebox_pricing::canonical::{BookView, CanonicalError};
 use farebox_pricing::load::ConfigError;
@@ -56,7 +56,8 @@ impl Engine {
             is_its
         };
         if !self.is_loaded_as(&id, is_its) {
-            let release = self.make(id, component, canonical_book, class, trust)?;
+            let mut release = self.make(id, component, canonical_book, class, trust)?;
+            self.prepare(&mut release, component);
             release.keep();
             let mut releases = self
                 .releases
@@ -87,6 +88,37 @@ impl Engine {
         let release = Release::new(id, sandbox.clone(), &compiled, contract, book, trust)?;
         drop(warm::instance(&release)?);
         Ok(release)
+    }
+
+    /// Lets the instances of a release begin with their book, where each batch has a new one and that
+    /// is worth it: an interpreter takes longer to begin than a book to load. A release that cannot be
+    /// prepared, or would answer differently, prices as it is.
+    pub(super) fn prepare(&self, release: &mut Release, component: &[u8]) {
+        if release.trust == Trust::Trusted || release.sandbox.limits.is_shared {
+            return;
+        }
+        if let Err(why) = self.try_prepared(release, component) {
+            release.unprepare();
+            tracing::info!(release = %release.id, %why, "a policy loads its book for each batch");
+        }
+    }
+
+    fn try_prepared(&self, release: &mut Release, component: &[u8]) -> Result<(), String> {
+        let book = release.book.bytes();
+        let made = self
+            .cache
+            .prepared(&release.sandbox, &release.id, component, book)
+            .map_err(|error| error.to_string())?;
+        let Some((prepared, place)) = made else {
+            return Ok(());
+        };
+        let contract = self.contracts.of(component).ok().flatten();
+        let contract = contract.ok_or("no contract")?;
+        let asked = probe::probe(release).map_err(|error| error.to_string())?;
+        release
+            .prepare(&prepared, contract, place)
+            .map_err(|error| format!("{error:#}"))?;
+        probe::again(release, &asked).map_err(|error| error.to_string())
     }
 
     pub(super) fn no_contract(&self) -> AdmissionError {

@@ -7,9 +7,10 @@
 //! - [`admission`]: bytes → a component that may be loaded, or a typed reason why not.
 //! - `digests`: a map by what is already a digest.
 //! - [`package`]: a component with its book in one file; `admit`: from that file to a release;
-//!   `probe`: what that release is asked first; `signed`: who signed it.
+//!   `probe` and `conformance`: what that release is asked first; `signed`: who signed it.
 //! - `declared`: the limit class that a component asks for.
 //! - [`compiler`]: the compiler, in a process of its own with limits.
+//! - `prepared`: a component with its book already loaded, made in the compiler's process.
 //! - `compiled`: compiled components on disk, so that a restart compiles nothing.
 //! - `load`: what is loaded: components, releases, drafts.
 //! - `release`: a component and a book that belong together, ready to be instantiated.
@@ -22,6 +23,7 @@ pub mod admission;
 mod admit;
 mod compiled;
 pub mod compiler;
+mod conformance;
 pub mod contract;
 mod declared;
 mod digests;
@@ -30,6 +32,7 @@ mod instance;
 pub mod limits;
 mod load;
 pub mod package;
+mod prepared;
 mod probe;
 mod release;
 mod sandbox;
@@ -40,8 +43,8 @@ mod warm;
 
 use crate::service::ledger::releases::{ReleaseParts, ReleaseRecord};
 use crate::service::policy::{
-    AdmitError, Admitted, Counters, Digest, Fault, Fuel, PolicyEngine, PolicyError, Priced,
-    ReleaseId,
+    AdmitError, Admitted, Counters, Digest, Fault, Fuel, Instances, PolicyEngine, PolicyError,
+    Priced, ReleaseId,
 };
 use crate::service::signature::PinnedKeys;
 use compiled::CompiledCache;
@@ -126,12 +129,12 @@ impl Engine {
         self
     }
 
-    /// Removes from disk what was compiled of other components than these, or for another version of
+    /// Removes from disk what was compiled of other releases than these, or for another version of
     /// this program.
-    pub fn keep_compiled_only(&self, components: &[(LimitClass, Digest)]) {
-        let settings = components.iter().flat_map(|(class, digest)| {
+    pub fn keep_compiled_only(&self, releases: &[(LimitClass, ReleaseId)]) {
+        let settings = releases.iter().flat_map(|(class, id)| {
             let both = [self.sandboxes.of(*class), self.sandboxes.second(*class)];
-            both.map(|sandbox| (sandbox, *digest))
+            both.map(|sandbox| (sandbox, *id))
         });
         self.cache.keep_only(settings);
     }
@@ -294,6 +297,12 @@ impl PolicyEngine for Engine {
 
     fn is_loaded(&self, release: &ReleaseId) -> bool {
         self.release(release).is_ok()
+    }
+
+    fn instances(&self, release: &ReleaseId) -> Option<Instances> {
+        self.release(release)
+            .ok()
+            .map(|release| release.instances())
     }
 
     fn describe(&self, release: &ReleaseId) -> Result<Description, PolicyError> {

@@ -32,14 +32,20 @@ const WORD_BYTES: usize = 256;
 /// Attributes of each pool of the largest event.
 const ATTRIBUTES: usize = 8;
 
-type Question = (UsageEvent, Facts);
-type Answer = Result<Rating, Refusal>;
+/// An event, and on whose behalf.
+pub type Question = (UsageEvent, Facts);
+
+/// What is answered to it.
+pub type Answer = Result<Rating, Refusal>;
+
 type Quoted = Result<Quote, Refusal>;
 
 /// What was asked, and answered.
 pub struct Asked {
-    questions: Vec<Question>,
-    answers: Vec<Answer>,
+    /// In the order in which they were asked.
+    pub questions: Vec<Question>,
+    /// As many.
+    pub answers: Vec<Answer>,
     quotes: Vec<Quoted>,
 }
 
@@ -120,7 +126,7 @@ fn at_its_limits(
     Ok(())
 }
 
-/// Asks the same component and book in the second sandbox.
+/// Asks the same component and book as they were made in another way.
 ///
 /// # Errors
 /// `Fault` or `NotDeterministic`.

@@ -6,7 +6,7 @@ use super::contract::{Contract, Linked};
 use super::instance::CallError;
 use super::limits::Trust;
 use super::sandbox::Sandbox;
-use crate::service::policy::{Counters, Fault, PolicyError, ReleaseId};
+use crate::service::policy::{Counters, Fault, Instances, PolicyError, ReleaseId};
 use farebox_pricing::book::Sale;
 use farebox_pricing::canonical::BookView;
 use farebox_pricing::load::Description;
@@ -22,6 +22,8 @@ pub struct Release {
     pub sandbox: Sandbox,
     /// Ready to be instantiated.
     pub linked: Box<dyn Linked>,
+    /// The same without its book, where `linked` has it.
+    plain: Option<Box<dyn Linked>>,
     /// The host's own view of the book: what the provider cost is computed from.
     pub book: BookView,
     /// Whether its instances may be kept.
@@ -59,6 +61,7 @@ impl Release {
             id,
             sandbox,
             linked,
+            plain: None,
             counters: counters_of(&book),
             book,
             trust,
@@ -69,6 +72,38 @@ impl Release {
             is_tried: AtomicBool::new(false),
             drafts: AtomicU64::new(0),
         })
+    }
+
+    /// Its instances have their book from now on.
+    ///
+    /// # Errors
+    /// What the prepared component exports is not what the contract says.
+    pub fn prepare(
+        &mut self,
+        component: &Component,
+        contract: &dyn Contract,
+        place: u32,
+    ) -> wasmtime::Result<()> {
+        let pre = Linker::new(&self.sandbox.engine).instantiate_pre(component)?;
+        let prepared = contract.link_prepared(pre, place)?;
+        self.plain = Some(std::mem::replace(&mut self.linked, prepared));
+        Ok(())
+    }
+
+    /// Its instances load their book again.
+    pub fn unprepare(&mut self) {
+        if let Some(plain) = self.plain.take() {
+            self.linked = plain;
+        }
+    }
+
+    /// How an instance of it begins.
+    pub fn instances(&self) -> Instances {
+        match (self.trust, &self.plain) {
+            (Trust::Trusted, _) => Instances::Kept,
+            (Trust::Untrusted, Some(_)) => Instances::Prepared,
+            (Trust::Untrusted, None) => Instances::Loading,
+        }
     }
 
     /// It is kept with the ledger, or the host's own: it stays loaded.

@@ -15,10 +15,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
+};
 
 /// How often the clock ticks. A call stops within one tick after its time.
 const TICK: Duration = Duration::from_millis(5);
+
+/// Bytes of an instance's memory that stay with its place in the pool when it ends: the standard policy
+/// with the shipped book has fewer.
+const KEPT_BYTES: usize = 4 << 20;
 
 /// A wasmtime engine with the limits it was made for.
 #[derive(Clone)]
@@ -154,7 +160,10 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_core_instances_per_component(limits.modules_max)
         .max_tables_per_component(limits.modules_max)
         .max_memory_size(limits.memory_bytes_max)
-        .linear_memory_keep_resident(1 << 20);
+        // What a call wrote is written over with what was there before it, where the system says which
+        // pages those are; else given back.
+        .pagemap_scan(Enabled::Auto)
+        .linear_memory_keep_resident(KEPT_BYTES);
     pool
 }
 

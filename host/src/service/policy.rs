@@ -97,6 +97,28 @@ impl Trust {
     }
 }
 
+/// How a sandbox comes to its book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instances {
+    /// Of a trusted policy: it is kept from call to call, and loads its book once.
+    Kept,
+    /// Fresh for each batch, with the memory that one had after it loaded the book.
+    Prepared,
+    /// Fresh for each batch, and loads the book each time.
+    Loading,
+}
+
+impl Instances {
+    /// The word used in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Prepared => "prepared",
+            Self::Loading => "loading",
+        }
+    }
+}
+
 /// A checked price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Priced {
@@ -261,6 +283,16 @@ pub enum AdmitError {
         /// What was different.
         how: &'static str,
     },
+    /// A row of the conformance table is not kept.
+    #[error("the policy does not keep `{rule}` ({says}): {detail}")]
+    Conformance {
+        /// The row, such as `charge_within_quote`.
+        rule: &'static str,
+        /// What it says.
+        says: &'static str,
+        /// What was asked, and answered instead.
+        detail: String,
+    },
     /// Every sandbox of the class is in use.
     #[error("every sandbox is in use")]
     Busy,
@@ -282,6 +314,7 @@ impl AdmitError {
             Self::BookRefused(_) => "book_refused",
             Self::Fault(_) => "fault",
             Self::NotDeterministic { .. } => "not_deterministic",
+            Self::Conformance { .. } => "conformance",
             Self::Busy => "busy",
             Self::NoCompiler(_) => "no_compiler",
         }
@@ -324,6 +357,9 @@ pub trait PolicyEngine: Send + Sync {
 
     /// Whether calls under this release can be answered.
     fn is_loaded(&self, release: &ReleaseId) -> bool;
+
+    /// How its sandboxes come to their book; nothing where it is not loaded.
+    fn instances(&self, release: &ReleaseId) -> Option<Instances>;
 
     /// What the policy of a release says of itself.
     ///

@@ -6,7 +6,7 @@ use super::ledger::directory::DirectoryWrite;
 use super::ledger::failure::ReadError;
 use super::ledger::releases::{ReleaseParts, ReleaseRecord};
 use super::ledger::write::{Action, Actor, Write, WriteError};
-use super::policy::{AdmitError, Admitted, Digest, Fuel, PolicyError, ReleaseId, Trust};
+use super::policy::{AdmitError, Admitted, Digest, Fuel, Instances, PolicyError, ReleaseId, Trust};
 use farebox_book::Format;
 use farebox_ledger::idempotency::Idempotency;
 use farebox_ledger::ids::{OrgId, TransactionId};
@@ -103,6 +103,18 @@ pub fn admission(release: Admitted, at_ms: i64) -> DirectoryWrite {
     }
 }
 
+/// A release that is loaded.
+pub struct Described {
+    /// The release.
+    pub release: ReleaseRecord,
+    /// What its policy says of itself.
+    pub description: Description,
+    /// What its calls take.
+    pub fuel: Fuel,
+    /// How its sandboxes come to their book.
+    pub instances: Instances,
+}
+
 impl Service {
     pub(super) fn write_as(
         &self,
@@ -180,18 +192,19 @@ impl Service {
             .ok_or(ReleaseError::NotFound(address))
     }
 
-    /// What the policy of a release says of itself, and what fuel its calls take.
+    /// A release with what is known of it since it is loaded.
     ///
     /// # Errors
     /// `NotFound`, `NotLoaded`, `Policy` or `Read`.
-    pub fn describe_release(
-        &self,
-        address: Address,
-    ) -> Result<(ReleaseRecord, Description, Fuel), ReleaseError> {
+    pub fn describe_release(&self, address: Address) -> Result<Described, ReleaseError> {
         let release = self.loaded(address)?;
-        let description = self.engine.describe(&release.id)?;
-        let fuel = self.engine.fuel(&release.id)?;
-        Ok((release, description, fuel))
+        let id = &release.id;
+        Ok(Described {
+            description: self.engine.describe(id)?,
+            fuel: self.engine.fuel(id)?,
+            instances: self.engine.instances(id).ok_or(PolicyError::NotLoaded)?,
+            release,
+        })
     }
 
     /// The bytes of a release.

@@ -5,7 +5,7 @@ use farebox::engine::LoadError;
 use farebox::engine::admission::AdmissionError;
 use farebox::engine::limits::{LimitClass, Trust};
 use farebox::engine::package::Package;
-use farebox::service::policy::{AdmitError, Fault, PolicyEngine as _};
+use farebox::service::policy::{AdmitError, Admitted, Fault, PolicyEngine as _};
 use farebox_pricing::event::KeySource;
 use farebox_tests::books::{event, facts, two_models, two_models_text};
 use farebox_tests::guests;
@@ -114,17 +114,6 @@ fn a_component_over_its_class_limit_is_refused_before_it_is_read() {
 #[test]
 fn what_fails_at_its_limits_only_is_not_admitted() {
     let arena = Arena::new();
-    let admit = |mode: &str| {
-        let mut text = two_models_text(mode);
-        text.push_str("[plans.pro]\nmarkup = \"1\"\n");
-        let compiled = farebox_book::compile(&text, farebox_book::Format::Toml).unwrap();
-        let package = Package {
-            component: guests::component(guests::HOSTILE),
-            book: Some(compiled.canonical),
-            ..Package::default()
-        };
-        arena.engine.admit(&package.to_file(), None)
-    };
     for mode in [
         modes::TRAP_IN_FULL_BATCH,
         modes::TRAP_ON_CARD,
@@ -132,13 +121,52 @@ fn what_fails_at_its_limits_only_is_not_admitted() {
         modes::TRAP_ON_PLAN,
         modes::TRAP_ON_MANY_POOLS,
     ] {
-        let refused = admit(mode).unwrap_err();
+        let refused = admit(&arena, mode).unwrap_err();
         assert!(
             matches!(refused, AdmitError::Fault(Fault::Trap(_))),
             "{mode}: {refused:?}"
         );
     }
-    admit(modes::HONEST).unwrap();
+    admit(&arena, modes::HONEST).unwrap();
+}
+
+/// Pushes the hostile policy with two models and a plan.
+fn admit(arena: &Arena, mode: &str) -> Result<Admitted, AdmitError> {
+    let mut text = two_models_text(mode);
+    text.push_str("[plans.pro]\nmarkup = \"1\"\n");
+    let compiled = farebox_book::compile(&text, farebox_book::Format::Toml).unwrap();
+    let package = Package {
+        component: guests::component(guests::HOSTILE),
+        book: Some(compiled.canonical),
+        ..Package::default()
+    };
+    arena.engine.admit(&package.to_file(), None)
+}
+
+#[test]
+fn a_policy_that_breaks_a_row_of_the_conformance_table_is_not_admitted() {
+    let arena = Arena::new();
+    for (mode, row, said) in [
+        (modes::GREEDY, "charge_within_quote", "is charged 100"),
+        (modes::TRAP_ON_NO_POOLS, "nothing_used", "trapped"),
+        (modes::CLAMP, "largest_quantity", "below the provider cost"),
+        (modes::REFUSED_LAST, "batch_in_order", "answer 0 of a batch"),
+        (modes::ANSWER_NOTHING, "empty_batch", "1 answers to 0"),
+        (
+            modes::LONG_PAGES,
+            "rate_card_pages",
+            "at most 1 entries has 2",
+        ),
+        (modes::SAME_PAGE, "rate_card_pages", "short pages show"),
+    ] {
+        match admit(&arena, mode).unwrap_err() {
+            AdmitError::Conformance { rule, detail, .. } => {
+                assert_eq!(rule, row, "{mode}: {detail}");
+                assert!(detail.contains(said), "{mode}: {detail}");
+            }
+            other => panic!("{mode}: {other:?}"),
+        }
+    }
 }
 
 /// The bits of a NaN differ between processors, and a policy can see them. Here they are the same.

@@ -114,7 +114,7 @@ pub(super) fn package(
         },
     };
     if let Some(path) = book {
-        package.book = Some(price_book::load(path)?.canonical);
+        package.book = Some(price_book::load_to_price(path)?.canonical);
         package.book_source = Some(failure::read(path)?);
         // Who signed the file signed another book.
         package.signatures.clear();

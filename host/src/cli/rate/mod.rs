@@ -104,7 +104,7 @@ impl Rate {
         let book = self
             .price_book
             .as_deref()
-            .map(price_book::load)
+            .map(price_book::load_to_price)
             .transpose()?;
         let component = self.policy.as_deref().map(failure::read).transpose()?;
         Offline::open(

@@ -13,14 +13,14 @@ mod lift;
 mod lower;
 mod place;
 
-use super::contract::{Answer, Called, Contract, Guard, Linked, Loaded};
+use super::contract::{AT_PLACE, Answer, Called, Contract, Guard, Linked, Loaded, PLACE_OF};
 use bindings::exports::farebox::policy::policy as wit;
 use farebox_pricing::answer::{Quote, Rating};
 use farebox_pricing::card::{RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_pricing::load::{ConfigError, Description};
-use wasmtime::component::{ComponentExportIndex, InstancePre, ResourceAny, TypedFunc};
-use wasmtime::{Result, Store, bail};
+use wasmtime::component::{ComponentExportIndex, Instance, InstancePre, ResourceAny, TypedFunc};
+use wasmtime::{Result, Store, bail, format_err};
 
 /// The interface that a policy of this version exports.
 const INTERFACE: &str = "farebox:policy/policy@1.0.0";
@@ -42,20 +42,92 @@ impl Contract for V1_0_0 {
     }
 
     fn link(&self, instance: InstancePre<Guard>) -> Result<Box<dyn Linked>> {
+        Ok(Box::new(Pre::new(instance)?))
+    }
+
+    fn load_for_good(
+        &self,
+        component: InstancePre<Guard>,
+        store: &mut Store<Guard>,
+        canonical_book: &[u8],
+    ) -> Result<(Instance, u32)> {
+        let (instance, guest) = Pre::new(component)?.instantiate(store)?;
+        let policy = match load(&guest, store, canonical_book)? {
+            Ok(policy) => policy,
+            Err(error) => bail!("it refuses the book: {:?}", lift::config_error(error)),
+        };
+        let place_of = instance.get_typed_func::<(ResourceAny,), (u32,)>(&mut *store, PLACE_OF)?;
+        let (place,) = place_of.call(&mut *store, (policy,))?;
+        Ok((instance, place))
+    }
+
+    fn link_prepared(&self, component: InstancePre<Guard>, place: u32) -> Result<Box<dyn Linked>> {
+        let at_place = component.component().get_export_index(None, AT_PLACE);
+        Ok(Box::new(Prepared {
+            at_place: at_place.ok_or_else(|| format_err!("no export `{AT_PLACE}`"))?,
+            pre: Pre::new(component)?,
+            place,
+        }))
+    }
+}
+
+/// A component whose instances have their book: where the policy lies, and how to reach it.
+struct Prepared {
+    pre: Pre,
+    at_place: ComponentExportIndex,
+    place: u32,
+}
+
+impl Pre {
+    fn new(instance: InstancePre<Guard>) -> Result<Self> {
         let bindings = bindings::FareboxPolicyIndices::new(&instance)?;
         let component = instance.component();
         let interface = component.get_export_index(None, INTERFACE);
         let method = |name| {
             let found = component.get_export_index(interface.as_ref(), name);
-            found.ok_or_else(|| wasmtime::format_err!("no export `{name}`"))
+            found.ok_or_else(|| format_err!("no export `{name}`"))
         };
-        Ok(Box::new(Pre {
+        Ok(Self {
             rate: method("[method]policy.rate")?,
             rate_batch: method("[method]policy.rate-batch")?,
             instance,
             bindings,
+        })
+    }
+
+    fn instantiate(&self, store: &mut Store<Guard>) -> Result<(Instance, bindings::FareboxPolicy)> {
+        let instance = self.instance.instantiate(&mut *store)?;
+        let guest = self.bindings.load(&mut *store, &instance)?;
+        Ok((instance, guest))
+    }
+
+    fn policy(
+        &self,
+        store: &mut Store<Guard>,
+        (instance, guest): (Instance, bindings::FareboxPolicy),
+        resource: ResourceAny,
+    ) -> Result<Box<dyn Loaded>> {
+        let rate = instance.get_func(&mut *store, self.rate);
+        let rate_batch = instance.get_func(&mut *store, self.rate_batch);
+        let (Some(rate), Some(rate_batch)) = (rate, rate_batch) else {
+            bail!("a method of the policy is no function")
+        };
+        Ok(Box::new(Policy {
+            rate: rate.typed(&*store)?,
+            rate_batch: rate_batch.typed(&*store)?,
+            guest,
+            resource,
         }))
     }
+}
+
+fn load(
+    guest: &bindings::FareboxPolicy,
+    store: &mut Store<Guard>,
+    canonical_book: &[u8],
+) -> Result<std::result::Result<ResourceAny, wit::ConfigError>> {
+    let methods = guest.farebox_policy_policy().policy();
+    methods.call_load(store, canonical_book)
 }
 
 /// A policy with its book loaded, inside a store.
@@ -76,27 +148,25 @@ impl Linked for Pre {
         store: &mut Store<Guard>,
         canonical_book: &[u8],
     ) -> Result<std::result::Result<Box<dyn Loaded>, ConfigError>> {
-        let instance = self.instance.instantiate(&mut *store)?;
-        let guest = self.bindings.load(&mut *store, &instance)?;
-        let rate = instance.get_func(&mut *store, self.rate);
-        let rate_batch = instance.get_func(&mut *store, self.rate_batch);
-        let (Some(rate), Some(rate_batch)) = (rate, rate_batch) else {
-            bail!("a method of the policy is no function")
-        };
-        let (rate, rate_batch) = (rate.typed(&*store)?, rate_batch.typed(&*store)?);
-        let loaded = guest
-            .farebox_policy_policy()
-            .policy()
-            .call_load(&mut *store, canonical_book)?;
-        Ok(match loaded {
-            Ok(resource) => Ok(Box::new(Policy {
-                guest,
-                rate,
-                rate_batch,
-                resource,
-            })),
-            Err(error) => Err(lift::config_error(error)),
-        })
+        let (instance, guest) = self.instantiate(store)?;
+        match load(&guest, store, canonical_book)? {
+            Ok(resource) => Ok(Ok(self.policy(store, (instance, guest), resource)?)),
+            Err(error) => Ok(Err(lift::config_error(error))),
+        }
+    }
+}
+
+impl Linked for Prepared {
+    fn load(
+        &self,
+        store: &mut Store<Guard>,
+        _canonical_book: &[u8],
+    ) -> Result<std::result::Result<Box<dyn Loaded>, ConfigError>> {
+        let (instance, guest) = self.pre.instantiate(store)?;
+        let at_place =
+            instance.get_typed_func::<(u32,), (ResourceAny,)>(&mut *store, self.at_place)?;
+        let (resource,) = at_place.call(&mut *store, (self.place,))?;
+        Ok(Ok(self.pre.policy(store, (instance, guest), resource)?))
     }
 }
 

@@ -213,6 +213,9 @@ pub struct ShownPolicyJson {
     #[serde(flatten)]
     release: PolicyJson,
     policy: DescriptionJson,
+    /// How its sandboxes come to their book: `kept` from call to call where it is trusted; else fresh
+    /// for each batch, `prepared` with the book in their memory, or `loading` it each time.
+    instances: &'static str,
     /// The most fuel that a call of a model of its own book takes: the same on every machine.
     fuel_per_call: u64,
     /// The fuel that a call may take.
@@ -275,15 +278,16 @@ pub async fn show(
     ReleaseId(address): ReleaseId,
 ) -> Result<Answer<ShownPolicyJson>, Problem> {
     auth.require_admin()?;
-    let ((release, said, fuel), present) = blocking(&api, move |service| {
+    let (described, present) = blocking(&api, move |service| {
         Ok::<_, Problem>((service.describe_release(address)?, present(service)?))
     })
     .await?;
     Ok(Answer(ShownPolicyJson {
-        release: PolicyJson::of(&release, &present),
-        policy: (&said).into(),
-        fuel_per_call: fuel.used_max,
-        fuel_per_call_max: fuel.limit,
+        release: PolicyJson::of(&described.release, &present),
+        policy: (&described.description).into(),
+        instances: described.instances.name(),
+        fuel_per_call: described.fuel.used_max,
+        fuel_per_call_max: described.fuel.limit,
     }))
 }
 

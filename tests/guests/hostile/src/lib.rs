@@ -62,11 +62,14 @@ impl wit::GuestPolicy for Hostile {
         Ok(quote)
     }
 
-    fn rate(&self, request: wit::RateRequest) -> Result<wit::Rating, wit::Refusal> {
+    fn rate(&self, mut request: wit::RateRequest) -> Result<wit::Rating, wit::Refusal> {
         self.calls.set(self.calls.get() + 1);
         strain::perhaps(&self.mode, &request);
         if self.mode == modes::LONG_REFUSAL {
             return Err(wit::Refusal::OutOfRange(lie::long_text(4 << 20)));
+        }
+        if self.mode == modes::CLAMP {
+            lie::clamp(&mut request.event.pools);
         }
         let mut rating = self.honest.rate(request)?;
         lie::perhaps(&self.mode, self.calls.get(), &mut rating);
@@ -94,15 +97,28 @@ impl wit::GuestPolicy for Hostile {
                 })
             })
             .collect();
-        if self.mode == modes::SHORT_BATCH {
-            answers.pop();
+        match self.mode.as_str() {
+            modes::SHORT_BATCH => {
+                answers.pop();
+            }
+            modes::REFUSED_LAST => answers.sort_by_key(Result::is_err),
+            modes::ANSWER_NOTHING if answers.is_empty() => {
+                answers.push(Err(wit::Refusal::OutOfRange(String::new())));
+            }
+            _ => {}
         }
         answers
     }
 
-    fn rate_card(&self, request: wit::RateCardRequest) -> Result<wit::RateCardPage, wit::Refusal> {
-        if self.mode == modes::TRAP_ON_CARD {
-            core::arch::wasm32::unreachable();
+    fn rate_card(
+        &self,
+        mut request: wit::RateCardRequest,
+    ) -> Result<wit::RateCardPage, wit::Refusal> {
+        match self.mode.as_str() {
+            modes::TRAP_ON_CARD => core::arch::wasm32::unreachable(),
+            modes::LONG_PAGES => request.limit = 500,
+            modes::SAME_PAGE => request.after = None,
+            _ => {}
         }
         self.honest.rate_card(request)
     }

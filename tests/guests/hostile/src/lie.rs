@@ -1,7 +1,7 @@
 //! Answers that break the contract.
 
 use crate::modes;
-use crate::wit::{Attribute, CustomReason, Decimal, Line, LineKind, Meter, Rating, Reason};
+use crate::wit::{Attribute, CustomReason, Decimal, Line, LineKind, Meter, Pool, Rating, Reason};
 use rust_decimal::Decimal as Plain;
 use std::hint::black_box;
 
@@ -79,6 +79,14 @@ pub fn perhaps(mode: &str, calls: u64, rating: &mut Rating) {
         modes::FLOOD => flood(rating),
         modes::POINT_OUTSIDE => rating.lines[0].reason = Reason::Markup(alien(64 << 20, 16)),
         _ => {}
+    }
+}
+
+/// Forgets what was used beyond a billion units.
+pub fn clamp(pools: &mut [Pool]) {
+    let most = Plain::from(1_000_000_000);
+    for pool in pools {
+        pool.quantity = back(plain(pool.quantity).min(most));
     }
 }
 

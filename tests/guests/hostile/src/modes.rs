@@ -67,6 +67,18 @@ pub const TRAP_ON_OWN_KEY: &str = "trap_on_own_key";
 pub const TRAP_ON_PLAN: &str = "trap_on_plan";
 /// Executes `unreachable` for an event with more than ten pools.
 pub const TRAP_ON_MANY_POOLS: &str = "trap_on_many_pools";
+/// Executes `unreachable` for an event without pools.
+pub const TRAP_ON_NO_POOLS: &str = "trap_on_no_pools";
+/// Prices at most a billion units of a meter.
+pub const CLAMP: &str = "clamp";
+/// Answers of a batch with the refusals at its end.
+pub const REFUSED_LAST: &str = "refused_last";
+/// One answer to a batch of no events.
+pub const ANSWER_NOTHING: &str = "answer_nothing";
+/// Pages of the rate card as long as they may be, however few entries were asked for.
+pub const LONG_PAGES: &str = "long_pages";
+/// Pages of the rate card from the first entry, whatever was the last of the page before.
+pub const SAME_PAGE: &str = "same_page";
 /// Charges a nano-dollar more where the bits of a NaN are not those of every machine.
 pub const NAN: &str = "nan";
 /// Charges more with every call: it remembers.

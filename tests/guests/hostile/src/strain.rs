@@ -25,6 +25,9 @@ pub fn perhaps(mode: &str, request: &wit::RateRequest) {
         modes::TRAP_ON_MANY_POOLS if request.event.pools.len() > 10 => {
             core::arch::wasm32::unreachable()
         }
+        modes::TRAP_ON_NO_POOLS if request.event.pools.is_empty() => {
+            core::arch::wasm32::unreachable()
+        }
         modes::TRAP_ON_MINI if is_mini(request) => core::arch::wasm32::unreachable(),
         modes::SPIN_ON_MINI if is_mini(request) => spin(),
         _ => {}
