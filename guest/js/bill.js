@@ -2,6 +2,10 @@
 // the sum of the lines: the host checks both.
 
 import { Decimal, ZERO } from "./decimal.js";
+import { Refusal } from "./refusal.js";
+
+// The most that a line or a total may be, either side of zero, in USD.
+const AMOUNT_MAX_USD = Decimal.of(1_000_000_000);
 
 export class Bill {
   #lines;
@@ -59,13 +63,19 @@ export class Bill {
         meter: line.meter && meterToContract(line.meter),
         quantity: line.quantity.toContract(),
         unitPriceUsd: line.unitPriceUsd.toContract(),
-        amountUsd: line.amountUsd.toContract(),
+        amountUsd: amountToContract(line.amountUsd, "amount of a line"),
         reason: line.reason,
       })),
-      totalUsd: this.totalUsd.toContract(),
+      totalUsd: amountToContract(this.totalUsd, "total"),
     };
   }
 }
+
+const amountToContract = (usd, what) => {
+  const size = usd.cmp(ZERO) < 0 ? usd.negated() : usd;
+  if (size.cmp(AMOUNT_MAX_USD) > 0) throw Refusal.outOfRange(what);
+  return usd.toContract();
+};
 
 // A reason of the policy's own: a code in snake case, and what a text for a person needs.
 const custom = (why) => {

@@ -5,6 +5,10 @@ from wit_world.exports import policy as wit
 
 from .exact import ONE, ZERO, exact
 from .prices import Line
+from .refusal import out_of_range
+
+# The most that a line or a total may be, either side of zero, in USD.
+AMOUNT_MAX_USD = exact(1_000_000_000)
 
 NAMED = {
     "input": wit.Meter_Input, "cache_read": wit.Meter_CacheRead,
@@ -74,12 +78,18 @@ class Bill:
                 None if line.meter is None else meter_to_contract(line.meter),
                 line.quantity.to_contract(),
                 line.unit_price_usd.to_contract(),
-                line.amount_usd.to_contract(),
+                _amount_to_contract(line.amount_usd, "amount of a line"),
                 line.reason,
             )
             for line in self._lines
         ]
-        return lines, self.total_usd.to_contract()
+        return lines, _amount_to_contract(self.total_usd, "total")
+
+
+def _amount_to_contract(usd, what):
+    if usd > AMOUNT_MAX_USD or -usd > AMOUNT_MAX_USD:
+        raise out_of_range(what)
+    return usd.to_contract()
 
 
 def custom(code, parameters):

@@ -33,7 +33,12 @@ fn untrusted(engine: &Engine, component: &[u8], book: Vec<u8>) -> ReleaseId {
 }
 
 fn facts() -> Facts {
-    Facts::new(Deployment::Hosted, KeySource::Managed, 1_795_000_000_000)
+    let facts = Facts::new(Deployment::Hosted, KeySource::Managed, 1_795_000_000_000);
+    Facts {
+        // One that the policy with a committed spend knows.
+        plan: Some("committed-1k".into()),
+        ..facts
+    }
 }
 
 fn event(model: &str, units: u32) -> UsageEvent {

@@ -73,7 +73,7 @@ impl Bench {
     fn rate(&self, more: &[&str], lines: &str) -> Vec<String> {
         let args = [&["rate", "--price-book", "book.toml"], more].concat();
         let output = self.farebox(&args, lines.as_bytes());
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        let (out, err) = (text(&output.stdout), without_warnings(&output.stderr));
         assert!(output.status.success() && err.is_empty(), "{err}");
         out.lines().map(str::to_owned).collect()
     }
@@ -111,5 +111,15 @@ fn usage(usage: &str) -> String {
 /// Exit code and standard error of a command that must not answer anything.
 fn refused(output: &Output) -> (i32, String) {
     assert_eq!(text(&output.stdout), "");
-    (output.status.code().unwrap(), text(&output.stderr))
+    (
+        output.status.code().unwrap(),
+        without_warnings(&output.stderr),
+    )
+}
+
+/// The book's output is cheap beside its input, which is said wherever it is used.
+fn without_warnings(stderr: &[u8]) -> String {
+    let said = text(stderr);
+    let rest = said.lines().filter(|line| !line.starts_with("warning: "));
+    rest.map(|line| format!("{line}\n")).collect()
 }

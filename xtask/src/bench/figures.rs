@@ -27,7 +27,7 @@ pub(super) const CORES: &str = "the cores, shared with the client";
 const DISK: &str = "the disk: two commits, each made durable";
 
 /// Every figure that the parts of a run print.
-pub const KNOWN: [Known; 69] = [
+pub const KNOWN: [Known; 70] = [
     Known(
         "rate_single_ns",
         "rate one event, sandboxed, all checks",
@@ -50,7 +50,13 @@ pub const KNOWN: [Known; 69] = [
         "rate_fresh_batch_event_ns",
         "the same, a fresh instance per batch",
         Aim::None,
-        "making the instance and decoding the model",
+        "the pages that a call writes, and decoding the model",
+    ),
+    Known(
+        "fresh_batch_extra_us",
+        "a batch of 256 by a fresh instance, beyond one by a warm one",
+        Aim::AtMost(100),
+        "the pages that a call writes, and decoding the model",
     ),
     Known(
         "admit_cold_us",
