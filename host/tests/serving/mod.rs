@@ -43,8 +43,18 @@ impl Server {
 impl Server {
     /// Stops it as an operator would.
     pub fn stop(&mut self) {
+        self.ask_to_stop();
+        self.wait();
+    }
+
+    /// Tells it to stop.
+    pub fn ask_to_stop(&mut self) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").arg(id).status().unwrap().success());
+    }
+
+    /// Waits until it has ended in order.
+    pub fn wait(&mut self) {
         assert!(self.child.wait().unwrap().success());
     }
 }

@@ -35,10 +35,13 @@ struct Called {
     outcome: Result<Value, String>,
 }
 
+/// Of a hundred recorded calls, as many have a price at least.
+const CHARGED_PERCENT_MIN: usize = 97;
+
 /// Runs the replay.
 ///
 /// # Errors
-/// A call that fails in any way but a typed refusal to price it.
+/// A call that fails in any way but a typed refusal to price it; more of those than are expected.
 pub fn run(root: &Path, server: &Server, admin: &Admin) -> Result<Replayed> {
     let calls = recorded::read(root)?;
     let org = admin.create_org("Ada's Agents", None)?;
@@ -73,6 +76,10 @@ pub fn run(root: &Path, server: &Server, admin: &Admin) -> Result<Replayed> {
         step::seconds(took),
         calls.len().saturating_mul(3)
     ));
+    let expected = calls.len().saturating_mul(CHARGED_PERCENT_MIN) / 100;
+    if charged < expected {
+        bail!("only {charged} calls were charged, less than {CHARGED_PERCENT_MIN} of a hundred");
+    }
     show::wallet(&customer.wallet()?)?;
     let a_charge = called
         .iter()
