@@ -71,8 +71,11 @@ impl wit::GuestPolicy for Hostile {
         if self.mode == modes::CLAMP {
             lie::clamp(&mut request.event.pools);
         }
+        let is_own = request.facts.caller.key_source == wit::KeySource::Own;
         let mut rating = self.honest.rate(request)?;
-        lie::perhaps(&self.mode, self.calls.get(), &mut rating);
+        if !is_own || self.mode != modes::DEARER_THAN_QUOTED {
+            lie::perhaps(&self.mode, self.calls.get(), &mut rating);
+        }
         Ok(rating)
     }
 

@@ -60,7 +60,9 @@ pub fn perhaps(mode: &str, calls: u64, rating: &mut Rating) {
         modes::LIE_ABOUT_COST => {
             (rating.lines, rating.total_usd) = one_nano(LineKind::ProviderCost);
         }
-        modes::GREEDY => append(rating, line(LineKind::Minimum, decimal(false, 1000, 0))),
+        modes::GREEDY | modes::DEARER_THAN_QUOTED => {
+            append(rating, line(LineKind::Minimum, decimal(false, 1000, 0)))
+        }
         modes::REMEMBER => {
             append(rating, line(LineKind::Markup, decimal(false, calls, 0)));
         }

@@ -41,6 +41,8 @@ pub const UNDER_COST: &str = "under_cost";
 pub const LIE_ABOUT_COST: &str = "lie_about_cost";
 /// A fee of 1,000 dollars per call, called a minimum.
 pub const GREEDY: &str = "greedy";
+/// The same fee where the operator's key serves the call, and no word of it in the quote.
+pub const DEARER_THAN_QUOTED: &str = "dearer_than_quoted";
 /// More lines than an answer may have.
 pub const TOO_MANY_LINES: &str = "too_many_lines";
 /// Quotes one nano-dollar for everything.
