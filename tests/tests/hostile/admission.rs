@@ -153,7 +153,7 @@ fn a_policy_that_breaks_a_row_of_the_conformance_table_is_not_admitted() {
             "is charged 100",
         ),
         (modes::TRAP_ON_NO_POOLS, "nothing_used", "trapped"),
-        (modes::CLAMP, "largest_quantity", "below the provider cost"),
+        (modes::CLAMP, "largest_quantity", "the provider cost"),
         (modes::REFUSED_LAST, "batch_in_order", "answer 0 of a batch"),
         (modes::ANSWER_NOTHING, "empty_batch", "1 answers to 0"),
         (
