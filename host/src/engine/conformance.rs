@@ -9,7 +9,7 @@ use super::instance::Instance;
 use super::probe::{Answer, Asked, Question};
 use super::release::Release;
 use super::warm;
-use crate::service::policy::{AdmitError, Fault};
+use crate::service::policy::{AdmitError, Fault, Rule};
 use farebox_pricing::card::{RateCardEntry, RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_pricing::exact;
@@ -28,42 +28,52 @@ const IN_ORDER: usize = 12;
 
 /// A sentence of the contract, and what shows whether it is kept.
 struct Row {
-    /// A stable word.
-    name: &'static str,
-    /// The sentence; the page for authors has the same.
-    says: &'static str,
+    rule: Rule,
     check: fn(&mut Trial<'_>) -> Result<(), Broken>,
 }
 
-const TABLE: [Row; 6] = [
+/// The page for authors has the same.
+static TABLE: [Row; 6] = [
     Row {
-        name: "charge_within_quote",
-        says: "a call within the bounds of its quote is never charged more",
+        rule: Rule {
+            name: "charge_within_quote",
+            says: "a call within the bounds of its quote is never charged more",
+        },
         check: charge_within_quote,
     },
     Row {
-        name: "nothing_used",
-        says: "an event without pools, or with pools of zero, is priced or refused",
+        rule: Rule {
+            name: "nothing_used",
+            says: "an event without pools, or with pools of zero, is priced or refused",
+        },
         check: nothing_used,
     },
     Row {
-        name: "largest_quantity",
-        says: "an event with pools of 10^15 is priced by all of it, or refused",
+        rule: Rule {
+            name: "largest_quantity",
+            says: "an event with pools of 10^15 is priced by all of it, or refused",
+        },
         check: largest_quantity,
     },
     Row {
-        name: "batch_in_order",
-        says: "answer i of a batch is that of event i alone, refusals between them too",
+        rule: Rule {
+            name: "batch_in_order",
+            says: "answer i of a batch is that of event i alone, refusals between them too",
+        },
         check: batch_in_order,
     },
     Row {
-        name: "empty_batch",
-        says: "a batch of no events has no answers",
+        rule: Rule {
+            name: "empty_batch",
+            says: "a batch of no events has no answers",
+        },
         check: empty_batch,
     },
     Row {
-        name: "rate_card_pages",
-        says: "pages of the rate card are as long as asked at most, sorted, and lose nothing",
+        rule: Rule {
+            name: "rate_card_pages",
+            says: "pages of the rate card are as long as asked at most, sorted, and lose nothing",
+        },
         check: rate_card_pages,
     },
 ];
@@ -106,8 +116,7 @@ pub fn check(release: &Release, asked: &Asked) -> Result<(), AdmitError> {
             Err(Broken::Fault(fault)) => fault.to_string(),
         };
         return Err(AdmitError::Conformance {
-            rule: row.name,
-            says: row.says,
+            rule: &row.rule,
             detail,
         });
     }
@@ -329,7 +338,10 @@ mod tests {
     #[test]
     fn the_page_for_authors_has_the_same_table() {
         let page = include_str!("../../../docs/custom-policies.md");
-        let rows = TABLE.map(|row| format!("| `{}` | {} |\n", row.name, row.says));
-        assert!(page.contains(&rows.concat()), "{}", rows.concat());
+        let rows = TABLE.iter().map(|row| &row.rule);
+        let rows: String = rows
+            .map(|rule| format!("| `{}` | {} |\n", rule.name, rule.says))
+            .collect();
+        assert!(page.contains(&rows), "{rows}");
     }
 }

@@ -284,12 +284,10 @@ pub enum AdmitError {
         how: &'static str,
     },
     /// A row of the conformance table is not kept.
-    #[error("the policy does not keep `{rule}` ({says}): {detail}")]
+    #[error("the policy does not keep `{}` ({}): {detail}", rule.name, rule.says)]
     Conformance {
-        /// The row, such as `charge_within_quote`.
-        rule: &'static str,
-        /// What it says.
-        says: &'static str,
+        /// The row.
+        rule: &'static Rule,
         /// What was asked, and answered instead.
         detail: String,
     },
@@ -299,6 +297,15 @@ pub enum AdmitError {
     /// The machine gives the compiler no process or no memory: this says nothing of the file.
     #[error("no compiler can run now: {0}")]
     NoCompiler(String),
+}
+
+/// A sentence of the contract that every policy keeps.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// A stable word, such as `charge_within_quote`.
+    pub name: &'static str,
+    /// The sentence.
+    pub says: &'static str,
 }
 
 impl AdmitError {
