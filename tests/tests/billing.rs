@@ -117,6 +117,36 @@ fn the_items_of_one_batch_share_what_is_free() {
     assert_eq!(paid.iter().filter(|price| **price == "0.015").count(), 2);
 }
 
+/// As the page of compute units shows it: 200 traces × 3 judges.
+#[test]
+fn a_run_is_previewed_approved_and_charged_no_more() {
+    let server = server("compute-units");
+    let page = std::fs::read_to_string(repository("docs/billing/compute-units.md")).unwrap();
+    let shown: Vec<Value> = page
+        .split("```json\n")
+        .skip(1)
+        .filter_map(|block| serde_json::from_str(block.split("```").next()?).ok())
+        .collect();
+    let [quote, hold, usage] = &shown[..] else {
+        panic!("the page shows {} requests", shown.len())
+    };
+    let (status, quoted) = server.ask(None, "POST", "/v1/quotes", Some(quote));
+    let worst = (status, &quoted["total_usd"], &quoted["credits"]);
+    assert_eq!(worst, (200, &json!("3"), &json!("30")), "{quoted}");
+    let mut hold = hold.clone();
+    assert_eq!(hold["quote_id"], "quote_…");
+    hold["quote_id"] = quoted["id"].clone();
+    let (status, held) = server.ask(None, "POST", "/v1/holds", Some(&hold));
+    assert_eq!((status, &held["credits"]), (201, &json!("30")), "{held}");
+    // Fewer judges answered than were asked.
+    let mut usage = usage.clone();
+    assert_eq!(usage["hold_id"], "hold_…");
+    usage["hold_id"] = held["id"].clone();
+    let (status, charged) = server.ask(None, "POST", "/v1/usage", Some(&usage));
+    let paid = (status, &charged["price_usd"], &charged["credits"]);
+    assert_eq!(paid, (200, &json!("2.9"), &json!("29")), "{charged}");
+}
+
 #[test]
 fn a_month_of_compute_units_moves_through_the_volume_steps() {
     let server = server("compute-units");
