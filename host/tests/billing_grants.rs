@@ -33,8 +33,8 @@ fn lots(wallet: &Value) -> Vec<(&str, &str, Option<&str>)> {
 #[test]
 fn included_credits_and_starter_balances_are_given_once_and_spent_first() {
     for (page, credits, rest, ends) in [
-        (PLAN_TIERS, "50", "40", "2027-01-01T00:00:00Z"),
-        (COMPUTE_UNITS, "100", "90", "2027-03-01T00:00:00Z"),
+        (PLAN_TIERS, "50", "40", "2027-01-01T00:00:00.000Z"),
+        (COMPUTE_UNITS, "100", "90", "2027-03-01T00:00:00.000Z"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let nothing: [&str; 0] = [];
@@ -49,9 +49,15 @@ fn included_credits_and_starter_balances_are_given_once_and_spent_first() {
             .unwrap()
             .to_owned();
         // Bought first, and for ever; and the page's command a second time, as a job is retried.
-        run(&format!("farebox wallet grant {org} 500 --json"));
+        run(&format!(
+            "farebox wallet grant {org} 500 --source purchase --paid USD:5000 --payment test:1 --json"
+        ));
         let command = format!("{} --json", grant(page, &org).trim_end());
-        assert_eq!(run(&command), run(&command));
+        let [first, again] = [run(&command), run(&command)];
+        assert_eq!(
+            (&first["id"], &again["replayed"]),
+            (&again["id"], &json!(true))
+        );
         let wallet = || run(&format!("farebox wallet show {org} --json"));
         let before = wallet();
         let mut given = lots(&before);

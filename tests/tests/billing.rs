@@ -131,7 +131,7 @@ fn a_run_is_previewed_approved_and_charged_no_more() {
         panic!("the page shows {} requests", shown.len())
     };
     let (status, quoted) = server.ask(None, "POST", "/v1/quotes", Some(quote));
-    let worst = (status, &quoted["total_usd"], &quoted["credits"]);
+    let worst = (status, &quoted["max_price_usd"], &quoted["max_credits"]);
     assert_eq!(worst, (200, &json!("3"), &json!("30")), "{quoted}");
     let mut hold = hold.clone();
     assert_eq!(hold["quote_id"], "quote_…");

@@ -104,7 +104,9 @@ impl wit::GuestPolicy for Hostile {
             modes::SHORT_BATCH => {
                 answers.pop();
             }
-            modes::REFUSED_LAST => answers.sort_by_key(Result::is_err),
+            modes::REFUSED_LAST if answers.iter().filter(|answer| answer.is_err()).count() > 1 => {
+                answers.sort_by_key(Result::is_err);
+            }
             modes::ANSWER_NOTHING if answers.is_empty() => {
                 answers.push(Err(wit::Refusal::OutOfRange(String::new())));
             }

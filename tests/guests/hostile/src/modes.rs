@@ -73,7 +73,7 @@ pub const TRAP_ON_MANY_POOLS: &str = "trap_on_many_pools";
 pub const TRAP_ON_NO_POOLS: &str = "trap_on_no_pools";
 /// Prices at most a billion units of a meter.
 pub const CLAMP: &str = "clamp";
-/// Answers of a batch with the refusals at its end.
+/// Answers of a batch with the refusals at its end, where there are several.
 pub const REFUSED_LAST: &str = "refused_last";
 /// One answer to a batch of no events.
 pub const ANSWER_NOTHING: &str = "answer_nothing";
