@@ -204,7 +204,7 @@ fn terms_become_rules_in_order_of_precedence() {
                     format!("{fixed_usd} + market × {share_of_market}")
                 }
                 Charge::NotAllowed => "refused".to_owned(),
-                Charge::Listed { .. } | Charge::Free => unreachable!("not in this book"),
+                Charge::Listed { .. } | Charge::Free => panic!("not in this book"),
             };
             let keys = rule
                 .scope

@@ -269,7 +269,7 @@ async fn run(wire: &mut Wire, live: &Live, event: fn(u64) -> String) -> Ended {
         let last = String::from_utf8(got).unwrap() + &rest;
         return Ended { got: number, last };
     }
-    unreachable!()
+    panic!("a stream without end")
 }
 
 /// The last event, and what was told of the price in the comment behind it.

@@ -104,7 +104,7 @@ fn what_was_changed_or_is_damaged_is_said_and_stops_nobody() {
 fn a_line_that_was_cut_costs_no_other() {
     let whole = line(&record(REPORT));
     for cut in 1..whole.len() {
-        let cut = &whole[..cut];
+        let (cut, _) = whole.split_at(cut);
         let lines = read(format!("{whole}\n{cut}").as_bytes());
         assert!(matches!(lines[0].1, Ok(Found::Call(_))));
         assert_eq!(lines[1].1.as_ref().unwrap_err(), &LineError::CutOff);
