@@ -8,6 +8,7 @@ mod amount;
 mod answer;
 mod auth;
 mod body;
+mod describe;
 mod export;
 mod failure;
 mod metrics;
@@ -18,8 +19,8 @@ mod routes;
 mod show;
 mod time;
 
+pub use describe::openapi;
 pub use problem::Kind;
-pub use routes::openapi;
 
 use crate::service::Service;
 use axum::Router;
@@ -58,7 +59,7 @@ pub fn router(service: Arc<Service>, limits: Limits) -> Router {
 /// The same with routes of an embedding program, which get what surrounds the API's own: a request
 /// id, a span, the time limit, counts, and an answer where a handler panics.
 pub fn router_with(service: Arc<Service>, limits: Limits, more: Router) -> Router {
-    let (router, description) = routes::router().split_for_parts();
+    let (router, description) = describe::described();
     let text = description.to_pretty_json().unwrap_or_default();
     let api = Arc::new(Api {
         service,

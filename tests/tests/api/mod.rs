@@ -4,6 +4,7 @@ mod access;
 mod backtests;
 mod calls;
 mod currencies;
+mod described;
 mod description;
 mod failures;
 mod filters;

@@ -1,5 +1,6 @@
 //! A server of its own for each test, and a client that speaks to it.
 
+use super::described;
 use farebox::app::server::{RunningApp, start, start_with};
 use farebox::clock::SystemClock;
 use farebox::config::{Config, Options};
@@ -310,7 +311,7 @@ impl Api {
         body: impl Into<Bytes>,
     ) -> Answer {
         let mut request = Request::builder()
-            .method(method)
+            .method(method.clone())
             .uri(format!("{}{path}", self.base));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -318,11 +319,13 @@ impl Api {
         let request = request.body(Full::new(body.into())).unwrap();
         let response = self.http.request(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        Answer {
+        let answer = Answer {
             status: parts.status,
             headers: parts.headers,
             body: body.collect().await.unwrap().to_bytes(),
-        }
+        };
+        described::check(&method, path, &answer);
+        answer
     }
 
     pub async fn with_key(&self, key: &str, method: Method, path: &str, body: Value) -> Answer {

@@ -4,7 +4,7 @@ use super::super::State;
 use super::super::answer::Answer;
 use super::super::auth::{Admin, Auth};
 use super::super::body::{Id, Json, Query, Wasm};
-use super::super::problem::{Problem, ProblemJson};
+use super::super::problem::Problem;
 use super::super::time;
 use super::blocking;
 use super::jobs::{Standing, address, ends, range};
@@ -68,8 +68,7 @@ fn shown(job: &Job) -> BacktestJson {
 /// It runs beside requests, which come first. Two run at once; the latest sixteen that ended are
 /// kept until the server stops.
 #[utoipa::path(post, path = "/v1/admin/backtests", tag = "admin", request_body = BacktestBody,
-    responses((status = 202, body = BacktestJson), (status = "4XX", body = ProblemJson),
-        (status = "5XX", body = ProblemJson)))]
+    responses((status = 202, body = BacktestJson)))]
 pub async fn start(
     axum::extract::State(api): State,
     auth: Auth,
@@ -96,8 +95,7 @@ pub async fn start(
 /// activated it must be pushed. It is unloaded when the backtest ends.
 #[utoipa::path(post, path = "/v1/admin/backtests/file", tag = "admin", params(BacktestQuery),
     request_body(content = Vec<u8>, content_type = "application/wasm"),
-    responses((status = 202, body = BacktestJson), (status = "4XX", body = ProblemJson),
-        (status = "5XX", body = ProblemJson)))]
+    responses((status = 202, body = BacktestJson)))]
 pub async fn start_file(
     axum::extract::State(api): State,
     Admin(_auth): Admin,
@@ -120,7 +118,7 @@ pub async fn start_file(
 /// How a backtest stands, and what it found once it is over
 #[utoipa::path(get, path = "/v1/admin/backtests/{backtest_id}", tag = "admin",
     params(("backtest_id" = String, Path)),
-    responses((status = 200, body = BacktestJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = BacktestJson)))]
 pub async fn show(
     axum::extract::State(api): State,
     auth: Auth,
@@ -133,7 +131,7 @@ pub async fn show(
 /// Stop a backtest; what it found until then can be read once it has ended
 #[utoipa::path(delete, path = "/v1/admin/backtests/{backtest_id}", tag = "admin",
     params(("backtest_id" = String, Path)),
-    responses((status = 202, body = BacktestJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 202, body = BacktestJson)))]
 pub async fn stop(
     axum::extract::State(api): State,
     auth: Auth,

@@ -5,7 +5,7 @@ use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Json, Query};
 use super::super::paging::{self, PageJson};
-use super::super::problem::{Kind, Problem, ProblemJson};
+use super::super::problem::{Kind, Problem};
 use super::super::time;
 use super::{blocking, text};
 use crate::service::ledger::releases::{BindingScope, ChangeRecord, ScopePart};
@@ -138,7 +138,7 @@ pub struct BindingsJson {
 
 /// What is bound now, scope by scope
 #[utoipa::path(get, path = "/v1/admin/bindings", tag = "admin",
-    responses((status = 200, body = BindingsJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = BindingsJson)))]
 pub async fn list(
     axum::extract::State(api): State,
     auth: Auth,
@@ -172,7 +172,7 @@ pub struct HistoryQuery {
 
 /// Every change of what prices whom, newest first: who, when and why
 #[utoipa::path(get, path = "/v1/admin/bindings/history", tag = "admin", params(HistoryQuery),
-    responses((status = 200, body = PageJson<ChangeJson>), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = PageJson<ChangeJson>)))]
 pub async fn history(
     axum::extract::State(api): State,
     auth: Auth,
@@ -221,7 +221,7 @@ pub struct ActivateBody {
 /// held under another release are charged under that one.
 #[utoipa::path(post, path = "/v1/admin/bindings/activate", tag = "admin",
     request_body = ActivateBody,
-    responses((status = 200, body = ChangeJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = ChangeJson)))]
 pub async fn activate(
     axum::extract::State(api): State,
     auth: Auth,
@@ -263,7 +263,7 @@ pub struct RollbackBody {
 /// Each rollback goes one activation further back, past releases that were revoked.
 #[utoipa::path(post, path = "/v1/admin/bindings/rollback", tag = "admin",
     request_body = RollbackBody,
-    responses((status = 200, body = ChangeJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = ChangeJson)))]
 pub async fn rollback(
     axum::extract::State(api): State,
     auth: Auth,

@@ -5,7 +5,7 @@ use super::super::amount::Amount;
 use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json, Pair};
-use super::super::problem::{Kind, Problem, ProblemJson};
+use super::super::problem::{Kind, Problem};
 use super::super::show::credits;
 use super::super::time;
 use super::{nanos, text};
@@ -149,7 +149,7 @@ impl BudgetJson {
 /// Make a budget; it counts from now on
 #[utoipa::path(post, path = "/v1/admin/orgs/{org_id}/budgets", tag = "admin",
     params(("org_id" = String, Path)), request_body = BudgetBody,
-    responses((status = 201, body = BudgetJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 201, body = BudgetJson)))]
 pub async fn create(
     axum::extract::State(api): State,
     auth: Auth,
@@ -166,7 +166,7 @@ pub async fn create(
 /// An org's budgets and what each has counted, oldest first
 #[utoipa::path(get, path = "/v1/admin/orgs/{org_id}/budgets", tag = "admin",
     params(("org_id" = String, Path)),
-    responses((status = 200, body = Vec<BudgetJson>), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = Vec<BudgetJson>)))]
 pub async fn list(
     axum::extract::State(api): State,
     auth: Auth,
@@ -184,7 +184,7 @@ pub async fn list(
 /// Replace a budget; with the same scope, window and time zone it keeps what it counted
 #[utoipa::path(put, path = "/v1/admin/orgs/{org_id}/budgets/{budget_id}", tag = "admin",
     params(("org_id" = String, Path), ("budget_id" = String, Path)), request_body = BudgetBody,
-    responses((status = 200, body = BudgetJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = BudgetJson)))]
 pub async fn replace(
     axum::extract::State(api): State,
     auth: Auth,
@@ -204,7 +204,7 @@ pub async fn replace(
 /// End a budget
 #[utoipa::path(delete, path = "/v1/admin/orgs/{org_id}/budgets/{budget_id}", tag = "admin",
     params(("org_id" = String, Path), ("budget_id" = String, Path)),
-    responses((status = 204), (status = "4XX", body = ProblemJson)))]
+    responses((status = 204)))]
 pub async fn remove(
     axum::extract::State(api): State,
     auth: Auth,

@@ -3,7 +3,7 @@
 use super::super::State;
 use super::super::answer::Answer;
 use super::super::auth::Auth;
-use super::super::problem::{Problem, ProblemJson};
+use super::super::problem::Problem;
 use super::super::time;
 use super::receipts::ReleaseJson;
 use crate::service::breaker::Faults;
@@ -47,7 +47,7 @@ impl From<&Faults> for FaultsJson {
 
 /// Policy faults by release and org, the latest first
 #[utoipa::path(get, path = "/v1/admin/policy-faults", tag = "admin",
-    responses((status = 200, body = Vec<FaultsJson>), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = Vec<FaultsJson>)))]
 pub async fn list(
     axum::extract::State(api): State,
     auth: Auth,

@@ -4,7 +4,7 @@ use super::super::State;
 use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json, Pair};
-use super::super::problem::{Kind, Problem, ProblemJson};
+use super::super::problem::{Kind, Problem};
 use super::super::time;
 use super::text;
 use crate::service::access::Scope;
@@ -95,7 +95,7 @@ pub struct NewKeyJson {
 /// Make a key; its text is shown once
 #[utoipa::path(post, path = "/v1/admin/orgs/{org_id}/keys", tag = "admin",
     params(("org_id" = String, Path)), request_body = KeyBody,
-    responses((status = 201, body = NewKeyJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 201, body = NewKeyJson)))]
 pub async fn create(
     axum::extract::State(api): State,
     auth: Auth,
@@ -123,7 +123,7 @@ pub async fn create(
 /// An org's keys, oldest first
 #[utoipa::path(get, path = "/v1/admin/orgs/{org_id}/keys", tag = "admin",
     params(("org_id" = String, Path)),
-    responses((status = 200, body = Vec<KeyJson>), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = Vec<KeyJson>)))]
 pub async fn list(
     axum::extract::State(api): State,
     auth: Auth,
@@ -142,7 +142,7 @@ pub struct RevokeBody {}
 /// End a key at once; send `{}`
 #[utoipa::path(post, path = "/v1/admin/orgs/{org_id}/keys/{key_id}/revoke", tag = "admin",
     params(("org_id" = String, Path), ("key_id" = String, Path)), request_body = RevokeBody,
-    responses((status = 200, body = KeyJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = KeyJson)))]
 pub async fn revoke(
     axum::extract::State(api): State,
     auth: Auth,

@@ -5,7 +5,7 @@ use super::super::amount::Amount;
 use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json};
-use super::super::problem::{Kind, Problem, ProblemJson};
+use super::super::problem::{Kind, Problem};
 use super::super::show::{BalanceJson, credits};
 use super::super::time;
 use super::{nanos, text};
@@ -107,7 +107,7 @@ pub struct GrantedJson {
 /// Give credits; an open shortfall is settled from them at once
 #[utoipa::path(post, path = "/v1/admin/orgs/{org_id}/grants", tag = "admin",
     params(("org_id" = String, Path)), request_body = GrantBody,
-    responses((status = 201, body = GrantedJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 201, body = GrantedJson)))]
 pub async fn grant(
     axum::extract::State(api): State,
     auth: Auth,
@@ -179,7 +179,7 @@ impl From<&Acknowledged> for DoneJson {
 /// Correct a wallet, up or down
 #[utoipa::path(post, path = "/v1/admin/orgs/{org_id}/adjustments", tag = "admin",
     params(("org_id" = String, Path)), request_body = AdjustmentBody,
-    responses((status = 200, body = DoneJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = DoneJson)))]
 pub async fn adjust(
     axum::extract::State(api): State,
     auth: Auth,
@@ -256,7 +256,7 @@ fn refundable(body: &RefundBody) -> Result<Refundable, Problem> {
 /// Give back a charge or a lot, to the nano; nothing is priced again
 #[utoipa::path(post, path = "/v1/admin/orgs/{org_id}/refunds", tag = "admin",
     params(("org_id" = String, Path)), request_body = RefundBody,
-    responses((status = 201, body = RefundedJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 201, body = RefundedJson)))]
 pub async fn refund(
     axum::extract::State(api): State,
     auth: Auth,
@@ -299,7 +299,7 @@ pub struct AbsorbBody {
 /// Take an open shortfall on, so that the org can call again
 #[utoipa::path(post, path = "/v1/admin/orgs/{org_id}/shortfall/absorb", tag = "admin",
     params(("org_id" = String, Path)), request_body = AbsorbBody,
-    responses((status = 200, body = DoneJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = DoneJson)))]
 pub async fn absorb(
     axum::extract::State(api): State,
     auth: Auth,

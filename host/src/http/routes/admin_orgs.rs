@@ -5,7 +5,7 @@ use super::super::amount::Amount;
 use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json, Query};
-use super::super::problem::{Kind, Problem, ProblemJson};
+use super::super::problem::{Kind, Problem};
 use super::super::show::BalanceJson;
 use super::super::time;
 use super::{blocking, nanos, text};
@@ -53,7 +53,7 @@ impl From<&OrgRecord> for OrgJson {
 
 /// Make an org with an empty wallet
 #[utoipa::path(post, path = "/v1/admin/orgs", tag = "admin", request_body = OrgBody,
-    responses((status = 201, body = OrgJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 201, body = OrgJson)))]
 pub async fn create(
     axum::extract::State(api): State,
     auth: Auth,
@@ -96,7 +96,7 @@ pub struct OrgsJson {
 
 /// Orgs, oldest first
 #[utoipa::path(get, path = "/v1/admin/orgs", tag = "admin", params(OrgsQuery),
-    responses((status = 200, body = OrgsJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = OrgsJson)))]
 pub async fn list(
     axum::extract::State(api): State,
     auth: Auth,
@@ -122,7 +122,7 @@ pub async fn list(
 /// An org
 #[utoipa::path(get, path = "/v1/admin/orgs/{org_id}", tag = "admin",
     params(("org_id" = String, Path)),
-    responses((status = 200, body = OrgJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = OrgJson)))]
 pub async fn show(
     axum::extract::State(api): State,
     auth: Auth,
@@ -144,7 +144,7 @@ pub struct PlanBody {
 /// Put an org on another plan; open holds keep theirs
 #[utoipa::path(put, path = "/v1/admin/orgs/{org_id}/plan", tag = "admin",
     params(("org_id" = String, Path)), request_body = PlanBody,
-    responses((status = 200, body = OrgJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = OrgJson)))]
 pub async fn set_plan(
     axum::extract::State(api): State,
     auth: Auth,
@@ -169,7 +169,7 @@ pub struct CreditLimitBody {
 /// Set how far an org's available credits may go below zero
 #[utoipa::path(put, path = "/v1/admin/orgs/{org_id}/credit-limit", tag = "admin",
     params(("org_id" = String, Path)), request_body = CreditLimitBody,
-    responses((status = 200, body = Option<BalanceJson>), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = Option<BalanceJson>)))]
 pub async fn set_credit_limit(
     axum::extract::State(api): State,
     auth: Auth,
@@ -185,7 +185,7 @@ pub async fn set_credit_limit(
 /// Forget who made an org's calls: client addresses and user agents; the calls stay
 #[utoipa::path(delete, path = "/v1/admin/orgs/{org_id}/personal", tag = "admin",
     params(("org_id" = String, Path)),
-    responses((status = 204), (status = "4XX", body = ProblemJson)))]
+    responses((status = 204)))]
 pub async fn erase_personal(
     axum::extract::State(api): State,
     auth: Auth,

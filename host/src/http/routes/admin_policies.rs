@@ -4,7 +4,7 @@ use super::super::State;
 use super::super::answer::Answer;
 use super::super::auth::{Admin, Auth};
 use super::super::body::{Json, Query, ReleaseId, Wasm};
-use super::super::problem::{Kind, Problem, ProblemJson};
+use super::super::problem::{Kind, Problem};
 use super::super::time;
 use super::{blocking, text};
 use crate::service::Service;
@@ -230,8 +230,7 @@ pub struct ShownPolicyJson {
 /// until it is activated.
 #[utoipa::path(post, path = "/v1/admin/policies", tag = "admin", params(PushQuery),
     request_body(content = Vec<u8>, content_type = "application/wasm"),
-    responses((status = 201, body = PolicyJson), (status = "4XX", body = ProblemJson),
-        (status = "5XX", body = ProblemJson)))]
+    responses((status = 201, body = PolicyJson)))]
 pub async fn push(
     axum::extract::State(api): State,
     Admin(auth): Admin,
@@ -252,7 +251,7 @@ pub async fn push(
 
 /// Every release, oldest first
 #[utoipa::path(get, path = "/v1/admin/policies", tag = "admin",
-    responses((status = 200, body = Vec<PolicyJson>), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = Vec<PolicyJson>)))]
 pub async fn list(
     axum::extract::State(api): State,
     auth: Auth,
@@ -271,7 +270,7 @@ pub async fn list(
 /// A release, and what its policy says of itself
 #[utoipa::path(get, path = "/v1/admin/policies/{release_id}", tag = "admin",
     params(("release_id" = String, Path)),
-    responses((status = 200, body = ShownPolicyJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = ShownPolicyJson)))]
 pub async fn show(
     axum::extract::State(api): State,
     auth: Auth,
@@ -294,8 +293,7 @@ pub async fn show(
 /// A release as the one file it was pushed as
 #[utoipa::path(get, path = "/v1/admin/policies/{release_id}/file", tag = "admin",
     params(("release_id" = String, Path)),
-    responses((status = 200, body = Vec<u8>, content_type = "application/wasm"),
-        (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = Vec<u8>, content_type = "application/wasm")))]
 pub async fn file(
     axum::extract::State(api): State,
     auth: Auth,
@@ -314,8 +312,7 @@ pub async fn file(
 /// The price book of a release as its author wrote it, comments and all
 #[utoipa::path(get, path = "/v1/admin/policies/{release_id}/book", tag = "admin",
     params(("release_id" = String, Path)),
-    responses((status = 200, body = String, content_type = "text/plain"),
-        (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = String, content_type = "text/plain")))]
 pub async fn book(
     axum::extract::State(api): State,
     auth: Auth,
@@ -347,7 +344,7 @@ pub struct RevokePolicyBody {
 /// is not revoked: activate another one first.
 #[utoipa::path(post, path = "/v1/admin/policies/{release_id}/revoke", tag = "admin",
     params(("release_id" = String, Path)), request_body = RevokePolicyBody,
-    responses((status = 200, body = PolicyJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = PolicyJson)))]
 pub async fn revoke(
     axum::extract::State(api): State,
     auth: Auth,

@@ -4,7 +4,7 @@ use super::super::State;
 use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json};
-use super::super::problem::{Problem, ProblemJson};
+use super::super::problem::Problem;
 use super::super::time;
 use super::jobs::{Standing, address, ends, range};
 use super::{blocking, text};
@@ -67,8 +67,7 @@ fn shown(job: &Job) -> RepairJson {
 /// goes back at once, what was too little is taken only with `debit`. Running it again changes
 /// nothing.
 #[utoipa::path(post, path = "/v1/admin/repairs", tag = "admin", request_body = RepairBody,
-    responses((status = 202, body = RepairJson), (status = "4XX", body = ProblemJson),
-        (status = "5XX", body = ProblemJson)))]
+    responses((status = 202, body = RepairJson)))]
 pub async fn start(
     axum::extract::State(api): State,
     auth: Auth,
@@ -93,7 +92,7 @@ pub async fn start(
 /// How a repair stands, and what it found and posted once it is over
 #[utoipa::path(get, path = "/v1/admin/repairs/{repair_id}", tag = "admin",
     params(("repair_id" = String, Path)),
-    responses((status = 200, body = RepairJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = RepairJson)))]
 pub async fn show(
     axum::extract::State(api): State,
     auth: Auth,
@@ -106,7 +105,7 @@ pub async fn show(
 /// Stop a repair; what it posted stands, and running it again goes on
 #[utoipa::path(delete, path = "/v1/admin/repairs/{repair_id}", tag = "admin",
     params(("repair_id" = String, Path)),
-    responses((status = 202, body = RepairJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 202, body = RepairJson)))]
 pub async fn stop(
     axum::extract::State(api): State,
     auth: Auth,

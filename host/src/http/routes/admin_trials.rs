@@ -6,7 +6,7 @@ use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json, Query};
 use super::super::paging::{self, PageJson};
-use super::super::problem::{Kind, Problem, ProblemJson};
+use super::super::problem::{Kind, Problem};
 use super::super::time;
 use super::admin_bindings::{ChangeJson, DeploymentJson, scope};
 use super::{blocking, text};
@@ -278,7 +278,7 @@ impl TrialJson {
 /// calls of some orgs, and what is bound prices those again. The trial ends by itself when it passes
 /// a bound. A trial of the same candidate that runs for the scope ends with it.
 #[utoipa::path(post, path = "/v1/admin/trials", tag = "admin", request_body = StartTrialBody,
-    responses((status = 201, body = TrialJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 201, body = TrialJson)))]
 pub async fn start(
     axum::extract::State(api): State,
     auth: Auth,
@@ -335,7 +335,7 @@ pub struct TrialsQuery {
 
 /// Every trial, newest first
 #[utoipa::path(get, path = "/v1/admin/trials", tag = "admin", params(TrialsQuery),
-    responses((status = 200, body = PageJson<TrialJson>), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = PageJson<TrialJson>)))]
 pub async fn list(
     axum::extract::State(api): State,
     auth: Auth,
@@ -356,7 +356,7 @@ pub async fn list(
 /// A trial, with what it showed
 #[utoipa::path(get, path = "/v1/admin/trials/{trial_id}", tag = "admin",
     params(("trial_id" = String, Path)),
-    responses((status = 200, body = TrialJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = TrialJson)))]
 pub async fn show(
     axum::extract::State(api): State,
     auth: Auth,
@@ -378,7 +378,7 @@ pub struct EndTrialBody {
 /// End a trial: what is bound prices everyone again, at once
 #[utoipa::path(post, path = "/v1/admin/trials/{trial_id}/stop", tag = "admin",
     params(("trial_id" = String, Path)), request_body = EndTrialBody,
-    responses((status = 200, body = TrialJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = TrialJson)))]
 pub async fn stop(
     axum::extract::State(api): State,
     auth: Auth,
@@ -395,7 +395,7 @@ pub async fn stop(
 /// End a trial by activating its candidate for its scope, in one step
 #[utoipa::path(post, path = "/v1/admin/trials/{trial_id}/promote", tag = "admin",
     params(("trial_id" = String, Path)), request_body = EndTrialBody,
-    responses((status = 200, body = ChangeJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = ChangeJson)))]
 pub async fn promote(
     axum::extract::State(api): State,
     auth: Auth,

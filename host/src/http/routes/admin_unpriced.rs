@@ -86,7 +86,7 @@ pub struct UnpricedPageJson {
 
 /// Usage of every org that waits for a price, oldest first
 #[utoipa::path(get, path = "/v1/admin/usage/unpriced", tag = "admin", params(UnpricedQuery),
-    responses((status = 200, body = UnpricedPageJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = UnpricedPageJson)))]
 pub async fn list(
     axum::extract::State(api): State,
     auth: Auth,
@@ -174,8 +174,7 @@ pub struct SettledPageJson {
 /// with `next_cursor` until there is none.
 #[utoipa::path(post, path = "/v1/admin/usage/settle-unpriced", tag = "admin",
     request_body = SettleUnpricedBody,
-    responses((status = 200, body = SettledPageJson), (status = "4XX", body = ProblemJson),
-        (status = "5XX", body = ProblemJson)))]
+    responses((status = 200, body = SettledPageJson)))]
 pub async fn settle(
     axum::extract::State(api): State,
     auth: Auth,

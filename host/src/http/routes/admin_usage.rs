@@ -3,7 +3,7 @@
 use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Json, Pair};
-use super::super::problem::{Problem, ProblemJson};
+use super::super::problem::Problem;
 use super::super::show::{BalanceJson, PriceJson};
 use super::super::{Api, State};
 use super::blocking;
@@ -59,8 +59,7 @@ pub struct SettledJson {
 /// It is rated under the release that it ran under; under another only where that one is named.
 #[utoipa::path(post, path = "/v1/admin/orgs/{org_id}/usage/{event_id}/settle", tag = "admin",
     params(("org_id" = String, Path), ("event_id" = String, Path)), request_body = SettleBody,
-    responses((status = 200, body = SettledJson), (status = "4XX", body = ProblemJson),
-        (status = "5XX", body = ProblemJson)))]
+    responses((status = 200, body = SettledJson)))]
 pub async fn settle(
     axum::extract::State(api): State,
     auth: Auth,

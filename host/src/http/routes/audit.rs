@@ -4,7 +4,7 @@ use super::super::auth::Auth;
 use super::super::body::Query;
 use super::super::export::{Row, cell};
 use super::super::paging::{PageJson, PageQuery};
-use super::super::problem::{Problem, ProblemJson};
+use super::super::problem::Problem;
 use super::super::{State, time};
 use super::listing::listed;
 use crate::service::Service;
@@ -78,7 +78,7 @@ impl Row for AuditJson {
 
 /// What was done to the org, newest first
 #[utoipa::path(get, path = "/v1/audit", tag = "wallet", params(PageQuery),
-    responses((status = 200, body = PageJson<AuditJson>), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = PageJson<AuditJson>)))]
 pub async fn audit(
     state: State,
     auth: Auth,

@@ -4,7 +4,7 @@ use super::super::State;
 use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json};
-use super::super::problem::{Kind, Problem, ProblemJson};
+use super::super::problem::{Kind, Problem};
 use super::super::show::{AlertJson, BalanceJson, credits};
 use super::super::time;
 use super::receipts::ReleaseJson;
@@ -160,7 +160,7 @@ impl From<&Quoted> for QuoteJson {
 
 /// What a call can cost at most, before it runs
 #[utoipa::path(post, path = "/v1/quotes", tag = "calls", request_body = QuoteBody,
-    responses((status = 200, body = QuoteJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = QuoteJson)))]
 pub async fn quote(
     axum::extract::State(api): State,
     auth: Auth,
@@ -240,8 +240,7 @@ fn quote_id(text: Option<String>) -> Result<Option<QuoteId>, Problem> {
 /// Wallet and budgets are checked in the same step. When there is not enough: 402, with what is
 /// missing and the largest limit on output that would fit.
 #[utoipa::path(post, path = "/v1/holds", tag = "calls", request_body = HoldBody,
-    responses((status = 201, body = HoldJson), (status = "4XX", body = ProblemJson),
-        (status = "5XX", body = ProblemJson)))]
+    responses((status = 201, body = HoldJson)))]
 pub async fn hold(
     axum::extract::State(api): State,
     auth: Auth,
@@ -311,7 +310,7 @@ impl HoldStateJson {
 /// A hold, active or over
 #[utoipa::path(get, path = "/v1/holds/{hold_id}", tag = "calls",
     params(("hold_id" = String, Path)),
-    responses((status = 200, body = HoldStateJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = HoldStateJson)))]
 pub async fn show_hold(
     axum::extract::State(api): State,
     auth: Auth,
@@ -336,7 +335,7 @@ pub struct RenewBody {
 /// Prolong a hold
 #[utoipa::path(post, path = "/v1/holds/{hold_id}/renew", tag = "calls",
     params(("hold_id" = String, Path)), request_body = RenewBody,
-    responses((status = 200, body = HoldJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = HoldJson)))]
 pub async fn renew(
     axum::extract::State(api): State,
     auth: Auth,
@@ -374,7 +373,7 @@ pub struct ReleasedJson {
 /// End a hold without a charge; send `{}`
 #[utoipa::path(post, path = "/v1/holds/{hold_id}/release", tag = "calls",
     params(("hold_id" = String, Path)), request_body = ReleaseBody,
-    responses((status = 200, body = ReleasedJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = ReleasedJson)))]
 pub async fn release(
     axum::extract::State(api): State,
     auth: Auth,

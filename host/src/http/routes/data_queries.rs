@@ -5,7 +5,7 @@ use super::super::auth::Auth;
 use super::super::body::{Json, Query};
 use super::super::export::{Row, cell};
 use super::super::paging::{PageJson, PageQuery};
-use super::super::problem::{Problem, ProblemJson};
+use super::super::problem::Problem;
 use super::super::show::owned;
 use super::super::{State, time};
 use super::listing::listed;
@@ -51,7 +51,7 @@ pub struct QueryLoggedJson {
 
 /// Log a free query; nothing is charged
 #[utoipa::path(post, path = "/v1/data-queries", tag = "usage", request_body = DataQueryBody,
-    responses((status = 201, body = QueryLoggedJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 201, body = QueryLoggedJson)))]
 pub async fn record(
     axum::extract::State(api): State,
     auth: Auth,
@@ -140,7 +140,7 @@ impl Row for QueryJson {
 
 /// The org's free queries, newest first
 #[utoipa::path(get, path = "/v1/data-queries", tag = "usage", params(PageQuery),
-    responses((status = 200, body = PageJson<QueryJson>), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = PageJson<QueryJson>)))]
 pub async fn list(
     state: State,
     auth: Auth,

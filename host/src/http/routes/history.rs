@@ -4,7 +4,7 @@ use super::super::auth::Auth;
 use super::super::body::{Id, Query};
 use super::super::export::{format, respond};
 use super::super::paging::{self, PageJson};
-use super::super::problem::{Kind, Problem, ProblemJson};
+use super::super::problem::{Kind, Problem};
 use super::super::{State, time};
 use super::listing::page;
 use super::usage_events::UsageJson;
@@ -76,7 +76,7 @@ impl UsageQuery {
 ///
 /// With `group_by` each item is a sum over all that the filter admits; there are no pages then.
 #[utoipa::path(get, path = "/v1/usage", tag = "usage", params(UsageQuery),
-    responses((status = 200, body = RowsOrSums), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = RowsOrSums)))]
 pub async fn usage(
     state: State,
     auth: Auth,
@@ -91,7 +91,7 @@ pub async fn usage(
 /// The usage of one of the org's keys, newest first, or summed
 #[utoipa::path(get, path = "/v1/keys/{key_id}/usage", tag = "usage",
     params(("key_id" = String, Path), UsageQuery),
-    responses((status = 200, body = RowsOrSums), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = RowsOrSums)))]
 pub async fn key_usage(
     state: State,
     auth: Auth,

@@ -4,7 +4,7 @@ use super::super::State;
 use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json};
-use super::super::problem::{Kind, Problem, ProblemJson};
+use super::super::problem::{Kind, Problem};
 use super::super::show::{BalanceJson, credits};
 use super::reports::labels;
 use super::{digest, nanos, text};
@@ -130,8 +130,7 @@ impl LeaseJson {
 /// lease's id. It gets what wallet and budgets have, within a declared share of it. 409 `not-leased`:
 /// hold each call instead.
 #[utoipa::path(post, path = "/v1/leases", tag = "leases", request_body = LeaseBody,
-    responses((status = 201, body = LeaseJson), (status = "4XX", body = ProblemJson),
-        (status = "5XX", body = ProblemJson)))]
+    responses((status = 201, body = LeaseJson)))]
 pub async fn grant(
     axum::extract::State(api): State,
     auth: Auth,
@@ -185,8 +184,7 @@ pub struct RenewLeaseBody {
 /// 409 `turn-passed` when another request renewed it since; 409 `hold-ended` when it is over.
 #[utoipa::path(post, path = "/v1/leases/{lease_id}/renew", tag = "leases",
     params(("lease_id" = String, Path)), request_body = RenewLeaseBody,
-    responses((status = 200, body = LeaseJson), (status = "4XX", body = ProblemJson),
-        (status = "5XX", body = ProblemJson)))]
+    responses((status = 200, body = LeaseJson)))]
 pub async fn renew(
     axum::extract::State(api): State,
     auth: Auth,
@@ -239,8 +237,7 @@ pub struct ReturnedJson {
 /// Return a lease of which everything is reported
 #[utoipa::path(post, path = "/v1/leases/{lease_id}/release", tag = "leases",
     params(("lease_id" = String, Path)), request_body = ReturnLeaseBody,
-    responses((status = 200, body = ReturnedJson), (status = "4XX", body = ProblemJson),
-        (status = "5XX", body = ProblemJson)))]
+    responses((status = 200, body = ReturnedJson)))]
 pub async fn take_back(
     axum::extract::State(api): State,
     auth: Auth,

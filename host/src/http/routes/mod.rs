@@ -31,30 +31,18 @@ mod usage_lookup;
 mod wallet;
 
 use super::Api;
+use super::describe;
 use super::problem::{Kind, Problem};
 use crate::service::Service;
 use crate::service::policy::Digest;
 use axum::extract::DefaultBodyLimit;
 use std::sync::Arc;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-const DESCRIPTION: &str = "\
-Prices AI calls and keeps the prepaid credit ledger that pays for them.
-
-Amounts are decimals as text, in plain notation; times are RFC 3339. What a request says that is \
-not described here is refused. Every `POST` with an effect takes an `Idempotency-Key`: the same key \
-with the same request returns the first effect, with another request it is a conflict. Errors are \
-RFC 9457 problems; `GET /problems` lists them all.
-
-The org a call concerns is the key's own. An admin key may name another in the header \
-`Farebox-Org`.";
-
 /// Every route, with its description.
-pub(super) fn router() -> OpenApiRouter<Arc<Api>> {
-    OpenApiRouter::with_openapi(description())
+pub fn router() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::with_openapi(describe::begin())
         .routes(routes!(calls::quote))
         .routes(routes!(calls::hold))
         .routes(routes!(calls::show_hold))
@@ -126,39 +114,6 @@ fn pushes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(admin_policies::push, admin_policies::list))
         .routes(routes!(admin_backtests::start_file))
         .layer(DefaultBodyLimit::max(admin_policies::FILE_BYTES_MAX))
-}
-
-/// The description of the API (OpenAPI 3.1).
-pub fn openapi() -> OpenApi {
-    router().split_for_parts().1
-}
-
-fn description() -> OpenApi {
-    let license = LicenseBuilder::new()
-        .name("Apache-2.0")
-        .identifier(Some("Apache-2.0"))
-        .build();
-    let info = InfoBuilder::new()
-        .title("Farebox")
-        .version(env!("CARGO_PKG_VERSION"))
-        .description(Some(DESCRIPTION))
-        .license(Some(license))
-        .build();
-    let mut api = OpenApiBuilder::new()
-        .info(info)
-        .security(Some([SecurityRequirement::new::<_, [&str; 0], &str>(
-            "key",
-            [],
-        )]))
-        .build();
-    let scheme = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Bearer)
-        .description(Some("An API key."))
-        .build();
-    api.components
-        .get_or_insert_default()
-        .add_security_scheme("key", SecurityScheme::Http(scheme));
-    api
 }
 
 /// Runs a read that may take long on a thread that may block.

@@ -3,7 +3,7 @@
 use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::metrics::FaultCounts;
-use super::super::problem::{Kind, Problem, ProblemJson};
+use super::super::problem::{Kind, Problem};
 use super::super::{State, time};
 use super::blocking;
 use crate::service::ledger::failure::ReadError;
@@ -36,7 +36,7 @@ pub async fn healthz() -> Answer<Health> {
 
 /// Whether calls can be served: the ledger answers
 #[utoipa::path(get, path = "/readyz", tag = "operations", security(()),
-    responses((status = 200, body = Health), (status = 503, body = ProblemJson)))]
+    responses((status = 200, body = Health)))]
 pub async fn readyz(axum::extract::State(api): State) -> Result<Answer<Health>, Problem> {
     blocking(&api, |service| service.store().gauges()).await?;
     Ok(Answer(HEALTHY))
@@ -106,7 +106,7 @@ pub async fn problems() -> Answer<Vec<KindJson>> {
 /// What a kind of problem means
 #[utoipa::path(get, path = "/problems/{slug}", tag = "operations", security(()),
     params(("slug" = String, Path, description = "The last part of a problem's `type`")),
-    responses((status = 200, body = KindJson), (status = 404, body = ProblemJson)))]
+    responses((status = 200, body = KindJson)))]
 pub async fn problem(Path(slug): Path<String>) -> Result<Answer<KindJson>, Problem> {
     Kind::ALL
         .iter()
@@ -136,7 +136,7 @@ pub struct HeadJson {
 /// `farebox ledger verify --heads FILE` proves that a ledger still passes through them; the file is
 /// this answer as it stands.
 #[utoipa::path(get, path = "/v1/admin/heads", tag = "admin",
-    responses((status = 200, body = Vec<HeadJson>), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = Vec<HeadJson>)))]
 pub async fn heads(
     axum::extract::State(api): State,
     auth: Auth,

@@ -4,7 +4,7 @@ use super::super::State;
 use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::Query;
-use super::super::problem::{Kind, Problem, ProblemJson};
+use super::super::problem::{Kind, Problem};
 use super::reports::KeySourceJson;
 use super::{blocking, text};
 use crate::wire::plain;
@@ -123,7 +123,7 @@ pub struct CardJson {
 
 /// What the org would pay, model by model
 #[utoipa::path(get, path = "/v1/rate-card", tag = "wallet", params(CardQuery),
-    responses((status = 200, body = CardJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = CardJson)))]
 pub async fn rate_card(
     axum::extract::State(api): State,
     auth: Auth,
@@ -157,7 +157,7 @@ pub async fn rate_card(
 
 /// The same as `/v1/rate-card`, for clients of older paths
 #[utoipa::path(get, path = "/api/v1/credits/rate-cards/", tag = "wallet", params(CardQuery),
-    responses((status = 200, body = CardJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = CardJson)))]
 pub async fn rate_card_alias(
     state: State,
     auth: Auth,

@@ -4,7 +4,7 @@ use super::super::State;
 use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Id, Json};
-use super::super::problem::{Problem, ProblemJson};
+use super::super::problem::Problem;
 use super::super::show::{PriceJson, credits, owned};
 use super::super::time;
 use super::reports::KeySourceJson;
@@ -261,7 +261,7 @@ impl From<&Receipt> for ReceiptJson {
 /// Why a charge is what it is
 #[utoipa::path(get, path = "/v1/charges/{charge_id}/receipt", tag = "charges",
     params(("charge_id" = String, Path)),
-    responses((status = 200, body = ReceiptJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = ReceiptJson)))]
 pub async fn receipt(
     axum::extract::State(api): State,
     auth: Auth,
@@ -300,8 +300,7 @@ pub struct ReplayJson {
 /// Only a release that is not loaded any more gives a problem, `release-missing`.
 #[utoipa::path(post, path = "/v1/charges/{charge_id}/replay", tag = "charges",
     params(("charge_id" = String, Path)), request_body = ReplayBody,
-    responses((status = 200, body = ReplayJson), (status = "4XX", body = ProblemJson),
-        (status = "5XX", body = ProblemJson)))]
+    responses((status = 200, body = ReplayJson)))]
 pub async fn replay(
     axum::extract::State(api): State,
     auth: Auth,

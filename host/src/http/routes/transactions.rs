@@ -4,7 +4,7 @@ use super::super::auth::Auth;
 use super::super::body::Query;
 use super::super::export::{Row, cell};
 use super::super::paging::{PageJson, PageQuery};
-use super::super::problem::{Problem, ProblemJson};
+use super::super::problem::Problem;
 use super::super::show::balance;
 use super::super::{State, time};
 use super::listing::listed;
@@ -134,8 +134,7 @@ impl Row for TransactionJson {
 
 /// The org's transactions, newest first
 #[utoipa::path(get, path = "/v1/transactions", tag = "wallet", params(PageQuery),
-    responses((status = 200, body = PageJson<TransactionJson>),
-        (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = PageJson<TransactionJson>)))]
 pub async fn transactions(
     state: State,
     auth: Auth,

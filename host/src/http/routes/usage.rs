@@ -135,8 +135,7 @@ const fn status(recorded: &Recorded) -> StatusCode {
 /// as `unpriced`. A key that was revoked or expired may still report under the holds and leases
 /// that it placed while they last, up to what they have left.
 #[utoipa::path(post, path = "/v1/usage", tag = "usage", request_body = UsageBody,
-    responses((status = 200, body = RecordedJson), (status = 202, body = RecordedJson),
-        (status = "4XX", body = ProblemJson), (status = "5XX", body = ProblemJson)))]
+    responses((status = 200, body = RecordedJson), (status = 202, body = RecordedJson)))]
 pub async fn report(
     axum::extract::State(api): State,
     reporter: Reporter,
@@ -184,8 +183,7 @@ pub enum ItemJson {
 
 /// Report many calls at once; each stands for itself
 #[utoipa::path(post, path = "/v1/usage/batch", tag = "usage", request_body = BatchBody,
-    responses((status = 200, body = BatchJson), (status = "4XX", body = ProblemJson),
-        (status = "5XX", body = ProblemJson)))]
+    responses((status = 200, body = BatchJson)))]
 pub async fn batch(
     axum::extract::State(api): State,
     reporter: Reporter,
@@ -259,7 +257,7 @@ pub async fn batch(
 /// One usage event
 #[utoipa::path(get, path = "/v1/usage/{event_id}", tag = "usage",
     params(("event_id" = String, Path)),
-    responses((status = 200, body = UsageJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = UsageJson)))]
 pub async fn show(
     axum::extract::State(api): State,
     auth: Auth,

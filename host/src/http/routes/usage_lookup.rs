@@ -4,7 +4,7 @@ use super::super::State;
 use super::super::answer::Answer;
 use super::super::auth::Auth;
 use super::super::body::{Json, key_digest};
-use super::super::problem::{Kind, Problem, ProblemJson};
+use super::super::problem::{Kind, Problem};
 use crate::service::batch::BATCH_MAX;
 use farebox_ledger::ids::{ChargeId, EventId};
 use serde::{Deserialize, Serialize};
@@ -45,8 +45,7 @@ pub struct FoundJson {
 /// Nothing is rated and nothing changes. A call may still be recorded under another key, as the
 /// same answer of its provider: reporting it again finds that, too.
 #[utoipa::path(post, path = "/v1/usage/lookup", tag = "usage", request_body = LookupBody,
-    responses((status = 200, body = LookupJson), (status = "4XX", body = ProblemJson),
-        (status = "5XX", body = ProblemJson)))]
+    responses((status = 200, body = LookupJson)))]
 pub async fn lookup(
     axum::extract::State(api): State,
     auth: Auth,

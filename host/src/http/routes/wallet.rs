@@ -3,7 +3,7 @@
 use super::super::State;
 use super::super::answer::Answer;
 use super::super::auth::Auth;
-use super::super::problem::{Problem, ProblemJson};
+use super::super::problem::Problem;
 use super::super::show::{BalanceJson, GrantJson, TotalsJson};
 use crate::wire::plain;
 use serde::Serialize;
@@ -33,7 +33,7 @@ pub struct WalletJson {
 
 /// What the org has
 #[utoipa::path(get, path = "/v1/wallet", tag = "wallet",
-    responses((status = 200, body = WalletJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = WalletJson)))]
 pub async fn wallet(
     axum::extract::State(api): State,
     auth: Auth,
@@ -54,7 +54,7 @@ pub async fn wallet(
 
 /// The same as `/v1/wallet`, for clients of older paths
 #[utoipa::path(get, path = "/api/v1/credits/wallet/", tag = "wallet",
-    responses((status = 200, body = WalletJson), (status = "4XX", body = ProblemJson)))]
+    responses((status = 200, body = WalletJson)))]
 pub async fn wallet_alias(state: State, auth: Auth) -> Result<Answer<WalletJson>, Problem> {
     wallet(state, auth).await
 }
