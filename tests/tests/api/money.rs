@@ -45,6 +45,73 @@ async fn a_hard_budget_refuses_the_hold_and_says_when_it_renews() {
 }
 
 #[tokio::test]
+async fn a_hard_budget_of_any_scope_and_window_stops_its_own_calls_and_no_others() {
+    let server = Server::start().await;
+    for scope in ["org", "key", "project", "user", "agent", "feature"] {
+        for window in ["day", "month", "total"] {
+            let customer = server.customer(&format!("{scope}-{window}"), "10").await;
+            let path = format!("/v1/admin/orgs/{}/budgets", customer.org);
+            let named = match scope {
+                "org" => None,
+                "key" => Some(customer.key_id.as_str()),
+                _ => Some("mine"),
+            };
+            let budget = json!({"scope": scope, "value": named, "kind": "hard", "window": window,
+                "limit_credits": "0.001"});
+            let made = server.client.admin(Method::POST, &path, budget).await;
+            let made = made.expect(201);
+            let hold = |name: &str| {
+                let mut call = call();
+                for field in ["project", "user", "agent", "feature"] {
+                    call[field] = json!(if field == scope { name } else { "shared" });
+                }
+                json!({"call": call})
+            };
+            let refused = customer.post("/v1/holds", hold("mine")).await;
+            let problem = refused.problem(402, "budget-exceeded");
+            assert_eq!(problem["budget_id"], made["id"], "{scope} {window}");
+            assert_eq!(problem["renews_at"].is_string(), window != "total");
+            match scope {
+                "org" => {}
+                "key" => {
+                    let keys = format!("/v1/admin/orgs/{}/keys", customer.org);
+                    let key = json!({"name": "other", "scopes": ["org:read", "org:write"]});
+                    let key = server
+                        .client
+                        .admin(Method::POST, &keys, key)
+                        .await
+                        .expect(201);
+                    let key = key["key"].as_str().unwrap();
+                    let api = &server.client;
+                    let held = api
+                        .with_key(key, Method::POST, "/v1/holds", hold("mine"))
+                        .await;
+                    held.expect(201);
+                }
+                _ => {
+                    customer
+                        .post("/v1/holds", hold("another"))
+                        .await
+                        .expect(201);
+                }
+            }
+            // What is reported is money that is spent: it is booked, and counts.
+            let mut report = usage();
+            for field in ["project", "user", "agent", "feature"] {
+                report[field] = json!("mine");
+            }
+            let charged = customer.post("/v1/usage", report).await.expect(200);
+            let budgets = server.client.admin(Method::GET, &path, json!(null)).await;
+            let budgets = budgets.expect(200);
+            assert_eq!(
+                budgets[0]["spent_credits"], charged["credits"],
+                "{scope} {window}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_402_names_the_output_that_fits_wallet_and_budgets() {
     let server = Server::start().await;
     let with = |tokens: u64| {
