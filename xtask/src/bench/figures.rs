@@ -27,7 +27,7 @@ pub(super) const CORES: &str = "the cores, shared with the client";
 const DISK: &str = "the disk: two commits, each made durable";
 
 /// Every figure that the parts of a run print.
-pub const KNOWN: [Known; 70] = [
+pub const KNOWN: [Known; 71] = [
     Known(
         "rate_single_ns",
         "rate one event, sandboxed, all checks",
@@ -69,6 +69,12 @@ pub const KNOWN: [Known; 70] = [
         "the same, already compiled",
         Aim::None,
         "checking the whole book",
+    ),
+    Known(
+        "import_both_ms",
+        "import the price files of both sources, one after the other",
+        Aim::AtMost(10_000),
+        "reading, merging and checking thousands of models",
     ),
     Known(
         "rust_admit_ms",

@@ -5,6 +5,7 @@
 //! from outside (start, memory, HTTP) is measured on the real binary, and Postgres beside it.
 
 mod admission;
+mod book;
 mod disk;
 mod edge;
 mod edge_config;
@@ -59,6 +60,9 @@ pub fn run(root: &Path, wanted: Wanted, only: &str, quick: bool) -> Result<()> {
     };
     run.part("policy engine", |table| {
         in_process(root, &engine, &[], quick, table)
+    });
+    run.part("price book: import", |table| {
+        book::measure(root, &binary, table)
     });
     run.part("disk", |table| {
         table.add(

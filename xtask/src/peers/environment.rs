@@ -1,16 +1,13 @@
 //! Where the peers run: a virtual environment of pinned versions, their price files unpacked, and
 //! the calls that `shapes.py` makes of them.
 
-use super::Peer;
+use super::{Peer, prices};
 use crate::python;
 use crate::step::{self, note};
-use anyhow::{Context, Result, bail};
-use flate2::read::GzDecoder;
+use anyhow::{Result, bail};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -71,12 +68,11 @@ impl Environment {
         std::fs::create_dir_all(&environment.folder)?;
         let requirements = environment.scripts.join("requirements.txt");
         python::install(&environment.folder, &requirements, "some minutes, once")?;
-        let data = root.join("tests/data");
         for peer in Peer::ALL {
-            let packed = data.join("prices").join(peer.prices());
-            unpack(&packed, &environment.prices(peer))?;
+            prices::unpack(root, peer, &environment.folder)?;
         }
-        unpack(&data.join("responses.jsonl"), &environment.responses())?;
+        let responses = root.join("tests/data/responses.jsonl");
+        prices::unpack_file(&responses, &environment.responses())?;
         Ok(environment)
     }
 
@@ -135,13 +131,4 @@ impl Environment {
         ));
         Ok(calls)
     }
-}
-
-/// `path`.gz into `to`.
-fn unpack(path: &Path, to: &Path) -> Result<()> {
-    let packed = PathBuf::from(format!("{}.gz", path.display()));
-    let file = File::open(&packed).with_context(|| format!("no `{}`", packed.display()))?;
-    let mut unpacked = GzDecoder::new(BufReader::new(file));
-    std::io::copy(&mut unpacked, &mut File::create(to)?)?;
-    Ok(())
 }

@@ -9,18 +9,18 @@
 mod answers;
 mod compare;
 mod environment;
+pub mod prices;
 mod report;
 mod reviewed;
 mod speed;
 
 use crate::guests;
 use crate::server::{self, Build};
-use crate::step::{self, note, step};
+use crate::step::{note, step};
 use crate::toolchain::Wanted;
 use anyhow::{Result, bail};
 use environment::Environment;
 use std::path::Path;
-use std::process::Command;
 
 /// The peers, by the names that `ask.py` and the importer know them by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize)]
@@ -60,10 +60,6 @@ impl Peer {
         }
     }
 }
-
-/// The day of the prices and of the calls: both files are older, and no result moves with the day
-/// on which the command runs.
-const AS_OF: &str = "2026-11-21";
 
 /// Compares, prints the tables, and, unless `prices_only`, measures the speed of all three. Prices
 /// are the same in a development build.
@@ -113,14 +109,7 @@ fn books(environment: &Environment, binary: &Path) -> Result<Vec<std::path::Path
         .iter()
         .map(|peer| {
             let book = environment.file(&format!("{}.toml", peer.name()));
-            step::output(
-                Command::new(binary)
-                    .args(["price-book", "import", "--as-of", AS_OF, "--from"])
-                    .arg(peer.name())
-                    .arg(environment.prices(*peer))
-                    .arg("--output")
-                    .arg(&book),
-            )?;
+            prices::import(binary, *peer, &environment.prices(*peer), &book)?;
             Ok(book)
         })
         .collect()

@@ -12,7 +12,7 @@ use std::path::Path;
 pub enum Right {
     /// Farebox.
     Farebox,
-    /// The peer: Farebox is to be mended, and the entry to go.
+    /// The peer. Unless `why` says what stands in the way, Farebox is to be mended, and the entry to go.
     Peer,
     /// No statement of the provider decides it.
     Open,
