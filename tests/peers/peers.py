@@ -98,10 +98,11 @@ class LiteLLM:
         pools = call["usage"]
         get = lambda name: pools.get(name, 0)
         writes = get("cache_write_5m") + get("cache_write_1h")
-        prompt = get("input") + get("cache_read") + writes
-        completion = get("output") + get("reasoning")
+        prompt = get("input") + get("input_audio") + get("cache_read") + writes
+        completion = get("output") + get("output_audio") + get("reasoning")
         details = types.PromptTokensDetailsWrapper(
             cached_tokens=get("cache_read"),
+            audio_tokens=pools.get("input_audio"),
             cache_creation_tokens=writes,
             cache_creation_token_details=types.CacheCreationTokenDetails(
                 ephemeral_5m_input_tokens=get("cache_write_5m"),
@@ -114,7 +115,9 @@ class LiteLLM:
             total_tokens=prompt + completion,
             prompt_tokens_details=details,
             completion_tokens_details=types.CompletionTokensDetailsWrapper(
-                reasoning_tokens=get("reasoning"), text_tokens=get("output")
+                reasoning_tokens=get("reasoning"),
+                text_tokens=get("output"),
+                audio_tokens=pools.get("output_audio"),
             ),
         )
 
@@ -215,8 +218,10 @@ class GenAI:
         get = lambda name: pools.get(name, 0)
         writes = get("cache_write_5m") + get("cache_write_1h")
         values = {
-            "input_tokens": get("input") + get("cache_read") + writes,
-            "output_tokens": get("output") + get("reasoning"),
+            "input_tokens": get("input") + get("input_audio") + get("cache_read") + writes,
+            "output_tokens": get("output") + get("output_audio") + get("reasoning"),
+            "input_audio_tokens": get("input_audio"),
+            "output_audio_tokens": get("output_audio"),
             "cache_read_tokens": get("cache_read"),
             "cache_write_tokens": writes,
             "cache_write_5m_tokens": get("cache_write_5m"),

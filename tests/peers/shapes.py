@@ -25,7 +25,8 @@ SAME = {
     "fireworks_ai-embedding-models": "fireworks", "zhipu": "zhipuai", "codestral": "mistral",
     "text-completion-codestral": "mistral", "github_copilot": "github-copilot",
 }
-MODES = {"chat", "completion", "responses", "embedding"}
+# Of what has no output.
+INPUT_ONLY = {"embedding", "rerank", "moderation"}
 
 
 def genai_provider(litellm_provider):
@@ -85,7 +86,7 @@ def genai_thresholds(model):
 def shapes(entry, model):
     """Name, pools and context of each call that makes sense for the model."""
     yield "input only", {"input": 1234}, {}
-    if entry.get("mode") == "embedding":
+    if entry.get("mode") in INPUT_ONLY:
         return
     yield "small", {"input": 1000, "output": 200}, {}
     yield "cached", {"input": 1000, "cache_read": 4000, "output": 200}, {}
@@ -101,6 +102,10 @@ def shapes(entry, model):
     if entry.get("supports_reasoning") or "output_cost_per_reasoning_token" in keys:
         yield "reasoning", {"input": 1000, "output": 200, "reasoning": 3000}, {}
         yield "reasoning, cached", {"input": 50, "cache_read": 950, "output": 20, "reasoning": 300}, {}
+    if "input_cost_per_audio_token" in keys or "input_audio_mtok" in keys:
+        yield "audio heard", {"input": 100, "input_audio": 2000, "output": 50}, {}
+    if "output_cost_per_audio_token" in keys or "output_audio_mtok" in keys:
+        yield "audio spoken", {"input": 100, "output": 50, "output_audio": 700}, {}
     for above in sorted(set(litellm_thresholds(entry)) | set(genai_thresholds(model))):
         yield f"context {above}", {"input": above, "output": 2000}, {}
         yield f"context {above} + 1", {"input": above + 1, "output": 2000}, {}
@@ -122,9 +127,8 @@ def shapes(entry, model):
 def models(litellm, genai):
     for key, entry in litellm.prices.items():
         litellm_provider = entry.get("litellm_provider") or ""
-        if entry.get("mode") not in MODES or "input_cost_per_token" not in entry:
-            if not entry.get("tiered_pricing"):
-                continue
+        if "input_cost_per_token" not in entry and not entry.get("tiered_pricing"):
+            continue
         name = own_name(key, litellm_provider)
         found = genai.find(genai_provider(litellm_provider), name)
         if found is not None:

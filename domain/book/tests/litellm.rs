@@ -257,6 +257,36 @@ per_million = { input = "4" }"#
 }
 
 #[test]
+fn a_model_that_answers_in_images_has_their_price_for_its_output() {
+    let e = |fields: &str| {
+        let fields = fields.trim_start_matches('{');
+        format!(r#"{{"litellm_provider": "openai", "mode": "image_generation", {fields}"#)
+    };
+    let written = |fields: &str| {
+        let file = format!(r#"{{"gpt-image": {}}}"#, e(fields));
+        models(&serde_json::from_str(&file).unwrap())
+    };
+    let only_images = written(
+        r#"{"input_cost_per_token": 5e-6, "input_cost_per_token_batches": 2.5e-6,
+            "output_cost_per_image_token": 4e-5}"#,
+    );
+    assert_eq!(
+        only_images,
+        r#"provider = "openai"
+model = "gpt-image"
+per_million = { input = "5", output = "40", output_image = "40" }
+[[models.tiers]]
+name = "batch"
+per_million = { input = "2.5", output = "20", output_image = "20" }"#
+    );
+    let both = written(r#"{"output_cost_per_token": 1e-5, "output_cost_per_image_token": 4e-5}"#);
+    assert!(
+        both.ends_with(r#"{ output = "10", output_image = "40" }"#),
+        "{both}"
+    );
+}
+
+#[test]
 fn nothing_is_dropped_without_a_word() {
     let file = json!({
         "a": {"litellm_provider": "openai", "input_cost_per_token": 1, "input_cost_per_unicorn": 1,

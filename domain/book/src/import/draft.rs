@@ -166,19 +166,17 @@ impl Prices {
         }
     }
 
-    /// `factor` × the price of input for tokens read from a cache, where they have no price.
-    pub(super) fn derive_cache_read(&mut self, factor: Decimal) {
-        let (Some(input), Some(cache_read)) = (
-            Priced::new(Meter::Input.name(), Per::Million),
-            Priced::new(Meter::CacheRead.name(), Per::Million),
-        ) else {
+    /// `factor` × the price of `base` for tokens that `meter` counts, where they have no price.
+    pub(super) fn derive(&mut self, meter: &Meter, base: &Meter, factor: Decimal) {
+        let tokens = |meter: &Meter| Priced::new(meter.name(), Per::Million);
+        let (Some(base), Some(missing)) = (tokens(base), tokens(meter)) else {
             return;
         };
         let cells: Vec<Cell> = self.0.keys().cloned().collect();
         for cell in cells {
-            let usd = self.0.get(&cell).and_then(|rates| rates.get(&input));
+            let usd = self.0.get(&cell).and_then(|rates| rates.get(&base));
             if let Some(derived) = usd.and_then(|usd| exact::mul(usd.get(), factor).ok()) {
-                self.set(cell, cache_read.clone(), Amount::new(derived));
+                self.set(cell, missing.clone(), Amount::new(derived));
             }
         }
     }

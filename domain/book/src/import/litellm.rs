@@ -116,13 +116,17 @@ impl Draft {
 
     /// Adds what LiteLLM's own rules make of the prices that are stated, by one entry or another.
     fn derive(&mut self) {
+        // A model that has a price for images as its output, and none for text, answers in images: its
+        // output is theirs where nobody says what it is.
+        self.prices
+            .derive(&Meter::Output, &Meter::OutputImage, Decimal::ONE);
         // "A missing batch rate means half": what LiteLLM charges for a batch. Cached tokens have no
         // such rule: what the file does not state is left to the book's fallbacks.
         let half = Decimal::from_parts(5, 0, 0, false, 1);
         let batch = |priced: &Priced| !priced.is_cached();
         self.prices.derive_missing("batch", half, batch);
         if self.provider == FIREWORKS {
-            self.prices.derive_cache_read(half);
+            self.prices.derive(&Meter::CacheRead, &Meter::Input, half);
         }
         if let Some(factor) = self.fast_factor {
             self.prices
