@@ -74,6 +74,11 @@ impl Bench {
         })
     }
 
+    /// Now, by the clock of what is written.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
     fn write(&self, action: Action) -> Write {
         Write {
             at_ms: self.clock.now_ms(),

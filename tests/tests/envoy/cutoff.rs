@@ -3,6 +3,7 @@
 
 use super::client::Caller;
 use super::held::House;
+use super::house::Door;
 use super::proxy::until;
 use super::upstream::{self, Asked, Piece};
 use farebox_tests::books;
@@ -15,6 +16,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 /// A request that sets no limit: the book assumes one of a hundred tokens.
@@ -84,27 +86,31 @@ type Live = Arc<Mutex<Option<mpsc::Sender<Piece>>>>;
 
 /// A house whose upstream begins to answer, and then says what the test says.
 fn house(change: impl FnOnce(&mut Value)) -> (House, Live) {
+    house_behind("closed", |_, host| vec![host], change)
+}
+
+/// The same with something between it and its host, and what is done while that is away.
+fn house_behind(
+    when_away: &str,
+    between: impl FnOnce(&Runtime, SocketAddr) -> Vec<SocketAddr>,
+    change: impl FnOnce(&mut Value),
+) -> (House, Live) {
     let live = Live::default();
     let begun = Arc::clone(&live);
-    let house = House::planned(
-        &book(),
-        "closed",
-        |_, host| vec![host],
-        |runtime, plan| {
-            let answerer = move |_: &Asked| {
-                let (sender, pieces) = mpsc::channel(1);
-                *begun.lock().unwrap() = Some(sender);
-                upstream::live("text/event-stream", pieces)
-            };
-            plan.upstream = runtime.block_on(upstream::start(Arc::new(answerer)));
-            let key = json!({"header": "x-api-key", "value": "sk-upstream"});
-            plan.clusters.insert(
-                "anthropic".to_owned(),
-                json!({"provider": "anthropic", "api": "messages", "key": key}),
-            );
-            change(&mut plan.settings);
-        },
-    );
+    let house = House::planned(&book(), when_away, between, |runtime, plan| {
+        let answerer = move |_: &Asked| {
+            let (sender, pieces) = mpsc::channel(1);
+            *begun.lock().unwrap() = Some(sender);
+            upstream::live("text/event-stream", pieces)
+        };
+        plan.upstream = runtime.block_on(upstream::start(Arc::new(answerer)));
+        let key = json!({"header": "x-api-key", "value": "sk-upstream"});
+        plan.clusters.insert(
+            "anthropic".to_owned(),
+            json!({"provider": "anthropic", "api": "messages", "key": key}),
+        );
+        change(&mut plan.settings);
+    });
     (house, live)
 }
 
@@ -207,6 +213,18 @@ impl Wire {
                 }
             }
         }
+    }
+
+    /// Until these bytes came, and no others.
+    async fn has(&mut self, expected: &str) {
+        let mut got = Vec::new();
+        while got.len() < expected.len() {
+            match self.next().await {
+                Came::Bytes(bytes) => got.extend(bytes),
+                Came::End(good) => panic!("it ended ({good}) before {expected}"),
+            }
+        }
+        assert_eq!(String::from_utf8(got).unwrap(), expected);
     }
 
     /// All that comes until the end, and whether that is a good one.
@@ -428,5 +446,70 @@ fn the_last_event_from_envoy_waits_for_a_caller_who_does_not_read() {
         let charge = credits(prompt, got * 10);
         assert_eq!(price["credits"], charge.normalize().to_string(), "{price}");
         settle(house, &key, had, charge, 1);
+    }
+}
+
+/// It goes away after the stream has begun, and the stream needs more than was put aside: with `closed`
+/// it is cut off at that, with `open` it runs to its end; what was streamed is charged once, when the
+/// host is back.
+#[test]
+fn a_stream_whose_host_goes_away_is_cut_off_or_runs_on_as_is_declared_and_charged_once() {
+    for (leases, is_open) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut door = None;
+        let (house, live) = house_behind(
+            if is_open { "open" } else { "closed" },
+            |runtime, host| vec![door.insert(runtime.block_on(Door::new(host))).address],
+            |settings| {
+                settings["host"]["leases"] = json!(leases);
+                settings["host"]["timeout_ms"] = json!(500);
+            },
+        );
+        let door = door.unwrap();
+        // A lease may have all of it, so the longest stream costs more.
+        let had = hold(REQUEST) * Decimal::from(4);
+        let key = house.host.sell_to(&had.to_string());
+        let prompt = (REQUEST.len() as u64).div_ceil(4);
+        let (events, all) = house.runtime.block_on(async {
+            let path = "/openai/v1/chat/completions";
+            let mut wire = Wire::open(house.envoy.address, false, path, &key, REQUEST).await;
+            door.is_shut.send(true).unwrap();
+            if !is_open {
+                let ended = run(&mut wire, &live, chat).await;
+                return (ended.got, ended.last);
+            }
+            let upstream = live.lock().unwrap().take().unwrap();
+            for number in 0..60 {
+                let sent = chat(number);
+                upstream.send(Ok(Bytes::from(sent.clone()))).await.unwrap();
+                wire.has(&sent).await;
+            }
+            let last = Bytes::from(end(prompt, 600));
+            upstream.send(Ok(last)).await.unwrap();
+            drop(upstream);
+            let (all, good) = wire.rest().await;
+            assert!(good, "leases {leases}: {all}");
+            (60, all)
+        });
+        match (leases, is_open) {
+            (false, false) => assert_eq!(events, 10),
+            (true, false) => assert!((10..50).contains(&events), "{events}"),
+            (_, true) => {}
+        }
+        assert_eq!(all.contains("insufficient_quota"), !is_open, "{all}");
+        let charge = credits(prompt, events * 10);
+        let (_, price) = all.split_once(": farebox ").unwrap();
+        let price: Value = serde_json::from_str(price.trim_end()).unwrap();
+        assert_eq!(price["credits"], charge.normalize().to_string(), "{price}");
+        let away = house.envoy.counted("farebox.away");
+        assert!(away > 0, "leases {leases}, open {is_open}: {events} {all}");
+        assert_eq!(house.envoy.counted("farebox.reported"), 0);
+        door.is_shut.send(false).unwrap();
+        house.until_reported(1);
+        // What a wallet has not is a shortfall of the customer's, and no gift.
+        let wallet = house.host.read(&key, "/v1/wallet");
+        let short = wallet["balance"]["shortfall_credits"].as_str().unwrap();
+        let short: Decimal = short.parse().unwrap();
+        assert_eq!(short, (charge - had).max(Decimal::ZERO), "{wallet}");
+        settle(house, &key, had + short, charge, u64::from(!is_open));
     }
 }

@@ -279,12 +279,12 @@ pub fn decimal(text: &str) -> Decimal {
 
 /// A door in front of the host. Shut, it drops whoever is inside or comes.
 pub struct Door {
-    address: SocketAddr,
+    pub address: SocketAddr,
     pub is_shut: watch::Sender<bool>,
 }
 
 impl Door {
-    async fn new(host: SocketAddr) -> Self {
+    pub async fn new(host: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (is_shut, shut) = watch::channel(false);

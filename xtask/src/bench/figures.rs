@@ -27,7 +27,7 @@ pub(super) const CORES: &str = "the cores, shared with the client";
 const DISK: &str = "the disk: two commits, each made durable";
 
 /// Every figure that the parts of a run print.
-pub const KNOWN: [Known; 71] = [
+pub const KNOWN: [Known; 73] = [
     Known(
         "rate_single_ns",
         "rate one event, sandboxed, all checks",
@@ -219,6 +219,18 @@ pub const KNOWN: [Known; 71] = [
         "backtest of a million charges, standard policy, all cores",
         Aim::AtLeast(500_000),
         SANDBOX,
+    ),
+    Known(
+        "backtest_js_charges_per_s",
+        "the same by a policy in JavaScript, charges of half a second",
+        Aim::None,
+        "an interpreter, and passing values in and out of it",
+    ),
+    Known(
+        "backtest_python_charges_per_s",
+        "the same by a policy in Python",
+        Aim::None,
+        "an interpreter, and passing values in and out of it",
     ),
     Known(
         "backtest_cpu_ns_per_charge",

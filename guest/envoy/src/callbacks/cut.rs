@@ -333,7 +333,7 @@ impl Call {
                     None => Got::More,
                     Some(_) if is_over => {
                         self.want_no_more();
-                        Got::Nothing
+                        self.nobody_answers()
                     }
                     Some(short) => self.more(short),
                 };
