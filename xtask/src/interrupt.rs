@@ -24,9 +24,9 @@ impl Interrupt {
         Ok(Self(came))
     }
 
-    /// Whether it came.
+    /// Whether it came since this was asked before.
     pub fn came(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -48,5 +48,6 @@ mod tests {
             assert!(begun.elapsed() < Duration::from_secs(60), "it never came");
             std::thread::yield_now();
         }
+        assert!(!interrupt.came(), "it is told once");
     }
 }

@@ -436,6 +436,10 @@ impl LedgerStore for SqliteStore {
         Ok(self.sign(heads.collect()))
     }
 
+    fn takes_writes(&self) -> bool {
+        self.queue.as_ref().is_some_and(Queue::runs)
+    }
+
     fn gauges(&self) -> Result<Gauges, ReadError> {
         let (holds_active, unpriced) = self.pool.read(|connection| {
             let sql = "SELECT (SELECT count(*) FROM holds_active), (SELECT count(*) FROM unpriced)";

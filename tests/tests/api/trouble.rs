@@ -42,6 +42,27 @@ async fn a_panic_in_a_handler_is_answered_counted_and_stops_nobody() {
 }
 
 #[tokio::test]
+async fn a_server_whose_writer_has_ended_is_alive_and_not_ready() {
+    let server = Server::start().await;
+    let limits = Limits {
+        body_bytes_max: 1_024,
+        request_timeout: Duration::from_secs(30),
+    };
+    let router = http::router(Arc::clone(server.app.service()), limits);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api = server.client.at(listener.local_addr().unwrap());
+    let serving = tokio::spawn(http::serve(listener, router, std::future::pending()));
+    let get = |path: &'static str| api.send(Method::GET, path, &[], "");
+    get("/readyz").await.expect(200);
+    let folder = server.stop().await;
+    // What is read is answered, and no call is taken.
+    get("/readyz").await.problem(503, "unavailable");
+    get("/healthz").await.expect(200);
+    serving.abort();
+    drop(folder);
+}
+
+#[tokio::test]
 async fn a_full_queue_is_answered_at_once_and_the_server_goes_on() {
     let server = Server::start_as(|options| options.queue_max = Some(1)).await;
     let customer = server.customer("acme", "10").await;

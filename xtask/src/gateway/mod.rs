@@ -86,7 +86,9 @@ pub fn run(root: &Path, wanted: Wanted, once: bool) -> Result<()> {
         invite(port, &key, &proxy);
         stop::wait(&interrupt, &mut proxy, &mut host)?;
     }
-    step("drain and stop", || stop::in_order(proxy, host, &customer))?;
+    step("drain and stop", || {
+        stop::in_order(&interrupt, proxy, host, &customer)
+    })?;
     step("ledger verify", || {
         server::verify(&binary, &folder.join("host"))
     })
@@ -95,7 +97,7 @@ pub fn run(root: &Path, wanted: Wanted, once: bool) -> Result<()> {
 fn invite(port: u16, key: &str, proxy: &Proxy) {
     println!(
         "\nThe gateway listens on http://127.0.0.1:{port} until Ctrl-C, and then drains \
-         Envoy for some seconds. This streams a call, shows \
+         Envoy for some seconds (Ctrl-C again: not to the end). This streams a call, shows \
          what it cost, and then the wallet:\n\n{}\n\n\
          The wallet began with {CREDITS} credits. Further routes and every setting: {}\n\
          Counters: http://127.0.0.1:{}/stats?filter=farebox",

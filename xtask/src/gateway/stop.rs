@@ -36,13 +36,18 @@ pub fn wait(interrupt: &Interrupt, proxy: &mut Proxy, host: &mut Server) -> Resu
     Ok(())
 }
 
-/// Drains Envoy, then stops it and the host.
+/// Drains Envoy, then stops it and the host. Who asks once more waits for no drain.
 ///
 /// # Errors
 /// Something is left in Envoy in the end, or put aside in the customer's wallet; both are stopped all
 /// the same.
-pub fn in_order(proxy: Proxy, host: Server, customer: &Customer) -> Result<()> {
-    let drained = drain(proxy.admin_port);
+pub fn in_order(
+    interrupt: &Interrupt,
+    proxy: Proxy,
+    host: Server,
+    customer: &Customer,
+) -> Result<()> {
+    let drained = drain(interrupt, proxy.admin_port);
     proxy.stop()?;
     let held = drained.and_then(|()| text(&customer.wallet()?, "/balance/held_credits"));
     host.stop()?;
@@ -55,7 +60,9 @@ pub fn in_order(proxy: Proxy, host: Server, customer: &Customer) -> Result<()> {
     Ok(())
 }
 
-fn drain(admin_port: u16) -> Result<()> {
+fn drain(interrupt: &Interrupt, admin_port: u16) -> Result<()> {
+    // What was asked for before is this.
+    interrupt.came();
     let admin = Client::new(SocketAddr::from((Ipv4Addr::LOCALHOST, admin_port)));
     let drain = admin.post("/drain_listeners?graceful", None, &Value::Null)?;
     ensure!(drain.status == 200, "Envoy cannot be drained: {drain:?}");
@@ -67,7 +74,7 @@ fn drain(admin_port: u16) -> Result<()> {
         if left.is_empty() {
             return Ok(());
         }
-        if begun.elapsed() >= DRAINED_MAX {
+        if begun.elapsed() >= DRAINED_MAX || interrupt.came() {
             bail!("a drained Envoy still has {}", left.join(", "));
         }
         std::thread::sleep(Duration::from_millis(50));

@@ -34,11 +34,15 @@ pub async fn healthz() -> Answer<Health> {
     Answer(HEALTHY)
 }
 
-/// Whether calls can be served: the ledger answers
+/// Whether calls can be served: the ledger answers, and takes writes
 #[utoipa::path(get, path = "/readyz", tag = "operations", security(()),
     responses((status = 200, body = Health)))]
 pub async fn readyz(axum::extract::State(api): State) -> Result<Answer<Health>, Problem> {
     blocking(&api, |service| service.store().gauges()).await?;
+    if !api.service.store().takes_writes() {
+        let why = "the ledger's writer has ended: start the server again, its log says why";
+        return Err(Problem::new(Kind::Unavailable, why));
+    }
     Ok(Answer(HEALTHY))
 }
 

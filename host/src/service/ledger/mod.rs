@@ -179,6 +179,9 @@ pub trait LedgerStore: past::Past {
     /// The end of every org's hash chain, signed (L5).
     fn signed_heads(&self) -> Result<Vec<SignedHead>, ReadError>;
 
+    /// Whether there is a writer that takes writes: none has been closed, and none ended of itself.
+    fn takes_writes(&self) -> bool;
+
     /// Numbers for operations.
     fn gauges(&self) -> Result<Gauges, ReadError>;
 }

@@ -107,6 +107,12 @@ impl Queue {
         Ok(answer)
     }
 
+    /// Whether the writer's thread runs.
+    pub fn runs(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Lets the writer finish what waits, and ends its thread.
     pub fn stop(&self) {
         let thread = self
