@@ -67,6 +67,9 @@ pub fn cargo(root: &Path, toolchain: &Toolchain, subcommand: &str, kind: Kind) -
         .arg(build_folder(root).join(toolchain.folder()))
         // Once set, it also keeps the `build.rustflags` of a user's own config away.
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+    if kind == Kind::Filter {
+        command.args(toolchain.small());
+    }
     let guests = workspace::guests(root)?;
     for guest in guests.iter().filter(|guest| guest.kind == kind) {
         command.args(["--package", &guest.package]);

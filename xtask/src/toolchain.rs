@@ -66,6 +66,15 @@ impl Toolchain {
         }
         command
     }
+
+    /// What makes a standard library that is built here small rather than fast: a filter has a limit,
+    /// and Debian's compiler makes it larger.
+    pub const fn small(&self) -> &'static [&'static str] {
+        match self {
+            Self::Installed => &[],
+            Self::Debian { .. } => &["-Z", "build-std-features=optimize_for_size"],
+        }
+    }
 }
 
 /// Finds or installs a toolchain; `memory` is a file that remembers the choice.
