@@ -5,10 +5,11 @@
 //!
 //! `ledger_bench [--quick] [--events N] [--only NAME] [--keep]`: `--quick` measures briefly,
 //! `--events` fills the ledger to that many events before the last measurement (default
-//! 5,000,000), `--only` picks one of `many`, `one`, `serial`, `again`, `filled`, `--keep` leaves the data
+//! 5,000,000), `--only` picks one of `many`, `bare`, `one`, `serial`, `again`, `filled`, `--keep` leaves the data
 //! directories behind (under `target/ledger-bench`), so that other commands can be run on them.
 
 mod again;
+mod bare;
 mod load;
 mod machine;
 mod release;
@@ -75,7 +76,7 @@ fn main() -> Result<(), Failure> {
         .build()?;
     let mut figures: Vec<(&str, u64)> = Vec::new();
     let base = std::env::current_dir()?.join("target/ledger-bench");
-    for name in ["many", "one", "serial", "again", "filled"] {
+    for name in ["many", "bare", "one", "serial", "again", "filled"] {
         if !options.wants(name) || (name == "filled" && options.events == 0) {
             continue;
         }
@@ -99,6 +100,10 @@ async fn measure(
     folder: &Path,
     options: &Options,
 ) -> Result<Vec<(&'static str, u64)>, Failure> {
+    if name == "bare" {
+        eprintln!("ledger: {name}");
+        return bare::measure(folder, options.time);
+    }
     let bench = Arc::new(Bench::open(folder)?);
     let wallets = if name == "many" || name == "again" || name == "filled" {
         1_000

@@ -27,7 +27,7 @@ pub(super) const CORES: &str = "the cores, shared with the client";
 const DISK: &str = "the disk: two commits, each made durable";
 
 /// Every figure that the parts of a run print.
-pub const KNOWN: [Known; 73] = [
+pub const KNOWN: [Known; 75] = [
     Known(
         "rate_single_ns",
         "rate one event, sandboxed, all checks",
@@ -159,6 +159,18 @@ pub const KNOWN: [Known; 73] = [
         "hold + capture, durable, 1,024 at once, 1,000 wallets",
         Aim::AtLeast(30_000),
         WRITER,
+    ),
+    Known(
+        "pairs_bare_per_s",
+        "the same rows bare: one thread, SQLite, nothing besides",
+        Aim::None,
+        "SQLite, and the tree of keys in no order",
+    ),
+    Known(
+        "bytes_per_bare_pair",
+        "bytes written per pair there",
+        Aim::None,
+        "every row twice: the log, then the file",
     ),
     Known(
         "hold_p50_us",

@@ -71,7 +71,7 @@ pub fn run(root: &Path, wanted: Wanted, only: &str, quick: bool) -> Result<()> {
         );
         Ok(())
     });
-    for load in ["many", "one", "serial", "again", "filled"] {
+    for load in ["many", "bare", "one", "serial", "again", "filled"] {
         run.part(&format!("ledger: {load}"), |table| {
             if load == "filled" && !has_room(root, quick, table)? {
                 return Ok(());
