@@ -5,8 +5,6 @@ use super::problem::ProblemJson;
 use super::{Api, routes};
 use axum::Router;
 use std::sync::Arc;
-use utoipa::PartialSchema;
-use utoipa::ToSchema;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -14,6 +12,7 @@ use utoipa::openapi::{
     Content, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response,
     ResponseBuilder,
 };
+use utoipa::{PartialSchema, ToSchema};
 
 const DESCRIPTION: &str = "\
 Prices AI calls and keeps the prepaid credit ledger that pays for them.
@@ -33,7 +32,7 @@ pub fn openapi() -> OpenApi {
 
 /// Every route, and the description of them all.
 pub(super) fn described() -> (Router<Arc<Api>>, OpenApi) {
-    let (router, mut api) = routes::router().split_for_parts();
+    let (router, mut api) = routes::router(begin()).split_for_parts();
     let components = api.components.get_or_insert_default();
     components
         .schemas
@@ -45,7 +44,7 @@ pub(super) fn described() -> (Router<Arc<Api>>, OpenApi) {
 }
 
 /// The description without its routes.
-pub(super) fn begin() -> OpenApi {
+fn begin() -> OpenApi {
     let license = LicenseBuilder::new()
         .name("Apache-2.0")
         .identifier(Some("Apache-2.0"))

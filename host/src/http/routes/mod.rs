@@ -31,18 +31,18 @@ mod usage_lookup;
 mod wallet;
 
 use super::Api;
-use super::describe;
 use super::problem::{Kind, Problem};
 use crate::service::Service;
 use crate::service::policy::Digest;
 use axum::extract::DefaultBodyLimit;
 use std::sync::Arc;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// Every route, with its description.
-pub fn router() -> OpenApiRouter<Arc<Api>> {
-    OpenApiRouter::with_openapi(describe::begin())
+/// Every route; what each says of itself joins `description`.
+pub fn router(description: OpenApi) -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::with_openapi(description)
         .routes(routes!(calls::quote))
         .routes(routes!(calls::hold))
         .routes(routes!(calls::show_hold))
