@@ -2,8 +2,8 @@
 
     shapes.py LITELLM_PRICES.json GENAI_PRICES.json [RESPONSES.jsonl]
 
-For every model that both peers know: small, cached, long-context, tiered, batch and reasoning
-calls; then the recorded responses. A line says how each peer names the call (`litellm`, `genai`),
+For every model that both peers know: small, cached, long-context, tiered, batch, reasoning
+and audio calls; then the recorded responses. A line says how each peer names the call (`litellm`, `genai`),
 and `usage` says what was used, in exclusive pools.
 """
 

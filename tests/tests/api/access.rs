@@ -69,11 +69,7 @@ async fn an_expired_key_ends_by_the_clock() {
     let path = format!("/v1/admin/orgs/{}/keys", customer.org);
     let body = json!({"name": "short", "scopes": ["org:read"],
         "expires_at": "2027-01-15T08:00:10Z"});
-    let key = server
-        .client
-        .admin(Method::POST, &path, body)
-        .await
-        .expect(201);
+    let key = server.client.make_key(&customer.org, body).await;
     let key = key["key"].as_str().unwrap();
     let wallet = || {
         server
@@ -95,11 +91,7 @@ async fn a_scope_that_is_missing_is_named() {
     let customer = server.customer("acme", "1").await;
     let path = format!("/v1/admin/orgs/{}/keys", customer.org);
     let body = json!({"name": "reader", "scopes": ["org:read"]});
-    let reader = server
-        .client
-        .admin(Method::POST, &path, body)
-        .await
-        .expect(201);
+    let reader = server.client.make_key(&customer.org, body).await;
     let reader = reader["key"].as_str().unwrap();
     let post = |path, body| server.client.with_key(reader, Method::POST, path, body);
     for (path, body) in [

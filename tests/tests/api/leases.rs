@@ -404,9 +404,8 @@ async fn what_cannot_be_meant_is_refused() {
         "recent_credits": "0"});
     other.post(&path, body).await.problem(404, "not-found");
     let read_only = json!({"name": "reads", "scopes": ["org:read"]});
-    let keys = format!("/v1/admin/orgs/{}/keys", customer.org);
     let api = &house.server.client;
-    let key = api.admin(Method::POST, &keys, read_only).await.expect(201);
+    let key = api.make_key(&customer.org, read_only).await;
     let body = json!({"edge": "e", "needed_credits": "1"});
     let key = key["key"].as_str().unwrap();
     let refused = api.with_key(key, Method::POST, "/v1/leases", body).await;

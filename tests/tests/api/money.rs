@@ -74,15 +74,10 @@ async fn a_hard_budget_of_any_scope_and_window_stops_its_own_calls_and_no_others
             match scope {
                 "org" => {}
                 "key" => {
-                    let keys = format!("/v1/admin/orgs/{}/keys", customer.org);
-                    let key = json!({"name": "other", "scopes": ["org:read", "org:write"]});
-                    let key = server
-                        .client
-                        .admin(Method::POST, &keys, key)
-                        .await
-                        .expect(201);
-                    let key = key["key"].as_str().unwrap();
                     let api = &server.client;
+                    let key = json!({"name": "other", "scopes": ["org:read", "org:write"]});
+                    let key = api.make_key(&customer.org, key).await;
+                    let key = key["key"].as_str().unwrap();
                     let held = api
                         .with_key(key, Method::POST, "/v1/holds", hold("mine"))
                         .await;

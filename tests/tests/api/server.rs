@@ -281,10 +281,7 @@ impl Server {
                 .expect(201);
         }
         let body = json!({"name": "gateway", "scopes": ["org:read", "org:write"]});
-        let key = api
-            .admin(Method::POST, &format!("/v1/admin/orgs/{org}/keys"), body)
-            .await
-            .expect(201);
+        let key = api.make_key(&org, body).await;
         Customer {
             api,
             org,
@@ -354,6 +351,12 @@ impl Api {
 
     pub async fn admin(&self, method: Method, path: &str, body: Value) -> Answer {
         self.with_key(ADMIN, method, path, body).await
+    }
+
+    /// A further key of an org, with its text.
+    pub async fn make_key(&self, org: &str, body: Value) -> Value {
+        let path = format!("/v1/admin/orgs/{org}/keys");
+        self.admin(Method::POST, &path, body).await.expect(201)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What goes wrong inside a server: a defect, a queue that is full. The answer is typed, it is
 //! counted, and the server goes on.
 
-use super::server::{Customer, Server, call};
+use super::server::{Api, Customer, Server, call};
 use axum::Router;
 use axum::routing::get;
 use farebox::http::{self, Limits};
@@ -11,19 +11,26 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
-#[tokio::test]
-async fn a_panic_in_a_handler_is_answered_counted_and_stops_nobody() {
-    let server = Server::start().await;
+/// What the server serves, on another address that its stop does not end, with more routes.
+async fn serve_apart(server: &Server, more: Router) -> (Api, JoinHandle<std::io::Result<()>>) {
     let limits = Limits {
         body_bytes_max: 1_024,
         request_timeout: Duration::from_secs(30),
     };
-    let defect = Router::new().route("/defect", get(async || -> &'static str { panic!("words") }));
-    let router = http::router_with(Arc::clone(server.app.service()), limits, defect);
+    let router = http::router_with(Arc::clone(server.app.service()), limits, more);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let api = server.client.at(listener.local_addr().unwrap());
     let serving = tokio::spawn(http::serve(listener, router, std::future::pending()));
+    (api, serving)
+}
+
+#[tokio::test]
+async fn a_panic_in_a_handler_is_answered_counted_and_stops_nobody() {
+    let server = Server::start().await;
+    let defect = Router::new().route("/defect", get(async || -> &'static str { panic!("words") }));
+    let (api, serving) = serve_apart(&server, defect).await;
     for _ in 0..2 {
         let answer = api.send(Method::GET, "/defect", &[], "").await;
         assert!(answer.headers.contains_key("x-request-id"));
@@ -44,20 +51,20 @@ async fn a_panic_in_a_handler_is_answered_counted_and_stops_nobody() {
 #[tokio::test]
 async fn a_server_whose_writer_has_ended_is_alive_and_not_ready() {
     let server = Server::start().await;
-    let limits = Limits {
-        body_bytes_max: 1_024,
-        request_timeout: Duration::from_secs(30),
+    let (api, serving) = serve_apart(&server, Router::new()).await;
+    let customer = Customer {
+        api: api.clone(),
+        ..server.customer("acme", "10").await
     };
-    let router = http::router(Arc::clone(server.app.service()), limits);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let api = server.client.at(listener.local_addr().unwrap());
-    let serving = tokio::spawn(http::serve(listener, router, std::future::pending()));
     let get = |path: &'static str| api.send(Method::GET, path, &[], "");
     get("/readyz").await.expect(200);
     let folder = server.stop().await;
-    // What is read is answered, and no call is taken.
     get("/readyz").await.problem(503, "unavailable");
     get("/healthz").await.expect(200);
+    // What is read is answered, and no call is taken.
+    assert_eq!(customer.available().await, "10");
+    let hold = customer.post("/v1/holds", json!({"call": call()})).await;
+    hold.problem(503, "busy");
     serving.abort();
     drop(folder);
 }

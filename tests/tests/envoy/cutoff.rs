@@ -449,7 +449,7 @@ fn the_last_event_from_envoy_waits_for_a_caller_who_does_not_read() {
     }
 }
 
-/// It goes away after the stream has begun, and the stream needs more than was put aside: with `closed`
+/// The host goes away after the stream has begun, and the stream needs more than was put aside: with `closed`
 /// it is cut off at that, with `open` it runs to its end; what was streamed is charged once, when the
 /// host is back.
 #[test]
