@@ -36,7 +36,7 @@ pub fn wait(interrupt: &Interrupt, proxy: &mut Proxy, host: &mut Server) -> Resu
     Ok(())
 }
 
-/// Drains Envoy, then stops it and the host. Who asks once more waits for no drain.
+/// Drains Envoy, then stops it and the host. Ctrl-C again ends the drain.
 ///
 /// # Errors
 /// Something is left in Envoy in the end, or put aside in the customer's wallet; both are stopped all
@@ -62,7 +62,7 @@ pub fn in_order(
 
 fn drain(interrupt: &Interrupt, admin_port: u16) -> Result<()> {
     // What was asked for before is this.
-    interrupt.came();
+    interrupt.ctrl_c();
     let admin = Client::new(SocketAddr::from((Ipv4Addr::LOCALHOST, admin_port)));
     let drain = admin.post("/drain_listeners?graceful", None, &Value::Null)?;
     ensure!(drain.status == 200, "Envoy cannot be drained: {drain:?}");
@@ -74,7 +74,7 @@ fn drain(interrupt: &Interrupt, admin_port: u16) -> Result<()> {
         if left.is_empty() {
             return Ok(());
         }
-        if begun.elapsed() >= DRAINED_MAX || interrupt.came() {
+        if begun.elapsed() >= DRAINED_MAX || interrupt.ctrl_c() {
             bail!("a drained Envoy still has {}", left.join(", "));
         }
         std::thread::sleep(Duration::from_millis(50));
