@@ -1,5 +1,5 @@
-//! The past rated again: a backtest of a filled ledger under the standard policy and the shipped
-//! book, reading included, on all cores.
+//! The past rated again: a backtest of a filled ledger with the shipped book, under the standard
+//! policy and, of a part of it, under scripted ones; reading included, on all cores.
 
 use super::Failure;
 use super::load::{CONCURRENT, micros};

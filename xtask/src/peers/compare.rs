@@ -181,6 +181,7 @@ fn kind(shape: &str) -> &'static str {
         _ if starts("reasoning") => "reasoning",
         _ if starts("priority") || starts("flex") => "service tier",
         _ if starts("batch") => "batch",
+        _ if starts("audio") => "audio",
         _ => "small",
     }
 }
