@@ -331,6 +331,8 @@ impl Call {
                 let short = self.exchange.as_mut().and_then(Exchange::short);
                 let got = match short {
                     None => Got::More,
+                    // A host that has no more says so, and a lease then waits no longer: this one was
+                    // not answered.
                     Some(_) if is_over => {
                         self.want_no_more();
                         self.nobody_answers()
