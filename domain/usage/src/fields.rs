@@ -19,12 +19,15 @@ const MEASURED_PLACES: u32 = 6;
 #[derive(Debug)]
 pub(crate) struct Fields {
     path: String,
-    map: Map<String, Value>,
+    /// In their order, each name once. They are few, and each is looked for once: comparing names
+    /// costs less than hashing them.
+    all: Vec<(String, Value)>,
 }
 
 impl Fields {
-    pub(crate) const fn new(path: String, map: Map<String, Value>) -> Self {
-        Self { path, map }
+    pub(crate) fn new(path: String, map: Map<String, Value>) -> Self {
+        let all = map.into_iter().collect();
+        Self { path, all }
     }
 
     /// Reads the source text of a usage object.
@@ -52,11 +55,18 @@ impl Fields {
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.map.get(key).is_some_and(|value| !value.is_null())
+        self.get(key).is_some_and(|value| !value.is_null())
+    }
+
+    fn get(&self, key: &str) -> Option<&Value> {
+        let mut all = self.all.iter();
+        all.find_map(|(name, value)| (name == key).then_some(value))
     }
 
     fn take(&mut self, key: &str) -> Option<Value> {
-        self.map.shift_remove(key).filter(|value| !value.is_null())
+        let at = self.all.iter().position(|(name, _)| name == key)?;
+        let (_, value) = self.all.remove(at);
+        Some(value).filter(|value| !value.is_null())
     }
 
     /// A whole number of things, at most 10^15.
@@ -127,7 +137,7 @@ impl Fields {
 
     /// The object under `key`, if it is one; anything else stays.
     pub(crate) fn object_if(&mut self, key: &str) -> Option<Self> {
-        if !self.map.get(key).is_some_and(Value::is_object) {
+        if !self.get(key).is_some_and(Value::is_object) {
             return None;
         }
         match self.take(key) {
@@ -182,16 +192,16 @@ impl Fields {
 
     /// The names that are left.
     pub(crate) fn keys(&self) -> Vec<String> {
-        self.map.keys().cloned().collect()
+        self.all.iter().map(|(name, _)| name.clone()).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.map.values().all(Value::is_null)
+        self.all.iter().all(|(_, value)| value.is_null())
     }
 
     /// Ends the reading: what was not understood goes to `unrecognised`, each number by itself.
     pub(crate) fn leftovers(self, unrecognised: &mut Vec<Unrecognised>) {
-        for (key, value) in &self.map {
+        for (key, value) in &self.all {
             report(self.path_of(&cut(key)), value, unrecognised);
         }
     }

@@ -91,7 +91,34 @@ pub fn body(
     let by_name = headers.iter();
     let by_name = by_name.map(|(name, value)| (name.as_str(), value.as_str()));
     let again = normalise_answer(provider, api, by_name, kept.as_bytes());
-    (again == *whole).then_some(kept)
+    (again == *whole).then(|| on_one_line(kept))
+}
+
+/// The same JSON without the space between its parts, which some providers write on many lines.
+fn on_one_line(json: String) -> String {
+    // Within a text they are written otherwise.
+    if !json.bytes().any(|byte| byte.is_ascii_control()) {
+        return json;
+    }
+    let (mut in_text, mut escaped) = (false, false);
+    let mut line = json;
+    line.retain(|char| match char {
+        _ if escaped => {
+            escaped = false;
+            true
+        }
+        '\\' => {
+            escaped = in_text;
+            true
+        }
+        '"' => {
+            in_text = !in_text;
+            true
+        }
+        ' ' | '\t' | '\r' | '\n' => in_text,
+        _ => true,
+    });
+    line
 }
 
 fn says_something(data: &str) -> bool {
@@ -326,6 +353,19 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The proxy's record of a call is a line.
+    #[test]
+    fn what_a_provider_writes_on_many_lines_is_kept_on_one() {
+        let answer = "{\r\n\t\"id\" : \"a \\\" b\\\\\",\n  \"choices\": [],\n  \"usage\": {\n    \
+                      \"prompt_tokens\": 12,\n    \"completion_tokens\" : 3 }\n}";
+        let whole = normalise_answer("openai", None, [], answer.as_bytes());
+        assert!(whole.is_ok(), "{whole:?}");
+        let kept = body("openai", None, &Vec::new(), answer, &whole);
+        let line =
+            r#"{"id":"a \" b\\","choices":[],"usage":{"prompt_tokens":12,"completion_tokens":3}}"#;
+        assert_eq!(kept.as_deref(), Some(line));
+    }
 
     const FIRST: &str =
         r#"{"id":"c","object":"chat.completion.chunk","model":"gpt-4o","choices":[],"usage":null}"#;

@@ -154,12 +154,11 @@ impl Exchange {
         }
     }
 
-    /// Reads the body of a request to this cluster, and says the most that the call can cost in
-    /// USD, whichever upstream serves it.
+    /// Reads the body of a request to this cluster.
     ///
     /// # Errors
-    /// There is no such bound.
-    pub fn request(&mut self, cluster: &str, body: &[u8]) -> Result<Decimal, Unpriced> {
+    /// It cannot be read, or nobody serves it. Its length is known all the same.
+    pub fn request(&mut self, cluster: &str, body: &[u8]) -> Result<(), Unpriced> {
         let settings = Rc::clone(&self.settings);
         let serving = settings.serving(cluster);
         let (first, _) = serving.first().ok_or(Unpriced::Unreadable)?;
@@ -176,7 +175,7 @@ impl Exchange {
             asked.model = read.model.clone();
         }
         asked.read = read;
-        self.quote(cluster)
+        Ok(())
     }
 
     /// The most that the call can cost in USD, whichever upstream serves it, by what is known of it

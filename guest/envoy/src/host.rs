@@ -13,10 +13,11 @@ pub mod usage;
 use crate::identity;
 use crate::lease::wire::nanos;
 use crate::settings::Upstream;
+use crate::telling;
 use farebox_sdk::pricing::event::KeySource;
 use farebox_usage::RequestFacts;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// What a request asks for, as the host is told.
 #[derive(Clone, Debug, Default)]
@@ -39,31 +40,62 @@ impl Asked {
     }
 
     /// The record of a request that the API takes.
-    fn record(&self) -> Value {
-        json!({
-            "model": self.model,
-            "stream": self.read.stream,
-            "max_output": self.read.max_output_tokens,
-            "service_tier": self.read.service_tier,
-            "body_bytes": self.read.body_bytes,
-        })
+    fn record(&self) -> RequestText<'_> {
+        RequestText {
+            model: self.model.as_deref(),
+            stream: self.read.stream,
+            max_output: self.read.max_output_tokens,
+            service_tier: self.read.service_tier.as_deref(),
+            body_bytes: self.read.body_bytes,
+        }
     }
+}
+
+#[derive(Serialize)]
+struct RequestText<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_output: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
+    body_bytes: u64,
 }
 
 /// The body of `POST /v1/holds`.
 pub fn hold(upstream: &Upstream, asked: &Asked) -> String {
-    let call = json!({
-        "provider": upstream.provider,
-        "model": asked.model,
-        "body_bytes": asked.read.body_bytes,
-        "max_output_tokens": asked.read.max_output_tokens,
-        "service_tier": asked.read.service_tier,
-        "region": upstream.region,
-        "key_source": word(upstream.key_source),
-    });
-    let call = without_nulls(call);
+    #[derive(Serialize)]
+    struct Call<'a> {
+        provider: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        model: Option<&'a str>,
+        body_bytes: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        max_output_tokens: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        service_tier: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        region: Option<&'a str>,
+        key_source: &'static str,
+    }
     // How long it lives is the host's to say, which has a bound for it.
-    json!({"call": call, "filter": identity::filter()}).to_string()
+    #[derive(Serialize)]
+    struct Hold<'a> {
+        call: Call<'a>,
+        filter: &'a str,
+    }
+    let call = Call {
+        provider: &upstream.provider,
+        model: asked.model.as_deref(),
+        body_bytes: asked.read.body_bytes,
+        max_output_tokens: asked.read.max_output_tokens,
+        service_tier: asked.read.service_tier.as_deref(),
+        region: upstream.region.as_deref(),
+        key_source: word(upstream.key_source),
+    };
+    let filter = identity::filter();
+    telling::to_json(&Hold { call, filter })
 }
 
 /// What the host says to a hold.
@@ -132,16 +164,6 @@ const fn word(key_source: KeySource) -> &'static str {
     match key_source {
         KeySource::Managed => "managed",
         KeySource::Own => "own",
-    }
-}
-
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let kept = fields.into_iter().filter(|(_, value)| !value.is_null());
-            Value::Object(kept.collect::<Map<_, _>>())
-        }
-        value => value,
     }
 }
 

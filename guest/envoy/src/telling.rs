@@ -8,7 +8,7 @@ use crate::exchange::Told;
 use crate::release::Unpriced;
 use farebox_sdk::pricing::answer::Refusal;
 use rust_decimal::Decimal;
-use serde_json::{Map, Value};
+use serde::{Serialize, Serializer};
 
 /// What every header and trailer of the filter begins with. Nobody else's come through.
 pub const PREFIX: &str = "farebox-";
@@ -33,12 +33,24 @@ pub fn fields(told: &Told) -> Vec<(&'static str, String)> {
 
 /// The same as a JSON object of strings; with why there is no price, where more is known.
 pub fn json(told: &Told) -> String {
-    let text = |(name, value): (&str, String)| (name.to_owned(), Value::String(value));
-    let mut object: Map<_, _> = fields(told).into_iter().map(text).collect();
+    let mut fields = fields(told);
     if let Err(Unpriced::Refused(refusal)) = &told.price {
-        object.insert("detail".to_owned(), Value::String(detail(refusal)));
+        fields.push(("detail", detail(refusal)));
     }
-    Value::Object(object).to_string()
+    to_json(&Fields(fields))
+}
+
+struct Fields(Vec<(&'static str, String)>);
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// As JSON, written straight. Nothing that is said here is without a text in it.
+pub fn to_json(value: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 fn detail(refusal: &Refusal) -> String {

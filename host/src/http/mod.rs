@@ -14,6 +14,7 @@ mod failure;
 mod metrics;
 mod observe;
 mod paging;
+mod prefer;
 mod problem;
 mod routes;
 mod show;

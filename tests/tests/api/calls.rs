@@ -363,6 +363,55 @@ async fn a_batch_answers_each_item_for_itself() {
     assert_eq!(customer.available().await, balance);
 }
 
+/// A gateway that priced the call itself asks for no more than it compares (RFC 7240).
+#[tokio::test]
+async fn a_report_is_answered_as_shortly_as_its_caller_prefers() {
+    let server = Server::start().await;
+    let customer = server.customer("acme", "10").await;
+    let preferring = async |path: &str, key: &str, prefer: &str, body: Value| {
+        let headers = [("idempotency-key", key), ("prefer", prefer)];
+        let (api, own) = (&customer.api, &customer.key);
+        let answer = api.with_headers(own, Method::POST, path, &headers, body);
+        answer.await
+    };
+    let short = preferring("/v1/usage", "c-1", "return=minimal", usage()).await;
+    assert_eq!(short.headers["preference-applied"], "return=minimal");
+    let short = short.expect(200);
+    let whole = preferring("/v1/usage", "c-1", "respond-async", usage()).await;
+    assert!(!whole.headers.contains_key("preference-applied"));
+    let whole = whole.expect(200);
+    assert_eq!(
+        short,
+        json!({
+            "event_id": whole["event_id"],
+            "status": "charged",
+            "charge_id": whole["charge_id"],
+            "replayed": false,
+            "price_usd": whole["price_usd"],
+            "credits": whole["credits"],
+            "release": whole["release"],
+        })
+    );
+    assert_eq!(whole["replayed"], true);
+    assert!(!whole["lines"].as_array().unwrap().is_empty());
+
+    let unknown = json!({"provider": "openai", "model": "gpt-99", "usage": {"input": 1}});
+    let items = json!({"items": [usage(), unknown.clone(), {"surprise": true}]});
+    let batch = preferring("/v1/usage/batch", "b-1", "return=minimal", items).await;
+    assert_eq!(batch.headers["preference-applied"], "return=minimal");
+    let batch = batch.expect(200);
+    assert_eq!(batch["items"][0]["price_usd"], whole["price_usd"]);
+    assert_eq!(batch["items"][0]["lines"], Value::Null);
+    assert_eq!(batch["items"][2]["problem"]["status"], 400);
+    let waiting = preferring("/v1/usage", "c-2", "return=minimal", unknown).await;
+    let waiting = waiting.expect(202);
+    for waiting in [&waiting, &batch["items"][1]] {
+        assert_eq!(waiting["status"], "unpriced");
+        assert_eq!(waiting["reason"], "unknown_model");
+        assert_eq!(waiting["price_usd"], Value::Null);
+    }
+}
+
 /// Who is not sure whether a report arrived says it again, in whatever company.
 #[tokio::test]
 async fn a_report_with_a_key_of_its_own_counts_once_in_any_batch() {

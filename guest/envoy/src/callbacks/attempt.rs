@@ -76,7 +76,7 @@ impl Context for Attempt {}
 impl HttpContext for Attempt {
     fn on_http_request_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
         let map = MapType::HttpRequestHeaders;
-        forget(map);
+        forget(map, &proxy::headers(map));
         let cluster = cluster();
         if proxy::kept(KEPT_CLUSTER).is_some_and(|held_for| held_for != cluster) {
             self.forget_keys();

@@ -1,6 +1,6 @@
 //! One call's standing with the host: asked before it goes upstream, told when it is over.
 
-use super::http::{Call, cluster, keep_quote};
+use super::http::{Call, keep_quote};
 use super::leased::Found;
 use super::proxy;
 use super::shared;
@@ -84,6 +84,11 @@ impl Standing {
         )
     }
 
+    /// Whether that is known already.
+    pub const fn is_over(&self) -> bool {
+        self.over.is_some()
+    }
+
     /// What became of the call, for the report.
     pub fn over(&mut self, over: Over, aborted: bool) {
         self.over = Some((over, aborted));
@@ -95,21 +100,25 @@ impl Call {
     /// serve, each gets its own when it is asked (see `attempt`). A provider's key that is the
     /// caller's own stays where it is, and nobody here looks at it. `ours`: the key that stood in
     /// [`KEY`].
-    pub(super) fn change_keys(&mut self, ours: Option<String>) {
+    pub(super) fn change_keys(
+        &mut self,
+        cluster: &str,
+        ours: Option<String>,
+        headers: &[(String, String)],
+    ) {
         if self.settings.host.is_none() {
             return;
         }
         let map = MapType::HttpRequestHeaders;
         self.standing.key = ours.map(bearer);
-        let cluster = cluster();
-        let upstream = self.settings.upstreams.get(cluster.as_str());
+        let upstream = self.settings.upstreams.get(cluster);
         if upstream.is_some_and(|upstream| upstream.key_source == KeySource::Own) {
             // The proxy looks for the route again where a header is gone by which it was chosen.
             proxy::set(map, KEY, "taken");
             return;
         }
         for name in KEYS {
-            let Some(value) = proxy::header(map, name) else {
+            let Some(value) = proxy::value_of(headers, name) else {
                 continue;
             };
             self.standing.key.get_or_insert_with(|| bearer(value));
@@ -171,6 +180,9 @@ impl Call {
             return;
         };
         exchange.forget_vouched();
+        // It is held for whoever may serve it at the highest price. Without a bound here the host may
+        // have one, or the reason.
+        let _bound = exchange.quote(&self.cluster);
         let Some((upstream, asked)) = exchange.serving() else {
             return;
         };
@@ -239,7 +251,7 @@ impl Call {
             return;
         };
         exchange.sell_by(release);
-        match exchange.quote(&cluster()) {
+        match exchange.quote(&self.cluster) {
             Ok(most_usd) => keep_quote(most_usd),
             Err(Unpriced::OtherBook) => self.counters.other_book.add(),
             Err(_) => {}

@@ -43,6 +43,8 @@ pub struct Call {
     pub(super) counters: Counters,
     levels: Rc<Levels>,
     pub(super) exchange: Option<Exchange>,
+    /// The proxy's cluster that it goes to, as it was when the request was read.
+    pub(super) cluster: String,
     request_bytes: usize,
     pub(super) request_is_held: bool,
     way: Way,
@@ -77,6 +79,7 @@ impl Call {
             counters,
             levels,
             exchange: None,
+            cluster: String::new(),
             request_bytes: 0,
             request_is_held: false,
             way: Way::Pass,
@@ -101,11 +104,14 @@ impl Call {
             return;
         };
         let cluster = cluster();
+        self.cluster.clone_from(&cluster);
         if whole {
             let body = proxy::body(BufferType::HttpRequestBody, 0, self.request_bytes);
-            let most_usd = exchange.request(&cluster, &body);
+            let read = exchange.request(&cluster, &body);
             // Where the host says what prices the call, it has not yet.
-            if let (Ok(most_usd), None) = (most_usd, &self.settings.host) {
+            if self.settings.host.is_none()
+                && let Ok(most_usd) = read.and_then(|()| exchange.quote(&cluster))
+            {
                 keep_quote(most_usd);
             }
             if !exchange.is_offered(&cluster) {
@@ -214,9 +220,11 @@ impl HttpContext for Stream {
 impl Call {
     fn request_begins(&mut self, end_of_stream: bool) -> Action {
         let map = MapType::HttpRequestHeaders;
-        let ours = proxy::header(map, KEY);
-        forget(map);
-        let is_post = proxy::header(map, ":method").is_some_and(|method| method == "POST");
+        let headers = proxy::headers(map);
+        let value = |name| proxy::value_of(&headers, name);
+        let ours = value(KEY);
+        forget(map, &headers);
+        let is_post = value(":method").is_some_and(|method| method == "POST");
         if self.settings.serving(&cluster()).is_empty() {
             return Action::Continue;
         }
@@ -226,16 +234,18 @@ impl Call {
         }
         // What is compressed cannot be read.
         proxy::set(map, "accept-encoding", "identity");
-        let path = proxy::header(map, ":path").unwrap_or_default();
+        let path = value(":path").unwrap_or_default();
         self.exchange = Some(Exchange::new(
             self.shelf.first(),
             Rc::clone(&self.settings),
             &path,
             proxy::now_ms(),
         ));
-        proxy::keep(KEPT_CLUSTER, &cluster());
-        self.change_keys(ours);
-        let is_small = length(map).is_none_or(|bytes| bytes <= self.settings.request_bytes_max);
+        let cluster = cluster();
+        proxy::keep(KEPT_CLUSTER, &cluster);
+        self.change_keys(&cluster, ours, &headers);
+        let is_small =
+            length(&headers).is_none_or(|bytes| bytes <= self.settings.request_bytes_max);
         self.request_is_held = !end_of_stream && is_small;
         if !self.request_is_held {
             self.request_is_read(is_small);
@@ -263,11 +273,12 @@ impl Call {
 
     fn answer_begins(&mut self, end_of_stream: bool) -> Action {
         let map = MapType::HttpResponseHeaders;
-        forget(map);
+        let headers = proxy::headers(map);
+        forget(map, &headers);
         let Some(exchange) = self.exchange.as_mut().filter(|_| is_of_upstream()) else {
             return Action::Continue;
         };
-        self.way = exchange.answer(&served(&self.settings), head(map));
+        self.way = exchange.answer(&served(&self.settings), head(headers));
         if end_of_stream {
             if let Some(told) = self.end(false, false) {
                 tell(map, &told);
@@ -315,7 +326,8 @@ impl Call {
             // What is over is not cut off.
             self.flow_on();
         }
-        forget(MapType::HttpResponseTrailers);
+        let map = MapType::HttpResponseTrailers;
+        forget(map, &proxy::headers(map));
         if let Some(told) = self.end(false, false) {
             let map = match self.way {
                 Way::Hold => MapType::HttpResponseHeaders,
@@ -328,13 +340,17 @@ impl Call {
 
     fn is_logged(&mut self) {
         self.is_gone();
-        // What was not over yet broke off: on the caller's side, or on the other.
-        let details = details();
-        let aborted = parting::is_by_caller(&details);
-        self.end(aborted, !aborted);
-        let attempts = proxy::count(&["upstream", "request_attempt_count"]);
-        let in_vain = !aborted && parting::reached_nobody(&details, attempts);
-        self.report(aborted, in_vain);
+        if self.standing.is_over() {
+            self.report(false, false);
+        } else {
+            // What was not over yet broke off: on the caller's side, or on the other.
+            let details = details();
+            let aborted = parting::is_by_caller(&details);
+            self.end(aborted, !aborted);
+            let attempts = proxy::count(&["upstream", "request_attempt_count"]);
+            let in_vain = !aborted && parting::reached_nobody(&details, attempts);
+            self.report(aborted, in_vain);
+        }
         self.levels
             .show(&self.reports.borrow(), &self.keeper.borrow());
     }
@@ -394,7 +410,7 @@ pub(super) fn renamed(model: &str, name: &str, body: &[u8]) -> bool {
     let Some(renamed) = text.and_then(|text| naming::body_with(text, name)) else {
         return false;
     };
-    if length(map).is_some() {
+    if proxy::header(map, "content-length").is_some() {
         proxy::set(map, "content-length", &renamed.len().to_string());
     }
     proxy::replace(BufferType::HttpRequestBody, body.len(), renamed.as_bytes());
@@ -418,11 +434,10 @@ fn has_trailers() -> bool {
 }
 
 /// Removes what only the filter says: nobody else's word passes for it.
-pub(super) fn forget(map: MapType) {
-    for (name, _) in proxy::headers(map) {
-        if name.starts_with(telling::PREFIX) {
-            proxy::remove(map, &name);
-        }
+pub(super) fn forget(map: MapType, headers: &[(String, String)]) {
+    let names = headers.iter().map(|(name, _)| name);
+    for name in names.filter(|name| name.starts_with(telling::PREFIX)) {
+        proxy::remove(map, name);
     }
 }
 
@@ -432,19 +447,20 @@ fn tell(map: MapType, told: &Told) {
     }
 }
 
-pub(super) fn length(map: MapType) -> Option<usize> {
-    proxy::header(map, "content-length")?.parse().ok()
+fn length(headers: &[(String, String)]) -> Option<usize> {
+    proxy::value_of(headers, "content-length")?.parse().ok()
 }
 
-fn head(map: MapType) -> Head {
-    let word = |name| proxy::header(map, name).map(|value| value.trim().to_ascii_lowercase());
+fn head(headers: Vec<(String, String)>) -> Head {
+    let value = |name| proxy::value_of(&headers, name);
+    let word = |name| value(name).map(|value| value.trim().to_ascii_lowercase());
     Head {
-        status: proxy::header(map, ":status")
+        status: value(":status")
             .and_then(|status| status.parse().ok())
             .unwrap_or_default(),
         content_type: word("content-type").unwrap_or_default(),
         encoded: word("content-encoding").is_some_and(|encoding| encoding != "identity"),
-        content_length: length(map),
-        headers: proxy::headers(map),
+        content_length: length(&headers),
+        headers,
     }
 }

@@ -1,13 +1,14 @@
 //! One call under its key's lease: takes its worst case from it, or asks the host for one.
 
 use super::hold::{State, Under};
-use super::http::{Call, cluster, keep_quote};
+use super::http::{Call, keep_quote};
 use super::proxy;
 use super::shared;
 use crate::host::report::Report;
 use crate::lease::Return;
 use crate::lease::asks::Asked;
 use crate::lease::wire::{self, Answer};
+use rust_decimal::Decimal;
 use std::rc::Rc;
 
 /// How long a key for which the host has no leases is not asked about again, in milliseconds.
@@ -32,23 +33,33 @@ impl Call {
         let (Some(host), Some(exchange)) = (&self.settings.host, &mut self.exchange) else {
             return Found::None;
         };
-        let cluster = cluster();
+        let cluster = &self.cluster;
         let shared = shared::name(key, &host.cluster, self.shelf.name());
         let now_ms = proxy::now_ms();
-        if let Some(lease) = shared::read(&shared).offered(now_ms) {
-            // None is kept whose book is not here.
-            let Some(release) = self.shelf.find(&lease.vouched.book) else {
-                return Found::None;
-            };
-            exchange.sell_by(release);
-            exchange.vouch(&lease.vouched);
-            // What has no bound here may have one at the host, or its reason.
-            let Ok((usd, worst)) = exchange.worst(&cluster) else {
-                return Found::None;
-            };
-            let id = lease.id.clone();
+        // The worst case by what the last lease vouches for that was looked at.
+        let mut worst_by: Option<(Box<str>, Option<(Decimal, i64)>)> = None;
+        let took = shared::change(&shared, |leases| {
+            let lease = leases.offered(now_ms)?;
+            let is_known = worst_by.as_ref().is_some_and(|(id, _)| *id == lease.id);
+            if !is_known {
+                // None is kept whose book is not here. What has no bound here may have one at the
+                // host, or its reason.
+                let worst = self.shelf.find(&lease.vouched.book).and_then(|release| {
+                    exchange.sell_by(release);
+                    exchange.vouch(&lease.vouched);
+                    exchange.worst(cluster).ok()
+                });
+                worst_by = Some((lease.id.clone(), worst));
+            }
+            let (id, worst) = worst_by.as_ref()?;
+            let (_, worst) = (*worst)?;
             // What a call does not find is noted, so that the next renewal asks for it.
-            let took = shared::change(&shared, |leases| Some(leases.take(&id, worst, now_ms)));
+            Some(leases.take(id, worst, now_ms))
+        });
+        if let Some((lease, worst)) = worst_by {
+            let Some((usd, worst)) = worst else {
+                return Found::None;
+            };
             self.keeper.borrow_mut().meet(&shared, key);
             if took != Some(true) {
                 return Found::None;
@@ -58,12 +69,12 @@ impl Call {
             keep_quote(usd);
             self.standing.state = State::Runs(Under::Lease {
                 shared,
-                lease: id,
+                lease,
                 worst,
             });
             return Found::Runs;
         }
-        let Ok((_, worst)) = exchange.worst(&cluster) else {
+        let Ok((_, worst)) = exchange.worst(cluster) else {
             return Found::None;
         };
         let timeout_ms = i64::try_from(host.timeout.as_millis()).unwrap_or(i64::MAX);

@@ -21,6 +21,18 @@ pub fn headers(map: MapType) -> Vec<(String, String)> {
         .collect()
 }
 
+/// The value of a header among them, as [`header`] has it: where it stands several times, all of them.
+pub fn value_of(headers: &[(String, String)], name: &str) -> Option<String> {
+    let mut values = headers.iter().filter(|(is, _)| is == name);
+    let (_, first) = values.next()?;
+    let mut value = first.clone();
+    for (_, next) in values {
+        value.push(',');
+        value.push_str(next);
+    }
+    Some(value)
+}
+
 /// Removes a header.
 pub fn remove(map: MapType, name: &str) {
     // A map that cannot be changed is one that goes nowhere.
@@ -202,8 +214,13 @@ impl Counter {
 
     /// One more.
     pub fn add(self) {
-        if let Some(id) = self.0 {
-            hostcalls::increment_metric(id, 1).ok();
+        self.add_all(1);
+    }
+
+    /// So many more.
+    pub fn add_all(self, count: i64) {
+        if let Some(id) = self.0.filter(|_| count != 0) {
+            hostcalls::increment_metric(id, count).ok();
         }
     }
 }

@@ -8,7 +8,7 @@ use super::levels::Levels;
 use super::proxy::{self, Counter, Line};
 use super::shared;
 use crate::handed::Handed;
-use crate::host::report::{Answered, Heard};
+use crate::host::report::{Answered, Heard, Leased};
 use crate::queue::Queue;
 use crate::settings::{Settings, SettingsError};
 use crate::shelf::{Shelf, ShelfError};
@@ -17,6 +17,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, LogLevel};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -180,17 +181,18 @@ impl<P: Policy> Context for Root<P> {
             Answered::Nobody => return reports.unanswered(parcel),
         };
         let heard = parcel.reports().iter().zip(heard);
+        let (mut reported, mut differences) = (0_i64, 0_i64);
+        // Most of a parcel ran under the same lease, which is changed once for all of them.
+        let mut charges: BTreeMap<&Rc<str>, Vec<(&Leased, Option<i64>)>> = BTreeMap::new();
         for (report, (heard, charged)) in heard.filter(|(report, _)| report.is_of_call()) {
             match heard {
                 Heard::Yes { differs } => {
-                    counters.reported.add();
-                    if differs {
-                        counters.differences.add();
-                    }
+                    reported = reported.saturating_add(1);
+                    differences = differences.saturating_add(i64::from(differs));
                 }
                 Heard::Nothing => match report.clone().of_nothing() {
                     Some(report) => reports.push(report),
-                    None => counters.reported.add(),
+                    None => reported = reported.saturating_add(1),
                 },
                 Heard::Refused => {
                     counters.unreported.add();
@@ -205,11 +207,19 @@ impl<P: Policy> Context for Root<P> {
             }
             if let Some(leased) = &report.leased {
                 let charged = heard.settled(leased.cost, charged);
-                shared::change(&leased.shared, |leases| {
-                    leases.charged(&leased.lease, leased.cost, charged);
-                    Some(())
-                });
+                let of_key = charges.entry(&leased.shared).or_default();
+                of_key.push((leased, charged));
             }
+        }
+        counters.reported.add_all(reported);
+        counters.differences.add_all(differences);
+        for (shared, of_key) in charges {
+            shared::change(shared, |leases| {
+                for (leased, charged) in &of_key {
+                    leases.charged(&leased.lease, leased.cost, *charged);
+                }
+                Some(())
+            });
         }
     }
 }
@@ -291,6 +301,8 @@ impl<P: Policy> RootContext for Root<P> {
             let headers = [
                 ("authorization", first.key.as_str()),
                 ("idempotency-key", first.idempotency_key.as_str()),
+                // Lines and balances are for people.
+                ("prefer", "return=minimal"),
             ];
             let (path, body) = parcel.request();
             match proxy::post(host, &path, &headers, &body) {

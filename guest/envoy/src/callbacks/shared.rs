@@ -21,7 +21,7 @@ const ABSENT: u32 = u32::MAX;
 /// books: what was granted to one build is not another's to spend.
 pub fn name(key: &str, host: &str, books: &str) -> Rc<str> {
     let short = |digest: &str| digest.chars().take(16).collect::<String>();
-    let (filter, books) = (short(&identity::filter()), short(books));
+    let (filter, books) = (short(identity::filter()), short(books));
     let key = hash::hex(key.as_bytes());
     format!("farebox:{host}:{filter}:{books}:{key}").into()
 }

@@ -5,7 +5,6 @@
 
 use crate::telling;
 use rust_decimal::Decimal;
-use serde_json::json;
 
 /// The longest report that is kept, in bytes. One line is written for each call.
 const REPORT_BYTES_MAX: usize = 64 << 10;
@@ -27,19 +26,26 @@ impl Record<'_> {
     /// same.
     pub fn text(&self) -> String {
         let report = self.report.filter(|text| text.len() <= REPORT_BYTES_MAX);
-        let mut fields = Vec::with_capacity(4);
-        let mut field = |name: &str, value: String| fields.push(format!("\"{name}\":{value}"));
+        let mut record = String::with_capacity(report.map_or(0, str::len).saturating_add(256));
+        let mut field = |name: &str, value: &str| {
+            record.push(if record.is_empty() { '{' } else { ',' });
+            record.push('"');
+            record.push_str(name);
+            record.push_str("\":");
+            record.push_str(value);
+        };
         if let Some(org) = self.org {
-            field("org_id", json!(org).to_string());
+            field("org_id", &telling::to_json(org));
         }
-        field("idempotency_key", json!(self.idempotency_key).to_string());
+        field("idempotency_key", &telling::to_json(self.idempotency_key));
         if let Some(price_usd) = self.price_usd {
-            field("price_usd", json!(telling::plain(price_usd)).to_string());
+            field("price_usd", &telling::to_json(&telling::plain(price_usd)));
         }
         if let Some(report) = report {
-            field("report", report.to_owned());
+            field("report", report);
         }
-        format!("{{{}}}", fields.join(","))
+        record.push('}');
+        record
     }
 }
 

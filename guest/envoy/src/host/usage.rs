@@ -1,15 +1,15 @@
 //! What a call used, as the host is told: the body of `POST /v1/usage`. Must not know when or how
 //! often it is sent.
 
-use super::{Asked, without_nulls, word};
+use super::{Asked, RequestText, word};
 use crate::digest::Headers;
 use crate::moment;
 use crate::settings::Upstream;
 use crate::telling;
 use farebox_sdk::pricing::meter::Pool;
 use farebox_usage::{Finish, Normalised};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
 
 /// What an answer said of its usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,81 +75,122 @@ pub struct Over<'a> {
     pub leased_at_ms: Option<i64>,
 }
 
-/// The body of `POST /v1/usage`.
+/// The body of `POST /v1/usage`. It is written with each call, so no tree of it is made.
 pub fn body(over: &Over<'_>) -> String {
-    let record = without_nulls(over.asked.record());
-    let mut report = json!({
-        "provider": over.upstream.provider,
-        "api": over.upstream.api.map(farebox_usage::Api::name),
-        "model": over.asked.model,
-        "request": record,
-        "hold_id": over.hold,
-        "idempotency_key": over.idempotency_key,
-        "status": over.status,
-        "cut_off_bytes": over.cut_off_bytes,
-        "region": over.upstream.region,
-        "key_source": word(over.upstream.key_source),
-        "occurred_at": over.leased_at_ms.map(moment::text),
-        "final": over.leased_at_ms.map(|_| false),
-    });
-    if let Value::Object(report) = &mut report {
-        if over.aborted {
-            report.insert("aborted".to_owned(), Value::Bool(true));
-        }
-        report.extend(said(over.said));
-    }
-    without_nulls(report).to_string()
+    let (upstream, asked) = (over.upstream, over.asked);
+    let said = Fields::of(over.said);
+    let report = Text {
+        provider: &upstream.provider,
+        api: upstream.api.map(farebox_usage::Api::name),
+        model: said.model.or(asked.model.as_deref()),
+        request: asked.record(),
+        hold_id: over.hold,
+        idempotency_key: over.idempotency_key,
+        status: over.status,
+        cut_off_bytes: over.cut_off_bytes,
+        region: said.region.or(upstream.region.as_deref()),
+        key_source: word(upstream.key_source),
+        occurred_at: over.leased_at_ms.map(moment::text),
+        r#final: over.leased_at_ms.map(|_| false),
+        aborted: over.aborted,
+        said,
+    };
+    telling::to_json(&report)
 }
 
-fn said(said: &Said) -> Map<String, Value> {
-    let mut fields = Map::new();
-    let headers = match said {
-        Said::Response(_, headers) | Said::Content(_, headers) | Said::Stream(_, headers) => {
-            headers.as_slice()
-        }
-        Said::Read(_) => &[],
-    };
-    if !headers.is_empty() {
-        let header = |(name, value): &(String, String)| (name.clone(), value.clone().into());
-        let headers = headers.iter().map(header).collect();
-        fields.insert("headers".to_owned(), Value::Object(headers));
-    }
-    let (name, value) = match said {
-        Said::Response(body, _) | Said::Content(body, _) => {
-            match serde_json::from_str::<&RawValue>(body) {
+#[derive(Serialize)]
+struct Text<'a> {
+    provider: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    request: RequestText<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold_id: Option<&'a str>,
+    idempotency_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cut_off_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<&'a str>,
+    key_source: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurred_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#final: Option<bool>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    aborted: bool,
+    #[serde(flatten)]
+    said: Fields<'a>,
+}
+
+/// What was answered, in a report's fields.
+#[derive(Default, Serialize)]
+struct Fields<'a> {
+    /// What was read says it better than what was asked.
+    #[serde(skip)]
+    model: Option<&'a str>,
+    #[serde(skip)]
+    region: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "by_name")]
+    headers: &'a [(String, String)],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sse: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_cost_usd: Option<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "by_meter")]
+    usage: &'a [Pool],
+}
+
+impl<'a> Fields<'a> {
+    fn of(said: &'a Said) -> Self {
+        match said {
+            Said::Response(body, headers) | Said::Content(body, headers) => {
                 // Numbers keep their source text.
-                Ok(raw) if raw.get().starts_with('{') => match serde_json::from_str(raw.get()) {
-                    Ok(value) => ("response", value),
-                    Err(_) => ("sse", Value::String(String::new())),
-                },
-                // A list of objects is read as the stream it came as.
-                Ok(raw) => ("sse", Value::String(raw.get().to_owned())),
-                Err(_) => ("sse", Value::String(String::new())),
+                let raw: Option<&RawValue> = serde_json::from_str(body).ok();
+                let is_object = |raw: &&RawValue| raw.get().starts_with('{');
+                Self {
+                    headers,
+                    response: raw.filter(is_object),
+                    // A list of objects is read as the stream it came as.
+                    sse: match raw {
+                        Some(raw) if is_object(&raw) => None,
+                        Some(raw) => Some(raw.get()),
+                        None => Some(""),
+                    },
+                    ..Self::default()
+                }
             }
+            Said::Stream(stream, headers) => Self {
+                headers,
+                sse: Some(stream),
+                ..Self::default()
+            },
+            Said::Read(whole) => Self {
+                model: whole.model_served.as_deref(),
+                region: whole.region.as_deref(),
+                service_tier: whole.service_tier.as_deref(),
+                provider_cost_usd: whole.provider_cost_usd.map(telling::plain),
+                usage: &whole.pools,
+                ..Self::default()
+            },
         }
-        Said::Stream(stream, _) => ("sse", Value::String(stream.clone())),
-        Said::Read(whole) => {
-            let pool = |pool: &Pool| {
-                let quantity = telling::plain(pool.quantity.get());
-                (pool.meter.name().to_owned(), Value::String(quantity))
-            };
-            let text = |text: &str| Value::String(text.to_owned());
-            let cost = whole.provider_cost_usd.map(telling::plain);
-            let beside = [
-                ("model", whole.model_served.as_deref().map(text)),
-                ("service_tier", whole.service_tier.as_deref().map(text)),
-                ("region", whole.region.as_deref().map(text)),
-                ("provider_cost_usd", cost.map(Value::String)),
-            ];
-            for (name, value) in beside {
-                fields.extend(value.map(|value| (name.to_owned(), value)));
-            }
-            let pools = whole.pools.iter().map(pool).collect();
-            ("usage", Value::Object(pools))
-        }
-    };
-    fields.insert(name.to_owned(), value);
-    fields
+    }
+}
+
+fn by_name<S: Serializer>(headers: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(headers.iter().map(|(name, value)| (name, value)))
+}
+
+fn by_meter<S: Serializer>(pools: &[Pool], serializer: S) -> Result<S::Ok, S::Error> {
+    let quantity = |pool: &Pool| telling::plain(pool.quantity.get());
+    serializer.collect_map(pools.iter().map(|pool| (pool.meter.name(), quantity(pool))))
 }
 
 #[cfg(test)]
@@ -157,6 +198,7 @@ mod tests {
     use super::*;
     use farebox_sdk::pricing::meter::{Attribute, Meter};
     use rust_decimal::Decimal;
+    use serde_json::json;
 
     fn read(pools: Vec<Pool>) -> Normalised {
         let stream =
@@ -175,9 +217,11 @@ mod tests {
     fn only_what_names_can_tell_is_told_by_them() {
         let pool = |meter| Pool::new(meter, 7.into());
         let plain = read(vec![pool(Meter::Input), pool(Meter::Output)]);
-        let fields = said(&Said::of(&plain).unwrap());
+        let said = Said::of(&plain).unwrap();
+        let fields = Fields::of(&said);
+        assert_eq!(fields.model, Some("m"));
+        let fields = serde_json::to_value(fields).unwrap();
         assert_eq!(fields["usage"], json!({"input": "7", "output": "7"}));
-        assert_eq!(fields["model"], "m");
         assert_eq!(fields["service_tier"], "priority");
         assert_eq!(fields["provider_cost_usd"], "0.005");
         let mut sized = pool(Meter::Image);

@@ -3,6 +3,7 @@
 use super::super::answer::Answer;
 use super::super::auth::{Auth, Reporter};
 use super::super::body::{Id, Json, parse};
+use super::super::prefer::Prefer;
 use super::super::problem::{Kind, Problem, ProblemJson};
 use super::super::show::{AlertJson, BalanceJson, PriceJson, credits};
 use super::super::{Api, State};
@@ -11,6 +12,7 @@ use super::reports::UsageBody;
 use super::usage_events::UsageJson;
 use crate::service::batch::{BATCH_MAX, Item};
 use crate::service::usage::{Doors, Recorded, UsageError};
+use crate::wire::plain;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use farebox_ledger::effect::{Charged, Outcome};
@@ -89,11 +91,7 @@ impl From<&Recorded> for RecordedJson {
         let charge = recorded.charge.as_ref();
         Self {
             event_id: recorded.event.to_string(),
-            status: if charge.is_some() {
-                "charged"
-            } else {
-                "unpriced"
-            },
+            status: word(recorded),
             charge_id: charge.map(|(id, _)| id.to_string()),
             reason: recorded.unpriced_reason.as_deref().map(Into::into),
             replayed: acknowledged.replayed,
@@ -108,6 +106,80 @@ impl From<&Recorded> for RecordedJson {
             balance: acknowledged.wallet.as_ref().map(Into::into),
             alerts: acknowledged.alerts.iter().map(Into::into).collect(),
         }
+    }
+}
+
+/// The least that is said of a report: what its caller cannot know by itself.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MinimalJson {
+    /// The usage event.
+    #[schema(example = "evt_0192f0c8b7a67c1e9f3a5d2b4c6e8f01")]
+    event_id: String,
+    /// `charged`, or `unpriced`: recorded, its hold kept, to be rated later.
+    status: &'static str,
+    /// The charge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    charge_id: Option<String>,
+    /// Why it waits for a price: a stable code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Whether this is the answer to an earlier report of the same usage: nothing was charged now.
+    replayed: bool,
+    /// What the customer pays in USD, exact and unrounded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "0.00018")]
+    price_usd: Option<String>,
+    /// The same in credits, rounded once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "0.0018")]
+    credits: Option<String>,
+    /// The release that priced it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release: Option<ReleaseJson>,
+}
+
+impl From<&Recorded> for MinimalJson {
+    fn from(recorded: &Recorded) -> Self {
+        let charge = recorded.charge.as_ref();
+        let pricing = charge.map(|(_, pricing)| pricing);
+        Self {
+            event_id: recorded.event.to_string(),
+            status: word(recorded),
+            charge_id: charge.map(|(id, _)| id.to_string()),
+            reason: recorded.unpriced_reason.as_deref().map(Into::into),
+            replayed: recorded.acknowledged.replayed,
+            price_usd: pricing.map(|pricing| plain(pricing.price_usd)),
+            credits: pricing.map(|pricing| credits(pricing.price)),
+            release: pricing.and_then(|pricing| pricing.release.as_ref().map(Into::into)),
+        }
+    }
+}
+
+/// What is said of a report: all of it, or the least where the caller prefers that.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ReportedJson {
+    /// All.
+    Whole(Box<RecordedJson>),
+    /// With `Prefer: return=minimal`.
+    Minimal(Box<MinimalJson>),
+}
+
+impl ReportedJson {
+    fn of(recorded: &Recorded, prefer: Prefer) -> Self {
+        match prefer {
+            Prefer::Whole => Self::Whole(Box::new(recorded.into())),
+            Prefer::Minimal => Self::Minimal(Box::new(recorded.into())),
+        }
+    }
+}
+
+const fn word(recorded: &Recorded) -> &'static str {
+    if recorded.charge.is_some() {
+        "charged"
+    } else {
+        "unpriced"
     }
 }
 
@@ -133,12 +205,15 @@ const fn status(recorded: &Recorded) -> StatusCode {
 /// With `hold_id` it is captured from that hold. What was used is never dropped: beyond the hold
 /// the wallet pays, and what it cannot pay is the org's shortfall. Without a price: 202, recorded
 /// as `unpriced`. A key that was revoked or expired may still report under the holds and leases
-/// that it placed while they last, up to what they have left.
+/// that it placed while they last, up to what they have left. `Prefer: return=minimal` (RFC 7240)
+/// leaves the lines, what it was paid from and the balance out of the answer.
 #[utoipa::path(post, path = "/v1/usage", tag = "usage", request_body = UsageBody,
-    responses((status = 200, body = RecordedJson), (status = 202, body = RecordedJson)))]
+    params(("Prefer" = Option<String>, Header, description = "`return=minimal`: a short answer")),
+    responses((status = 200, body = ReportedJson), (status = 202, body = ReportedJson)))]
 pub async fn report(
     axum::extract::State(api): State,
     reporter: Reporter,
+    prefer: Prefer,
     mut body: Json<UsageBody>,
 ) -> Result<Response, Problem> {
     let own = body.value.idempotency(&body.text)?;
@@ -148,8 +223,8 @@ pub async fn report(
     let result = api.service.record_usage(&context, reported).await;
     count(&api, &result);
     let recorded = result?;
-    let answer = Answer(RecordedJson::from(&recorded));
-    Ok((status(&recorded), answer).into_response())
+    let answer = Answer(ReportedJson::of(&recorded, prefer));
+    Ok((status(&recorded), prefer.applied(), answer).into_response())
 }
 
 /// Many reports at once.
@@ -173,7 +248,7 @@ pub struct BatchJson {
 #[serde(untagged)]
 pub enum ItemJson {
     /// It is recorded.
-    Recorded(Box<RecordedJson>),
+    Recorded(ReportedJson),
     /// It is refused.
     Problem {
         /// Why.
@@ -182,13 +257,17 @@ pub enum ItemJson {
 }
 
 /// Report many calls at once; each stands for itself
+///
+/// `Prefer: return=minimal` (RFC 7240) answers each as shortly as `POST /v1/usage` does.
 #[utoipa::path(post, path = "/v1/usage/batch", tag = "usage", request_body = BatchBody,
+    params(("Prefer" = Option<String>, Header, description = "`return=minimal`: short answers")),
     responses((status = 200, body = BatchJson)))]
 pub async fn batch(
     axum::extract::State(api): State,
     reporter: Reporter,
+    prefer: Prefer,
     body: Json<BatchBody>,
-) -> Result<Answer<BatchJson>, Problem> {
+) -> Result<Response, Problem> {
     let (context, doors) = reporter.to_report(body.idempotency)?;
     let texts = body.value.items;
     if texts.is_empty() || texts.len() > BATCH_MAX {
@@ -245,13 +324,14 @@ pub async fn batch(
             },
         };
         answers.push(match result {
-            Ok(recorded) => ItemJson::Recorded(Box::new((&recorded).into())),
+            Ok(recorded) => ItemJson::Recorded(ReportedJson::of(&recorded, prefer)),
             Err(problem) => ItemJson::Problem {
                 problem: problem.into_json(),
             },
         });
     }
-    Ok(Answer(BatchJson { items: answers }))
+    let answer = Answer(BatchJson { items: answers });
+    Ok((prefer.applied(), answer).into_response())
 }
 
 /// One usage event
