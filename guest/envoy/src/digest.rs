@@ -35,12 +35,16 @@ pub struct Digest {
 impl Digest {
     /// Takes the next event of the stream; whether it may have stated usage.
     pub fn take(&mut self, event: &str) -> bool {
-        let event = unwrapped(event);
-        let states_usage = says_something(&event);
+        let seen = Seen::of(event);
+        let inner = seen.wraps.then(|| unwrapped(event)).flatten();
+        let (event, states_usage) = match &inner {
+            Some(inner) => (inner.as_str(), Seen::of(inner).says_something),
+            None => (event, seen.says_something),
+        };
         if !self.kept.is_empty() && !states_usage && event.len() > SHORT_BYTES {
             return false;
         }
-        let kept = without_content(&event).unwrap_or_default();
+        let kept = without_content(event).unwrap_or_default();
         self.kept_bytes = self.kept_bytes.saturating_add(kept.len());
         self.kept.push_back(kept);
         // Usage comes last; what the stream is comes first.
@@ -121,41 +125,66 @@ fn on_one_line(json: String) -> String {
     line
 }
 
-fn says_something(data: &str) -> bool {
-    [
-        "\"usage",
-        "Usage\"",
-        "\"billed_units\"",
-        "etrics\"",
-        "\"error\"",
-        "okenCount\"",
-        "_token_count\"",
-        "_eval_count\"",
-        "groundingMetadata\"",
-    ]
-    .iter()
-    .any(|word| data.match_indices(word).any(|(at, _)| !is_null(data, at)))
+/// What the names in an event show. Every event of a stream is looked through, so once and for all of
+/// them.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    /// It may say something of usage, ids or the end.
+    says_something: bool,
+    /// It may have another in it.
+    wraps: bool,
 }
 
-/// Whether the field that begins here is `null`.
-fn is_null(data: &str, at: usize) -> bool {
-    let rest = data.get(at..).unwrap_or_default();
-    let value = rest.split_once(':').map(|(_, value)| value.trim_start());
-    value.is_some_and(|value| value.starts_with("null"))
+impl Seen {
+    fn of(data: &str) -> Self {
+        let mut seen = Self::default();
+        for (at, byte) in data.bytes().enumerate() {
+            if byte != b'"' {
+                continue;
+            }
+            let Some((before, rest)) = data.as_bytes().split_at_checked(at) else {
+                continue;
+            };
+            // By their last letters: most names end otherwise.
+            let says = match before.last() {
+                Some(b'e') => before.ends_with(b"Usage"),
+                Some(b's') => {
+                    seen.wraps |= before.ends_with(b"\"bytes");
+                    before.ends_with(b"etrics") || before.ends_with(b"\"billed_units")
+                }
+                Some(b'r') => before.ends_with(b"\"error"),
+                Some(b't') => {
+                    before.ends_with(b"okenCount")
+                        || before.ends_with(b"_token_count")
+                        || before.ends_with(b"_eval_count")
+                }
+                Some(b'a') => before.ends_with(b"groundingMetadata"),
+                _ => false,
+            };
+            if (says || rest.starts_with(b"\"usage")) && !is_null(rest) {
+                seen.says_something = true;
+            }
+        }
+        seen
+    }
 }
 
-/// The event in a chunk of bytes, as Bedrock wraps those of its models' makers; else itself.
-fn unwrapped(event: &str) -> Cow<'_, str> {
-    let inner = || {
-        let fields = fields(event)?;
-        let bytes = match fields.get("chunk") {
-            Some(chunk) => self::fields(chunk.get())?.get("bytes")?,
-            None => fields.get("bytes")?,
-        };
-        let text: Cow<'_, str> = serde_json::from_str(bytes.get()).ok()?;
-        String::from_utf8(STANDARD.decode(text.as_bytes()).ok()?).ok()
+/// Whether the field whose name begins or ends here is `null`.
+fn is_null(rest: &[u8]) -> bool {
+    let colon = rest.iter().position(|byte| *byte == b':');
+    let value = colon.and_then(|at| rest.get(at.checked_add(1)?..));
+    value.is_some_and(|value| value.trim_ascii_start().starts_with(b"null"))
+}
+
+/// The event in a chunk of bytes, as Bedrock wraps those of its models' makers.
+fn unwrapped(event: &str) -> Option<String> {
+    let fields = fields(event)?;
+    let bytes = match fields.get("chunk") {
+        Some(chunk) => self::fields(chunk.get())?.get("bytes")?,
+        None => fields.get("bytes")?,
     };
-    inner().map_or(Cow::Borrowed(event), Cow::Owned)
+    let text: Cow<'_, str> = serde_json::from_str(bytes.get()).ok()?;
+    String::from_utf8(STANDARD.decode(text.as_bytes()).ok()?).ok()
 }
 
 /// Where usage stands: it is kept to the letter.
@@ -353,6 +382,34 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_is_known_by_its_names() {
+        for (event, says_something) in [
+            (r#"{"usage":{"a":1}}"#, true),
+            (r#"{"usage_breakdown":1}"#, true),
+            (r#"{"usage" : null,"id":"a"}"#, false),
+            (r#"{"usage":null,"x_groq":{"usage":{}}}"#, true),
+            (r#"{"tokenUsage":1}"#, true),
+            (r#"{"serverToolUsage":null}"#, false),
+            (r#"{"billed_units":{}}"#, true),
+            (r#"{"unbilled_units":{}}"#, false),
+            (r#"{"amazon-bedrock-invocationMetrics":{}}"#, true),
+            (r#"{"error":{}}"#, true),
+            (r#"{"error":  null}"#, false),
+            (r#"{"terror":{}}"#, false),
+            (r#"{"inputTextTokenCount":5}"#, true),
+            (r#"{"prompt_token_count":5}"#, true),
+            (r#"{"prompt_eval_count":5}"#, true),
+            (r#"{"groundingMetadata":{}}"#, true),
+            (r#"{"choices":[{"delta":{"content":" word"}}]}"#, false),
+            ("", false),
+        ] {
+            assert_eq!(Seen::of(event).says_something, says_something, "{event}");
+        }
+        assert!(Seen::of(r#"{"chunk":{"bytes":"e30="}}"#).wraps);
+        assert!(!Seen::of(r#"{"kilobytes":1,"chunk":{}}"#).wraps);
+    }
 
     /// The proxy's record of a call is a line.
     #[test]

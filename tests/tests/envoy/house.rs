@@ -184,7 +184,9 @@ impl House {
     pub fn until_reported(&self) {
         let served = self.served.load(Ordering::SeqCst);
         until(|| {
-            assert_eq!(self.counted("farebox.unreported"), 0);
+            let unreported = self.counted("farebox.unreported");
+            let log = || self.envoys.iter().map(Envoy::log).collect::<String>();
+            assert_eq!(unreported, 0, "{}", log());
             match self.counted("farebox.reported") {
                 reported if reported < served => Err(format!("{reported} of {served}")),
                 _ => Ok(()),

@@ -26,6 +26,13 @@ pub(super) enum Found {
     None,
 }
 
+/// A lease that was looked at, and the call's worst case by what it vouches for: in USD, and in
+/// nano-credits.
+struct LookedAt {
+    id: Box<str>,
+    worst: Option<(Decimal, i64)>,
+}
+
 impl Call {
     /// Takes the call's worst case from the key's lease, or asks the host for one. `may_ask`: the
     /// host was not asked yet.
@@ -36,11 +43,10 @@ impl Call {
         let cluster = &self.cluster;
         let shared = shared::name(key, &host.cluster, self.shelf.name());
         let now_ms = proxy::now_ms();
-        // The worst case by what the last lease vouches for that was looked at.
-        let mut worst_by: Option<(Box<str>, Option<(Decimal, i64)>)> = None;
+        let mut looked_at: Option<LookedAt> = None;
         let took = shared::change(&shared, |leases| {
             let lease = leases.offered(now_ms)?;
-            let is_known = worst_by.as_ref().is_some_and(|(id, _)| *id == lease.id);
+            let is_known = looked_at.as_ref().is_some_and(|known| known.id == lease.id);
             if !is_known {
                 // None is kept whose book is not here. What has no bound here may have one at the
                 // host, or its reason.
@@ -49,14 +55,14 @@ impl Call {
                     exchange.vouch(&lease.vouched);
                     exchange.worst(cluster).ok()
                 });
-                worst_by = Some((lease.id.clone(), worst));
+                let id = lease.id.clone();
+                looked_at = Some(LookedAt { id, worst });
             }
-            let (id, worst) = worst_by.as_ref()?;
-            let (_, worst) = (*worst)?;
+            let LookedAt { id, worst } = looked_at.as_ref()?;
             // What a call does not find is noted, so that the next renewal asks for it.
-            Some(leases.take(id, worst, now_ms))
+            Some(leases.take(id, (*worst)?.1, now_ms))
         });
-        if let Some((lease, worst)) = worst_by {
+        if let Some(LookedAt { id: lease, worst }) = looked_at {
             let Some((usd, worst)) = worst else {
                 return Found::None;
             };
