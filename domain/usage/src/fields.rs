@@ -19,7 +19,7 @@ const MEASURED_PLACES: u32 = 6;
 #[derive(Debug)]
 pub(crate) struct Fields {
     path: String,
-    /// In their order, each name once. They are few, and each is looked for once: comparing names
+    /// In their order, each name once. They are few, and most are looked for once: comparing names
     /// costs less than hashing them.
     all: Vec<(String, Value)>,
 }

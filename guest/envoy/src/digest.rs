@@ -129,7 +129,7 @@ fn on_one_line(json: String) -> String {
 /// them.
 #[derive(Clone, Copy, Default)]
 struct Seen {
-    /// It may say something of usage, ids or the end.
+    /// It may state usage, or an error.
     says_something: bool,
     /// It may have another in it.
     wraps: bool,

@@ -48,7 +48,7 @@ impl Serialize for Fields {
     }
 }
 
-/// As JSON, written straight. Nothing that is said here is without a text in it.
+/// As JSON, written straight, without a tree. It cannot fail: whatever is said here has texts for keys.
 pub fn to_json(value: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

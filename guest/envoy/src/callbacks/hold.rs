@@ -84,7 +84,7 @@ impl Standing {
         )
     }
 
-    /// Whether that is known already.
+    /// Whether what became of the call is known.
     pub const fn is_over(&self) -> bool {
         self.over.is_some()
     }

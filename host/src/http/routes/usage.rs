@@ -111,6 +111,7 @@ impl From<&Recorded> for RecordedJson {
 
 /// The least that is said of a report: what its caller cannot know by itself.
 #[derive(Debug, Serialize, ToSchema)]
+// Said for the description: else whoever reads it would take a whole answer for this one as well.
 #[serde(deny_unknown_fields)]
 pub struct MinimalJson {
     /// The usage event.
