@@ -9,7 +9,9 @@ use crate::Named;
 use arbitrary::Unstructured;
 use farebox::engine::limits::{LimitClass, Trust};
 use farebox::engine::{Engine, LoadError};
-use farebox::service::policy::{Fault, PolicyEngine as _, PolicyError, Priced, ReleaseId};
+use farebox::service::policy::{
+    Fault, PolicyEngine as _, PolicyError, Priced, ReleaseId, rate_requests,
+};
 use farebox_book::{Format, compile};
 use farebox_pricing::card::RateCardRequest;
 use farebox_pricing::event::{Deployment, Facts, KeySource, QuoteRequest, UsageEvent};
@@ -287,7 +289,7 @@ pub fn engine_answer(data: &[u8]) {
         0 => is_priced_or_refused(&engine.rate(release, &event(), &facts)),
         1 => {
             let requests = vec![(event(), facts); 2];
-            let answers = engine.rate_batch(release, &requests);
+            let answers = engine.rate_batch(release, &rate_requests(&requests));
             assert_eq!(answers.len(), requests.len());
             answers.iter().for_each(is_priced_or_refused);
         }

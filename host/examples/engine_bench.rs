@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let (event, facts) = call();
-    let batch = vec![(event.clone(), facts.clone()); BATCH];
+    let batch = vec![(&event, &facts); BATCH];
     let native = || {
         let rating = rating::rate(&view, black_box(&event), &facts);
         rating
@@ -163,7 +163,7 @@ fn custom(
     event.model_served = None;
     event.pools.retain(|pool| pool.meter != Meter::CacheWrite5m);
     facts.plan = Some("committed-1k".into());
-    let batch = vec![(event, facts); BATCH];
+    let batch = vec![(&event, &facts); BATCH];
     let priced = fresh.rate_batch(&untrusted, &batch);
     if let Some(Err(error)) = priced.into_iter().find(Result::is_err) {
         return Err(format!("{guest}: {error}").into());

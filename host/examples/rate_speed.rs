@@ -12,7 +12,7 @@
 use farebox::cli::rate::input;
 use farebox::engine::Engine;
 use farebox::engine::limits::{LimitClass, Trust};
-use farebox::service::policy::PolicyEngine as _;
+use farebox::service::policy::{PolicyEngine as _, rate_requests};
 use farebox_book::{Format, compile};
 use farebox_pricing::event::{Deployment, Facts, KeySource, UsageEvent};
 use std::error::Error;
@@ -54,7 +54,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let events_max = LimitClass::Native.limits().batch_events_max;
     let batch = per_call(half, requests.len(), || {
         for chunk in requests.chunks(events_max) {
-            drop(black_box(engine.rate_batch(&release, chunk)));
+            drop(black_box(
+                engine.rate_batch(&release, &rate_requests(chunk)),
+            ));
         }
     });
     println!("{{\"event_ns\":{single},\"batch_event_ns\":{batch}}}");

@@ -5,8 +5,7 @@
 
 use crate::service::time::Clock;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The machine's clock.
@@ -55,36 +54,55 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is set.
+/// A clock that stands still until it is set. Its stopwatch goes on with each step forward, and is
+/// not turned back with the hour.
 #[derive(Debug, Default)]
 pub struct ManualClock {
-    now_ms: AtomicI64,
+    shows: Mutex<Shows>,
     ids: Ids,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Shows {
+    now_ms: i64,
+    /// By how much the hour was ever set back, in sum.
+    set_back_ms: i64,
 }
 
 impl ManualClock {
     /// A clock that shows `now_ms`, milliseconds since the Unix epoch.
     pub fn at(now_ms: i64) -> Self {
         Self {
-            now_ms: AtomicI64::new(now_ms),
+            shows: Mutex::new(Shows {
+                now_ms,
+                set_back_ms: 0,
+            }),
             ids: Ids::default(),
         }
     }
 
     /// Shows `now_ms` from here on, be it later or earlier.
     pub fn set(&self, now_ms: i64) {
-        self.now_ms.store(now_ms, Ordering::SeqCst);
+        let mut shows = self.shows();
+        let back_ms = shows.now_ms.saturating_sub(now_ms).max(0);
+        shows.set_back_ms = shows.set_back_ms.saturating_add(back_ms);
+        shows.now_ms = now_ms;
     }
 
     /// Moves on by `ms`.
     pub fn advance(&self, ms: i64) {
-        self.now_ms.fetch_add(ms, Ordering::SeqCst);
+        let mut shows = self.shows();
+        shows.now_ms = shows.now_ms.saturating_add(ms);
+    }
+
+    fn shows(&self) -> MutexGuard<'_, Shows> {
+        self.shows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Clock for ManualClock {
     fn now_ms(&self) -> i64 {
-        self.now_ms.load(Ordering::SeqCst)
+        self.shows().now_ms
     }
 
     /// Others do their part meanwhile, whatever hour it is.
@@ -93,7 +111,9 @@ impl Clock for ManualClock {
     }
 
     fn elapsed(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.now_ms()).unwrap_or_default())
+        let shows = *self.shows();
+        let passed_ms = shows.now_ms.saturating_add(shows.set_back_ms);
+        Duration::from_millis(u64::try_from(passed_ms).unwrap_or_default())
     }
 
     fn next_id(&self) -> u128 {

@@ -1,6 +1,8 @@
 //! Components that the compiler cannot stomach: it has a process of its own, with limits, and ends
 //! there. These run the real binary as that process.
 
+use crate::page::shell;
+use crate::serving::{ADMIN_KEY, Server};
 use farebox::app::shipped;
 use farebox::engine::admission::AdmissionError;
 use farebox::engine::compiler::{Compiler, Exceeded};
@@ -8,6 +10,7 @@ use farebox::engine::limits::{CompileLimits, LimitClass, Trust};
 use farebox::engine::package::Package;
 use farebox::engine::{Engine, LoadError};
 use farebox::service::policy::{AdmitError, PolicyEngine as _};
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -79,6 +82,31 @@ fn monster() -> Vec<u8> {
     let locals = "i64 ".repeat(LOCALS);
     wat::parse_str(format!(
         "(component (core module (func (local {locals}) (loop {body} (br_if 0 (i64.eqz (local.get 9)))))))"
+    ))
+    .unwrap()
+}
+
+/// A component of a fifth of a megabyte whose values each begin anew in every one of its loops, each
+/// within the next: a compiler keeps account of all values of all loops.
+fn maze() -> Vec<u8> {
+    const LOCALS: usize = 20_000;
+    const LOOPS: usize = 100;
+    let mut body = String::new();
+    for local in 0..LOCALS {
+        let other = (local * 7 + 1) % LOCALS;
+        writeln!(
+            body,
+            "(local.set {local} (i64.add (local.get {other}) (i64.const 1)))"
+        )
+        .unwrap();
+    }
+    let locals = "i64 ".repeat(LOCALS);
+    let (begin, end) = (
+        "(loop ".repeat(LOOPS),
+        "(br_if 0 (i64.eqz (local.get 9))))".repeat(LOOPS),
+    );
+    wat::parse_str(format!(
+        "(component (core module (func (local {locals}) {begin} {body} {end})))"
     ))
     .unwrap()
 }
@@ -174,6 +202,78 @@ fn a_component_that_takes_the_compiler_too_much_is_refused_by_what_it_takes() {
         // This process goes on, and so does its engine.
         assert!(host.engine.faults().is_empty());
     }
+}
+
+/// The same with the limits that a server has, over HTTP, while somebody asks for prices.
+#[test]
+fn a_push_that_takes_the_compiler_too_much_is_refused_over_http_and_calls_go_on() {
+    let package = Package {
+        component: maze(),
+        book: Some(shipped::default_book().unwrap().canonical),
+        ..Package::default()
+    };
+    let bytes = package.component.len();
+    assert!(
+        bytes < LimitClass::Native.limits().component_bytes_max,
+        "{bytes}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let nothing: [&str; 0] = [];
+    let server = Server::start(&folder.path().join("farebox-data"), nothing);
+    let made = shell(folder.path(), &server.url, "farebox org create acme --json");
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    let org = made["id"].as_str().unwrap();
+    let post = |path: &str, kind: &str, body: &[u8]| {
+        let sent = ureq::post(format!("{}{path}", server.url))
+            .config()
+            .http_status_as_error(false)
+            .build()
+            .header("authorization", format!("Bearer {ADMIN_KEY}"))
+            .header("content-type", kind)
+            .header("farebox-org", org)
+            .send(body);
+        let mut answer = sent.unwrap();
+        let said = answer.body_mut().read_to_string().unwrap();
+        (
+            answer.status().as_u16(),
+            serde_json::from_str(&said).unwrap(),
+        )
+    };
+    let quoted = || {
+        let call = json!({"call": {"provider": "openai", "model": "gpt-4o-mini",
+            "body_bytes": 100, "max_output_tokens": 10}});
+        let (status, quote): (_, Value) = post(
+            "/v1/quotes",
+            "application/json",
+            call.to_string().as_bytes(),
+        );
+        assert_eq!(status, 200, "{quote}");
+        quote["max_price_usd"].clone()
+    };
+    let before = quoted();
+    let (asked, refused): (u32, Value) = std::thread::scope(|scope| {
+        let push =
+            scope.spawn(|| post("/v1/admin/policies", "application/wasm", &package.to_file()));
+        let mut asked = 0;
+        while !push.is_finished() {
+            assert_eq!(quoted(), before);
+            asked += 1;
+        }
+        let (status, refused) = push.join().unwrap();
+        assert_eq!(status, 422, "{refused}");
+        (asked, refused)
+    });
+    assert!(asked > 10, "{asked}");
+    assert_eq!(refused["type"], "/problems/not-admitted");
+    let reason = refused["reason"].as_str().unwrap();
+    assert!(
+        ["compile_memory", "compile_cpu", "compile_time"].contains(&reason),
+        "{refused}"
+    );
+    assert_eq!(quoted(), before);
+    drop(server);
+    let kept = std::fs::read_dir(folder.path().join("farebox-data/cache")).unwrap();
+    assert_eq!(kept.count(), 1);
 }
 
 #[test]

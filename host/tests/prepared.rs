@@ -7,7 +7,7 @@ use farebox::engine::Engine;
 use farebox::engine::compiler::Compiler;
 use farebox::engine::limits::{LimitClass, Trust};
 use farebox::engine::package::Package;
-use farebox::service::policy::{Instances, PolicyEngine as _, ReleaseId};
+use farebox::service::policy::{Instances, PolicyEngine as _, ReleaseId, rate_requests};
 use farebox_pricing::card::RateCardRequest;
 use farebox_pricing::event::{Deployment, Facts, KeySource, QuoteRequest, UsageEvent};
 use farebox_pricing::meter::{Meter, Pool, Quantity};
@@ -80,7 +80,7 @@ fn asked(engine: &Engine, release: &ReleaseId) -> String {
             (event(model, 1_000 + 37 * number), facts())
         })
         .collect();
-    for answer in engine.rate_batch(release, &batch) {
+    for answer in engine.rate_batch(release, &rate_requests(&batch)) {
         answers.push(format!("{answer:?}"));
     }
     for model in MODELS {

@@ -6,7 +6,9 @@ use farebox::app::shipped;
 use farebox::cli::rate::output::{ErrorLine, PricedLine};
 use farebox::engine::Engine;
 use farebox::engine::limits::{LimitClass, Trust};
-use farebox::service::policy::{Fault, PolicyEngine as _, PolicyError, Priced, ReleaseId};
+use farebox::service::policy::{
+    Fault, PolicyEngine as _, PolicyError, Priced, ReleaseId, rate_requests,
+};
 use farebox_pricing::canonical::BookView;
 use farebox_pricing::event::{Facts, UsageEvent};
 use farebox_pricing::money::Peg;
@@ -172,7 +174,11 @@ impl Pricer for Batch {
         let events_max = LimitClass::Native.limits().batch_events_max;
         requests
             .chunks(events_max)
-            .flat_map(|chunk| self.0.engine.rate_batch(&self.0.release, chunk))
+            .flat_map(|chunk| {
+                self.0
+                    .engine
+                    .rate_batch(&self.0.release, &rate_requests(chunk))
+            })
             .collect()
     }
 }

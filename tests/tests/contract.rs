@@ -242,7 +242,7 @@ fn two_versions_of_the_contract_are_served_at_once() {
             let one_by_one = events
                 .iter()
                 .map(|event| engine.rate(release, event, &facts));
-            let batch = events.clone().map(|event| (event, facts.clone()));
+            let batch = events.each_ref().map(|event| (event, &facts));
             (
                 one_by_one.collect::<Vec<_>>(),
                 engine.rate_batch(release, &batch),

@@ -5,7 +5,7 @@ use farebox::app::shipped;
 use farebox::engine::Engine;
 use farebox::engine::limits::{LimitClass, Trust};
 use farebox::engine::package::Package;
-use farebox::service::policy::{PolicyEngine as _, PolicyError, ReleaseId};
+use farebox::service::policy::{PolicyEngine as _, PolicyError, ReleaseId, rate_requests};
 use farebox_book::{Format, compile};
 use farebox_pricing::answer::{Line, LineKind, Reason};
 use farebox_pricing::canonical::BookView;
@@ -80,7 +80,7 @@ fn costs_agree(component: &str) {
     let requests = recorded();
     let mut priced = 0;
     for batch in requests.chunks(admitted.class.limits().batch_events_max) {
-        let answers = engine.rate_batch(&admitted.id, batch);
+        let answers = engine.rate_batch(&admitted.id, &rate_requests(batch));
         for ((event, facts), answer) in batch.iter().zip(answers) {
             match (rating::rate(&native, event, facts), answer) {
                 (Ok(expected), Ok(got)) => {
@@ -159,10 +159,11 @@ fn every_way_agrees(component: &str, book: Vec<u8>, requests: &[Request]) {
         let answers = requests.map(|(event, facts)| engine.rate(release, event, facts));
         answers.collect::<Vec<_>>()
     };
-    let answers = fresh.rate_batch(&release, requests);
+    let requests = rate_requests(requests);
+    let answers = fresh.rate_batch(&release, &requests);
     assert_eq!(one_by_one(&fresh, &release), answers);
     assert_eq!(one_by_one(&kept, &trusted), answers);
-    assert_eq!(kept.rate_batch(&trusted, requests), answers);
+    assert_eq!(kept.rate_batch(&trusted, &requests), answers);
 }
 
 #[test]

@@ -193,7 +193,8 @@ fn a_warm_call_takes_little_fuel_and_the_same_each_time() {
     let release = engine
         .load_release(component, book, LimitClass::Native, Trust::Trusted)
         .unwrap();
-    let batch = vec![usual_call(); 256];
+    let (event, facts) = usual_call();
+    let batch = [(&event, &facts); 256];
     let fuel = |events: usize| engine.fuel_of(&release, &batch[..events]).unwrap();
     fuel(1);
     fuel(256);

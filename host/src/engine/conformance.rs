@@ -9,7 +9,7 @@ use super::instance::Instance;
 use super::probe::{Answer, Asked, Question};
 use super::release::Release;
 use super::warm;
-use crate::service::policy::{AdmitError, Fault, Rule};
+use crate::service::policy::{AdmitError, Fault, Rule, rate_requests};
 use farebox_pricing::card::{RateCardEntry, RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_pricing::exact;
@@ -226,7 +226,7 @@ fn batch_in_order(trial: &mut Trial<'_>) -> Result<(), Broken> {
         batch.extend([question.clone(), nobodys.clone()]);
         alone.extend([answer.clone(), refused.clone()]);
     }
-    let answers = trial.instance.rate_batch(&batch)?;
+    let answers = trial.instance.rate_batch(&rate_requests(&batch))?;
     let differs = answers.iter().zip(&alone).position(|(a, b)| a != b);
     match differs {
         None => Ok(()),

@@ -7,6 +7,7 @@
 
 use super::admission::AdmissionError;
 pub use super::instance::{Guard, Malformed};
+use crate::service::policy::RateRequest;
 use farebox_pricing::answer::{Quote, Rating, Refusal};
 use farebox_pricing::card::{RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
@@ -115,7 +116,7 @@ pub trait Loaded: Send {
     fn rate_batch(
         &self,
         store: &mut Store<Guard>,
-        requests: &[(UsageEvent, Facts)],
+        requests: &[RateRequest<'_>],
     ) -> Called<Vec<Answer<Rating>>>;
 
     /// A page of the rate card.

@@ -9,7 +9,7 @@ use super::fault;
 use super::release::Release;
 use super::sandbox::Sandbox;
 use super::shared::{Freed, Shared};
-use crate::service::policy::Fault;
+use crate::service::policy::{Fault, RateRequest};
 use farebox_pricing::answer::{Quote, Rating, Refusal};
 use farebox_pricing::card::{RateCardPage, RateCardRequest};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
@@ -146,7 +146,7 @@ impl Instance {
     /// As many answers as requests; unchecked.
     pub fn rate_batch(
         &mut self,
-        requests: &[(UsageEvent, Facts)],
+        requests: &[RateRequest<'_>],
     ) -> Result<Vec<Result<Rating, Refusal>>, Fault> {
         let answers = self.call(requests.len(), |policy, store| {
             policy.rate_batch(store, requests)

@@ -44,7 +44,7 @@ mod warm;
 use crate::service::ledger::releases::{ReleaseParts, ReleaseRecord};
 use crate::service::policy::{
     AdmitError, Admitted, Counters, Digest, Fault, Fuel, Instances, PolicyEngine, PolicyError,
-    Priced, ReleaseId,
+    Priced, RateRequest, ReleaseId,
 };
 use crate::service::signature::PinnedKeys;
 use compiled::CompiledCache;
@@ -179,7 +179,7 @@ impl Engine {
     pub fn fuel_of(
         &self,
         release: &ReleaseId,
-        requests: &[(UsageEvent, Facts)],
+        requests: &[RateRequest<'_>],
     ) -> Result<u64, PolicyError> {
         let limit = |release: &Release| release.sandbox.limits.call_fuel(requests.len());
         let release = self.release(release)?;
@@ -218,11 +218,11 @@ impl Engine {
     /// that of the batch is.
     fn rate_alone(
         release: &Arc<Release>,
-        requests: &[(UsageEvent, Facts)],
+        requests: &[RateRequest<'_>],
         of_batch: Fault,
     ) -> Vec<Result<Priced, PolicyError>> {
         let mut faults = Vec::new();
-        let rate = |(event, facts): &(UsageEvent, Facts)| {
+        let rate = |(event, facts): &RateRequest<'_>| {
             if faults.len() >= FAULTS_ALONE_MAX
                 && let Some(last) = faults.last()
             {
@@ -368,7 +368,7 @@ impl PolicyEngine for Engine {
     fn rate_batch(
         &self,
         release: &ReleaseId,
-        requests: &[(UsageEvent, Facts)],
+        requests: &[RateRequest<'_>],
     ) -> Vec<Result<Priced, PolicyError>> {
         let all = |error: PolicyError| vec![Err(error); requests.len()];
         let release = match self.release(release) {
@@ -378,7 +378,7 @@ impl PolicyEngine for Engine {
         if let Err(error) = release.within_batch(requests.len()) {
             return all(error);
         }
-        match Self::run(&release, |instance| instance.rate_batch(requests)) {
+        match Self::run(&release, |instance| in_calls(instance, requests)) {
             Ok(answers) => answers
                 .into_iter()
                 .zip(requests)
@@ -442,6 +442,19 @@ impl PolicyEngine for Engine {
         )?
         .map_err(PolicyError::Refused)
     }
+}
+
+/// A batch by one instance, a few events in each call: what a call takes of the guest's memory, the next
+/// one takes again, so a batch of any size writes to few pages.
+fn in_calls(
+    instance: &mut Instance,
+    requests: &[RateRequest<'_>],
+) -> Result<Vec<Result<Rating, Refusal>>, Fault> {
+    let mut answers = Vec::with_capacity(requests.len());
+    for some in requests.chunks(limits::CALL_EVENTS) {
+        answers.extend(instance.rate_batch(some)?);
+    }
+    Ok(answers)
 }
 
 fn broken(violation: &Violation) -> Fault {

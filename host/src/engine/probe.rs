@@ -6,7 +6,7 @@
 use super::instance::{CallError, Instance};
 use super::release::{self, Release};
 use super::{broken, warm};
-use crate::service::policy::{AdmitError, Fault};
+use crate::service::policy::{AdmitError, Fault, rate_requests};
 use farebox_pricing::answer::{Quote, Rating, Refusal};
 use farebox_pricing::canonical::BookView;
 use farebox_pricing::card::{PAGE_MAX, RateCardRequest};
@@ -81,7 +81,7 @@ pub fn probe(release: &Release) -> Result<Asked, AdmitError> {
         equal(event, quoted, &again, "quoted again in another order")?;
     }
     let turned: Vec<Question> = questions.iter().rev().cloned().collect();
-    let in_batch = warm::instance(release)?.rate_batch(&turned)?;
+    let in_batch = warm::instance(release)?.rate_batch(&rate_requests(&turned))?;
     for (((event, _), answer), again) in turned.iter().zip(answers.iter().rev()).zip(&in_batch) {
         equal(event, answer, again, "asked in a batch of another instance")?;
     }
@@ -108,7 +108,7 @@ fn at_its_limits(
     };
     let batch = vec![question.clone(); release.sandbox.limits.batch_events_max];
     let mut instance = warm::instance(release)?;
-    for again in instance.rate_batch(&batch)? {
+    for again in instance.rate_batch(&rate_requests(&batch))? {
         equal(&question.0, answer, &again, "asked in a full batch")?;
     }
     let page = RateCardRequest {

@@ -4,12 +4,11 @@
 
 use super::breaker::Question;
 use super::ledger::failure::ReadError;
-use super::policy::{PolicyError, Priced, ReleaseId};
+use super::policy::{PolicyError, Priced, RateRequest, ReleaseId};
 use super::usage::{Prepared, Recorded, Reported, Submitted, UsageError};
 use super::{Context, Service};
 use farebox_ledger::idempotency::Idempotency;
 use farebox_ledger::ids::OrgId;
-use farebox_pricing::event::{Facts, UsageEvent};
 use sha2::{Digest as _, Sha256};
 
 /// The most items in a batch: what one call of a policy takes.
@@ -104,14 +103,11 @@ impl Service {
             .map(Prepared::question)
             .collect();
         let mut answers = Vec::with_capacity(ratable.len());
-        for group in ratable.chunk_by(|(a, _, _), (b, _, _)| a == b) {
-            let Some((release, _, _)) = group.first() else {
+        for group in ratable.chunk_by(|(a, _), (b, _)| a == b) {
+            let Some((release, _)) = group.first() else {
                 continue;
             };
-            let questions: Vec<_> = group
-                .iter()
-                .map(|(_, event, facts)| ((*event).clone(), (*facts).clone()))
-                .collect();
+            let questions: Vec<_> = group.iter().map(|(_, request)| *request).collect();
             let mut rated = self.rate_group(**release, org, &questions);
             // An engine that answers too few has failed for the rest.
             rated.resize_with(questions.len(), || Err(PolicyError::NotLoaded));
@@ -126,7 +122,7 @@ impl Service {
         &self,
         release: ReleaseId,
         org: OrgId,
-        questions: &[(UsageEvent, Facts)],
+        questions: &[RateRequest<'_>],
     ) -> Vec<Result<Priced, PolicyError>> {
         let mut rated = Vec::new();
         let asked = self.ask(release, org, Question::Rate, || {
@@ -138,7 +134,7 @@ impl Service {
         }
         let refused = questions.iter().zip(&rated);
         let refused = refused.filter(|(_, answer)| matches!(answer, Err(PolicyError::Refused(_))));
-        let refused: Vec<_> = refused.map(|(question, _)| question.clone()).collect();
+        let refused: Vec<_> = refused.map(|(question, _)| *question).collect();
         if let Some((_, facts)) = refused.first() {
             self.note_refusals(release, org, facts.plan.as_deref(), |bound| {
                 let again = self.engine.rate_batch(bound, &refused);

@@ -26,6 +26,7 @@ use farebox_pricing::money::{Nanos, Peg};
 use rust_decimal::Decimal;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// What leases get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,7 +171,7 @@ impl Service {
             dimensions: Arc::new(dimensions(context, &org, labels)),
             placed_at_ms: now_ms,
         };
-        let recalled = self.recalls.is_recalled(org.id, now_ms);
+        let recalled = self.is_recalled(org.id);
         let want = if recalled {
             needed
         } else {
@@ -212,7 +213,7 @@ impl Service {
         let org = self.known_org(context.org)?;
         let with = self.leased_with(org.id, lease)?;
         self.check_filter(asked.filter, with.context.release)?;
-        let recalled = self.recalls.is_recalled(org.id, now_ms);
+        let recalled = self.is_recalled(org.id);
         let idle = recalled || self.is_superseded(&org, &with, now_ms);
         let free_target = if idle {
             Nanos::ZERO
@@ -255,8 +256,7 @@ impl Service {
             .filter(is_other)
             .any(|other| !other.left.is_zero());
         if any {
-            let until_ms = now_ms.saturating_add(self.settings.leases.renew_ms.saturating_mul(2));
-            self.recalls.recall(org, now_ms, until_ms);
+            self.recall(org);
         }
         any
     }
@@ -368,46 +368,51 @@ fn times(amount: Nanos, factor: u8) -> Nanos {
     Nanos::new(product).unwrap_or(Nanos::MAX)
 }
 
-/// The orgs for whose calls what lies idle in leases is asked back, and until when.
+/// The orgs for whose calls what lies idle in leases is asked back, and until when: by the stopwatch
+/// ([`crate::service::time::Clock::elapsed`]), because the hour may be set back meanwhile.
 #[derive(Debug, Default)]
-pub(super) struct Recalls(Mutex<HashMap<OrgId, i64>>);
+pub(super) struct Recalls(Mutex<HashMap<OrgId, Duration>>);
 
 impl Recalls {
-    /// From now until `until_ms`, milliseconds since the Unix epoch.
-    pub fn recall(&self, org: OrgId, now_ms: i64, until_ms: i64) {
+    /// From `now` until `until`.
+    pub fn recall(&self, org: OrgId, now: Duration, until: Duration) {
         let mut orgs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        orgs.retain(|_, until_ms| *until_ms > now_ms);
-        orgs.insert(org, until_ms);
+        orgs.retain(|_, until| *until > now);
+        orgs.insert(org, until);
     }
 
     /// Whether it is asked back now.
-    pub fn is_recalled(&self, org: OrgId, now_ms: i64) -> bool {
+    pub fn is_recalled(&self, org: OrgId, now: Duration) -> bool {
         let orgs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        orgs.get(&org).is_some_and(|until_ms| *until_ms > now_ms)
+        orgs.get(&org).is_some_and(|until| *until > now)
     }
 }
 
 /// How often a call that waits for what is recalled looks again.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(50);
-/// How long a call waits at most, in milliseconds. An edge waits two seconds for its answer if it is
-/// not told otherwise, and takes none for a host that is away.
-const PATIENCE_MAX_MS: i64 = 1_500;
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a call waits at most. An edge waits two seconds for its answer if it is not told
+/// otherwise, and takes none for a host that is away.
+const PATIENCE_MAX: Duration = Duration::from_millis(1_500);
 
 /// A call that waits for what others have leased: once in a while it looks again, up to the time
-/// by which every edge has renewed once and once more.
+/// by which every edge has renewed once and once more. Goes by the stopwatch, as [`Recalls`] do.
 #[derive(Debug)]
 pub(super) struct Patience {
-    until_ms: i64,
+    until: Duration,
+}
+
+fn duration(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or_default())
 }
 
 impl Service {
     /// How long a call waits for leases to come back.
     pub(super) fn patience(&self) -> Patience {
         // An edge hears of the recall when it renews next, and gives back with its answer.
-        let wait_ms = self.settings.leases.renew_ms.saturating_mul(3) / 2;
-        let wait_ms = wait_ms.min(PATIENCE_MAX_MS);
+        let renew_ms = self.settings.leases.renew_ms.saturating_mul(3) / 2;
+        let wait = duration(renew_ms).min(PATIENCE_MAX);
         Patience {
-            until_ms: self.clock.now_ms().saturating_add(wait_ms),
+            until: self.clock.elapsed().saturating_add(wait),
         }
     }
 
@@ -423,16 +428,28 @@ impl Service {
         if leased < missing {
             return false;
         }
-        let until_ms = now_ms.saturating_add(self.settings.leases.renew_ms.saturating_mul(2));
-        self.recalls.recall(org, now_ms, until_ms);
+        self.recall(org);
         let before = self.held(org);
-        while self.clock.now_ms() < patience.until_ms {
+        while self.clock.elapsed() < patience.until {
             self.clock.pause(LOOK).await;
             if self.held(org) != before {
                 return true;
             }
         }
         false
+    }
+
+    /// Asks back what lies idle in an org's leases, until every edge has renewed twice.
+    fn recall(&self, org: OrgId) {
+        let now = self.clock.elapsed();
+        let renew_ms = self.settings.leases.renew_ms.saturating_mul(2);
+        let until = now.saturating_add(duration(renew_ms));
+        self.recalls.recall(org, now, until);
+    }
+
+    /// Whether it is asked back now.
+    fn is_recalled(&self, org: OrgId) -> bool {
+        self.recalls.is_recalled(org, self.clock.elapsed())
     }
 
     /// What is put aside of an org's wallet, as of the last commit.

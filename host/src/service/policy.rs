@@ -21,6 +21,14 @@ use std::sync::Arc;
 /// The most events in one call of a policy.
 pub const BATCH_MAX: usize = 256;
 
+/// An event, and the facts of its call: what a policy rates.
+pub type RateRequest<'a> = (&'a UsageEvent, &'a Facts);
+
+/// The same of what is kept as pairs.
+pub fn rate_requests(pairs: &[(UsageEvent, Facts)]) -> Vec<RateRequest<'_>> {
+    pairs.iter().map(|(event, facts)| (event, facts)).collect()
+}
+
 /// SHA-256 of a component's bytes, or of a canonical book's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);
@@ -413,7 +421,7 @@ pub trait PolicyEngine: Send + Sync {
     fn rate_batch(
         &self,
         release: &ReleaseId,
-        requests: &[(UsageEvent, Facts)],
+        requests: &[RateRequest<'_>],
     ) -> Vec<Result<Priced, PolicyError>>;
 
     /// What the release's book counts: rules, and in what time. Empty for most books.

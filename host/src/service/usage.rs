@@ -18,7 +18,7 @@ use super::ledger::write::{
     Acknowledged, Action, CallAudit, Counted, Made, Once, Personal, Unpriced, UsageWrite,
     WriteError,
 };
-use super::policy::{PolicyError, Priced, ReleaseId};
+use super::policy::{PolicyError, Priced, RateRequest, ReleaseId};
 use super::{Context, Service};
 use farebox_ledger::command::Reach;
 use farebox_ledger::hold::Dimensions;
@@ -26,7 +26,7 @@ use farebox_ledger::idempotency::ResponseId;
 use farebox_ledger::ids::{ChargeId, EventId, HoldId, OrgId};
 use farebox_ledger::refusal::{CaptureRefusal, RecordUnpricedRefusal, Refusal as LedgerRefusal};
 use farebox_pricing::answer::Refusal;
-use farebox_pricing::event::{Facts, KeySource, UsageEvent};
+use farebox_pricing::event::{Facts, KeySource};
 use farebox_pricing::exact::ArithmeticError;
 use farebox_usage::Finish;
 use sha2::{Digest as _, Sha256};
@@ -145,8 +145,8 @@ pub struct Prepared {
 
 impl Prepared {
     /// What a policy is asked.
-    pub(super) fn question(&self) -> (&ReleaseId, &UsageEvent, &Facts) {
-        (&self.release, &self.intake.event, &self.facts)
+    pub(super) const fn question(&self) -> (&ReleaseId, RateRequest<'_>) {
+        (&self.release, (&self.intake.event, &self.facts))
     }
 
     /// Whether a policy is asked at all.

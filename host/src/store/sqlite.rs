@@ -197,6 +197,12 @@ impl SqliteStore {
             .collect()
     }
 
+    /// See [`Published::turn`].
+    #[cfg(test)]
+    pub(super) fn turn(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.published.turn()
+    }
+
     /// Reads what is said of bindings and trials. What it finds prices calls by then.
     fn read_of_bindings<T>(
         &self,

@@ -7,6 +7,7 @@ mod words;
 
 use bindings::exports::farebox::policy::policy as wit;
 use farebox::engine::contract::{Answer, Called, Contract, Guard, Linked, Loaded};
+use farebox::service::policy::RateRequest;
 use farebox_pricing as pricing;
 use farebox_pricing::answer::{Quote, Rating};
 use farebox_pricing::card::{RateCardPage, RateCardRequest};
@@ -86,9 +87,9 @@ impl Loaded for Policy {
     fn rate_batch(
         &self,
         store: &mut Store<Guard>,
-        requests: &[(UsageEvent, Facts)],
+        requests: &[RateRequest<'_>],
     ) -> Called<Vec<Answer<Rating>>> {
-        let words = |(event, facts): &(_, _)| (words::event(event), words::facts(facts));
+        let words = |(event, facts): &RateRequest<'_>| (words::event(event), words::facts(facts));
         let requests: Vec<_> = requests.iter().map(words).collect();
         let answers = self.guest().call_price(store, &requests)?.into_iter();
         let rating = |answer| answered(answer, |bill| words::rating_of(&bill));

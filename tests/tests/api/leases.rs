@@ -275,6 +275,35 @@ async fn a_call_gets_what_lies_idle_in_leases() {
     house.stop().await;
 }
 
+/// What waits for leases goes by how long it waits, not by the hour: an operator, or the machine, may
+/// set that back meanwhile.
+#[tokio::test]
+async fn a_call_waits_no_longer_for_leases_when_the_clock_is_set_back() {
+    let house = House::new().await;
+    let lease = house.lease("edge-1", "1").await;
+    house.lease("edge-2", "1").await;
+    let beyond = json!({"call": {"provider": "openai", "model": "gpt-4o-mini", "body_bytes": 0,
+        "max_output_tokens": 10_000}});
+    let hold = {
+        let customer = house.customer.clone();
+        tokio::spawn(async move { customer.post("/v1/holds", beyond).await })
+    };
+    let mut turn = lease;
+    while turn["recalled"] != true {
+        assert!(!hold.is_finished());
+        turn = house.renew(&turn, "5", "5", "1").await.expect(200);
+    }
+    // An hour back, and on again by what a call waits at most and by two renewals.
+    house.clock.set(NOW_MS - 3_600_000);
+    house.clock.advance(2_000);
+    let refused = hold.await.unwrap();
+    let refused = refused.problem(402, "insufficient-credits");
+    assert_eq!(refused["available_credits"], "2.5");
+    let renewed = house.renew(&turn, "5", "5", "1").await.expect(200);
+    assert_eq!(renewed["recalled"], false);
+    house.stop().await;
+}
+
 /// What cannot be found in all leases together is not asked back: nobody could work meanwhile.
 #[tokio::test]
 async fn a_call_that_no_lease_can_pay_for_is_refused_at_once_and_recalls_nothing() {

@@ -72,7 +72,7 @@ impl Arena {
         let single = fault(self.engine.rate(&release, &event, facts));
         assert!(begun.elapsed() < Duration::from_secs(5), "{mode}");
         self.assert_unharmed();
-        let batch = vec![(event, facts.clone()); 2];
+        let batch = [(&event, facts); 2];
         for answer in self.engine.rate_batch(&release, &batch) {
             assert_eq!(fault(answer), single, "{mode}");
         }

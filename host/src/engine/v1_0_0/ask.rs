@@ -11,6 +11,7 @@
 
 use super::place::{self, BATCH_REQUEST, CALLER, DECIMAL, EVENT, FACTS, POOL, REQUEST, put};
 use super::{lower, wit};
+use crate::service::policy::RateRequest;
 use farebox_pricing::event::{Deployment, Facts, KeySource, UsageEvent};
 use farebox_pricing::meter::{Meter, Pool};
 use rust_decimal::Decimal;
@@ -34,7 +35,7 @@ pub struct Callers<'a>(pub &'a [&'a Facts]);
 #[derive(Clone, Copy)]
 pub struct Requests<'a> {
     /// In order.
-    pub requests: &'a [(UsageEvent, Facts)],
+    pub requests: &'a [RateRequest<'a>],
     /// How many events each caller has, in order.
     pub of_callers: &'a [usize],
 }

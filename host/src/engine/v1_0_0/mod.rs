@@ -14,6 +14,7 @@ mod lower;
 mod place;
 
 use super::contract::{AT_PLACE, Answer, Called, Contract, Guard, Linked, Loaded, PLACE_OF};
+use crate::service::policy::RateRequest;
 use bindings::exports::farebox::policy::policy as wit;
 use farebox_pricing::answer::{Quote, Rating};
 use farebox_pricing::card::{RateCardPage, RateCardRequest};
@@ -206,11 +207,11 @@ impl Loaded for Policy {
     fn rate_batch(
         &self,
         store: &mut Store<Guard>,
-        requests: &[(UsageEvent, Facts)],
+        requests: &[RateRequest<'_>],
     ) -> Called<Vec<Answer<Rating>>> {
         let of_callers = requests.chunk_by(|(_, a), (_, b)| lower::is_same_caller(a, b));
         let (callers, of_callers): (Vec<_>, Vec<_>) = of_callers
-            .filter_map(|events| Some((&events.first()?.1, events.len())))
+            .filter_map(|events| Some((events.first()?.1, events.len())))
             .unzip();
         let callers = ask::Callers(&callers);
         let requests = ask::Requests {

@@ -202,8 +202,8 @@ fn ranked<K: Clone + Eq + Hash>(
     groups: &Groups<K>,
     text: impl Fn(&K) -> Option<Box<str>>,
 ) -> Result<Vec<(K, Group)>, ReportError> {
-    let mut all = Vec::with_capacity(groups.known.len());
-    for (key, sums) in &groups.known {
+    let mut all = Vec::with_capacity(groups.known().len());
+    for (key, sums) in groups.known() {
         let group = Group {
             key: text(key),
             name: None,

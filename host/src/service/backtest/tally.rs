@@ -9,6 +9,7 @@ use farebox_ledger::ids::OrgId;
 use farebox_pricing::answer::Refusal;
 use farebox_pricing::exact::ArithmeticError;
 use farebox_pricing::money::Nanos;
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -23,7 +24,11 @@ pub const REASONS_MAX: usize = 1_000;
 #[derive(Debug)]
 pub struct Groups<K> {
     /// Each group.
-    pub known: HashMap<K, Sums>,
+    known: Vec<(K, Sums)>,
+    /// Where in it.
+    places: HashMap<K, usize>,
+    /// The one of the charge before: often it is the next one's too.
+    last: usize,
     /// All groups beyond the most.
     pub rest: Sums,
 }
@@ -31,31 +36,51 @@ pub struct Groups<K> {
 impl<K> Default for Groups<K> {
     fn default() -> Self {
         Self {
-            known: HashMap::new(),
+            known: Vec::new(),
+            places: HashMap::new(),
+            last: 0,
             rest: Sums::default(),
         }
     }
 }
 
-impl<K: Eq + Hash> Groups<K> {
+impl<K: Eq + Hash + Clone> Groups<K> {
+    /// Each group.
+    pub fn known(&self) -> &[(K, Sums)] {
+        &self.known
+    }
+
+    /// The sums of a group that is `made` of the key when it is the first of its kind; of the rest,
+    /// where there are `most` others.
+    fn of<Q>(&mut self, key: &Q, most: usize, made: impl FnOnce() -> K) -> &mut Sums
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let last = self.known.get(self.last);
+        if last.is_none_or(|(last, _)| last.borrow() != key) {
+            self.last = match self.places.get(key) {
+                Some(place) => *place,
+                None if self.known.len() < most => {
+                    let (made, place) = (made(), self.known.len());
+                    self.known.push((made.clone(), Sums::default()));
+                    self.places.insert(made, place);
+                    place
+                }
+                None => return &mut self.rest,
+            };
+        }
+        match self.known.get_mut(self.last) {
+            Some((_, sums)) => sums,
+            None => &mut self.rest,
+        }
+    }
+
     fn merge(&mut self, other: Self) {
         for (key, sums) in other.known {
-            self.known.entry(key).or_default().merge(&sums);
+            self.of(&key, usize::MAX, || key.clone()).merge(&sums);
         }
         self.rest.merge(&other.rest);
-    }
-}
-
-impl Groups<Box<str>> {
-    /// The sums of a text; an empty one stands for none.
-    fn of(&mut self, key: &str) -> &mut Sums {
-        if !self.known.contains_key(key) {
-            if self.known.len() >= GROUPS_MAX {
-                return &mut self.rest;
-            }
-            self.known.insert(key.into(), Sums::default());
-        }
-        self.known.get_mut(key).unwrap_or(&mut self.rest)
     }
 }
 
@@ -210,16 +235,20 @@ impl Tally {
         self.scratch.push_str(event.model().unwrap_or_default());
         let add = |sums: &mut Sums| sums.add(worth, was, rated);
         add(&mut self.total);
-        add(self.orgs.known.entry(charge.org).or_default());
-        add(self
-            .features
-            .of(event.feature.as_deref().unwrap_or_default()));
-        add(self.models.of(&self.scratch));
-        add(self
-            .plans
-            .of(charge.pricing.facts.plan.as_deref().unwrap_or_default()));
+        add(self.orgs.of(&charge.org, usize::MAX, || charge.org));
+        let text = |groups: &mut Groups<Box<str>>, text: &str| {
+            add(groups.of(text, GROUPS_MAX, || text.into()));
+        };
+        // An empty text stands for none.
+        text(
+            &mut self.features,
+            event.feature.as_deref().unwrap_or_default(),
+        );
+        text(&mut self.models, &self.scratch);
+        let plan = charge.pricing.facts.plan.as_deref();
+        text(&mut self.plans, plan.unwrap_or_default());
         if let Some(release) = charge.pricing.release {
-            add(self.releases.known.entry(release).or_default());
+            add(self.releases.of(&release, usize::MAX, || release));
         }
         if declared_loss {
             add(&mut self.declared_losses);

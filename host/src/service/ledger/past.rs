@@ -8,7 +8,7 @@
 use super::failure::ReadError;
 use super::receipt::Pricing;
 use super::write::{Unpriced, Way};
-use crate::service::policy::ReleaseId;
+use crate::service::policy::{RateRequest, ReleaseId};
 use farebox_ledger::ids::{ChargeId, EventId, OrgId, TransactionId};
 use farebox_pricing::event::UsageEvent;
 use farebox_pricing::money::Nanos;
@@ -39,6 +39,13 @@ pub struct PastCharge {
     pub event: UsageEvent,
     /// How it was priced; without its lines, unless they were asked for.
     pub pricing: Pricing,
+}
+
+impl PastCharge {
+    /// What its policy was asked.
+    pub const fn request(&self) -> RateRequest<'_> {
+        (&self.event, &self.pricing.facts)
+    }
 }
 
 /// Whether the lines of receipts are read. They are half of a receipt, and only a proof needs them.

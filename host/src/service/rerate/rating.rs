@@ -4,25 +4,28 @@
 use super::{Sink, Under, Unrated, Work};
 use crate::service::ledger::past::PastCharge;
 use crate::service::policy::{BATCH_MAX, PolicyError, ReleaseId};
-use farebox_pricing::event::{Deployment, Facts, KeySource, UsageEvent};
+use farebox_pricing::event::Facts;
 use farebox_pricing::rating::COUNT_PREFIX;
 
 impl Work<'_> {
     /// Rates a part, in any order of releases; the order of charges under one release stays.
-    pub(super) fn rate_part(&self, charges: Vec<PastCharge>, sink: &mut impl Sink) {
-        let mut groups: Vec<(Option<ReleaseId>, Vec<PastCharge>)> = Vec::new();
-        for charge in charges {
-            if !self.is_asked_for(&charge) {
-                continue;
+    pub(super) fn rate_part(&self, mut charges: Vec<PastCharge>, sink: &mut impl Sink) {
+        charges.retain(|charge| self.is_asked_for(charge));
+        if self.task.under != Under::ItsOwn {
+            for charge in &mut charges {
+                without_counts(&mut charge.pricing.facts);
             }
-            let release = self.release_of(&charge);
+        }
+        let mut groups: Vec<(Option<ReleaseId>, Vec<&PastCharge>)> = Vec::new();
+        for charge in &charges {
+            let release = self.release_of(charge);
             match groups.iter_mut().find(|(known, _)| *known == release) {
                 Some((_, group)) => group.push(charge),
                 None => groups.push((release, vec![charge])),
             }
         }
-        for (release, mut group) in groups {
-            for batch in group.chunks_mut(BATCH_MAX) {
+        for (release, group) in groups {
+            for batch in group.chunks(BATCH_MAX) {
                 match release {
                     Some(release) => self.rate_batch(release, batch, sink),
                     // Written off: no release priced it, so none prices it again.
@@ -41,28 +44,14 @@ impl Work<'_> {
         }
     }
 
-    fn rate_batch(&self, release: ReleaseId, batch: &mut [PastCharge], sink: &mut impl Sink) {
-        let foreign = self.task.under != Under::ItsOwn;
-        let questions: Vec<(UsageEvent, Facts)> = batch
-            .iter_mut()
-            .map(|charge| {
-                if foreign {
-                    without_counts(&mut charge.pricing.facts);
-                }
-                // Taken for the call and given back after it: texts are not copied.
-                let event = std::mem::replace(&mut charge.event, nothing());
-                let facts = std::mem::replace(&mut charge.pricing.facts, no_facts());
-                (event, facts)
-            })
-            .collect();
+    fn rate_batch(&self, release: ReleaseId, batch: &[&PastCharge], sink: &mut impl Sink) {
+        let requests: Vec<_> = batch.iter().map(|charge| charge.request()).collect();
         let answers = self.when_there_is_room(
-            || self.tools.engine.rate_batch(&release, &questions),
+            || self.tools.engine.rate_batch(&release, &requests),
             |answers| answers.contains(&Err(PolicyError::Busy)),
         );
         let mut answers = answers.into_iter();
-        for (charge, (event, facts)) in batch.iter_mut().zip(questions) {
-            charge.event = event;
-            charge.pricing.facts = facts;
+        for charge in batch {
             // An engine that answers too few has failed for the rest.
             let answer = answers.next().unwrap_or(Err(PolicyError::NotLoaded));
             sink.see(charge, answer.map_err(Unrated::Policy));
@@ -75,21 +64,4 @@ pub(super) fn without_counts(facts: &mut Facts) {
     facts
         .other
         .retain(|fact| !fact.name.starts_with(COUNT_PREFIX));
-}
-
-fn nothing() -> UsageEvent {
-    UsageEvent {
-        provider: Box::default(),
-        model_asked: None,
-        model_served: None,
-        service_tier: None,
-        region: None,
-        feature: None,
-        pools: Vec::new(),
-        provider_cost_usd: None,
-    }
-}
-
-const fn no_facts() -> Facts {
-    Facts::new(Deployment::Hosted, KeySource::Managed, 0)
 }

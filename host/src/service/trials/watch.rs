@@ -11,7 +11,6 @@ use super::super::ledger::past::{Lines, PastCharge};
 use super::super::ledger::trials::{Trial, TrialKind, TrialResult, TrialSample};
 use super::super::policy::{BATCH_MAX, PolicyError, Priced, ReleaseId};
 use farebox_ledger::ids::TransactionId;
-use farebox_pricing::event::{Facts, UsageEvent};
 use farebox_pricing::exact;
 use rust_decimal::Decimal;
 use std::cmp::Reverse;
@@ -149,10 +148,7 @@ impl Service {
         let mut compared = Vec::with_capacity(charges.len());
         for (other, charges) in of {
             for batch in charges.chunks(BATCH_MAX) {
-                let questions: Vec<(UsageEvent, Facts)> = batch
-                    .iter()
-                    .map(|charge| (charge.event.clone(), charge.pricing.facts.clone()))
-                    .collect();
+                let questions: Vec<_> = batch.iter().map(|charge| charge.request()).collect();
                 let answers = self.engine.rate_batch(&other, &questions);
                 if answers.contains(&Err(PolicyError::Busy)) {
                     return None;

@@ -4,14 +4,14 @@ use super::super::connection::{DamagedRow, damaged, failure};
 use super::{Chunk, List, Place};
 use crate::service::ledger::failure::StorageError;
 use rusqlite::{Connection, OptionalExtension};
-use std::collections::HashMap;
 
 /// Reads entries by place. Keeps the chunks it read last: neighbours are often read together.
 #[derive(Debug)]
 pub struct ChunkReader<'c> {
     connection: &'c Connection,
     list: List,
-    kept: HashMap<i64, Chunk>,
+    /// A few: they are looked through.
+    kept: Vec<(i64, Chunk)>,
     keep: usize,
 }
 
@@ -26,7 +26,7 @@ impl<'c> ChunkReader<'c> {
         Self {
             connection,
             list,
-            kept: HashMap::new(),
+            kept: Vec::new(),
             keep,
         }
     }
@@ -34,17 +34,22 @@ impl<'c> ChunkReader<'c> {
     /// The entry at a place, if there is one.
     pub fn entry(&mut self, place: Place) -> Result<Option<&[u8]>, StorageError> {
         let number = place.chunk();
-        if !self.kept.contains_key(&number) {
-            let Some(chunk) = self.load(number)? else {
-                return Ok(None);
-            };
-            if self.kept.len() >= self.keep {
-                self.kept.clear();
+        let known = self.kept.iter().position(|(kept, _)| *kept == number);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                let Some(chunk) = self.load(number)? else {
+                    return Ok(None);
+                };
+                if self.kept.len() >= self.keep {
+                    self.kept.clear();
+                }
+                self.kept.push((number, chunk));
+                self.kept.len().saturating_sub(1)
             }
-            self.kept.insert(number, chunk);
-        }
-        let chunk = self.kept.get(&number);
-        Ok(chunk.and_then(|chunk| chunk.get(place.slot())))
+        };
+        let kept = self.kept.get(at);
+        Ok(kept.and_then(|(_, chunk)| chunk.get(place.slot())))
     }
 
     fn load(&self, number: i64) -> Result<Option<Chunk>, StorageError> {

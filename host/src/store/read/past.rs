@@ -90,6 +90,11 @@ pub fn charges(
     let mut rows = statement.query(range).map_err(super::failure)?;
     while let Some(row) = rows.next().map_err(super::failure)? {
         let chunk = Chunk::decode(super::blob(row, 0)?).map_err(damaged)?;
+        if found.is_empty() {
+            // Most chunks are full.
+            let chunks = usize::try_from(PART).unwrap_or_default();
+            found.reserve(chunk.len().saturating_mul(chunks));
+        }
         for slot in 0..chunk.len() {
             let entry = chunk.get(slot).unwrap_or_default();
             let charge = beside.charge(entry, &span.posted_ms, lines)?;

@@ -3,7 +3,7 @@
 //! Postings and movements are fixed-width and big-endian, as the hash chain sees them: an account
 //! code or a lot's id, then the amount.
 
-use super::cbor::{Cbor, In, Out};
+use super::cbor::{Cbor, Error, In, Out};
 use farebox_ledger::account::Account;
 use farebox_ledger::effect::{Charged, Outcome, Refunded};
 use farebox_ledger::hold::{Dimensions, Hold, HoldEnd, Lease, Payer, Reserve};
@@ -12,7 +12,6 @@ use farebox_ledger::ids::{
 };
 use farebox_ledger::transaction::{Movement, Posting, Postings};
 use farebox_pricing::money::Nanos;
-use minicbor::decode::Error;
 use std::sync::Arc;
 
 const VERSION: u8 = 1;

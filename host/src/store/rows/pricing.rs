@@ -1,11 +1,10 @@
 //! Events, facts and lines in rows.
 
-use super::cbor::{Cbor, In, Out};
+use super::cbor::{Cbor, Error, In, Out};
 use farebox_pricing::answer::{Line, LineKind, RateReason, Reason};
 use farebox_pricing::event::{Deployment, Facts, KeySource, QuoteRequest, UsageEvent};
 use farebox_pricing::meter::{Attribute, Meter, Pool, Quantity};
 use farebox_pricing::money::{Nanos, Peg, Rounding};
-use minicbor::decode::Error;
 
 fn unknown<T>(what: &'static str) -> Result<T, Error> {
     Err(Error::message(what))

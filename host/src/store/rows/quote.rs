@@ -1,10 +1,9 @@
 //! Kept quotes and free queries in rows.
 
-use super::cbor::{In, Out};
+use super::cbor::{Error, In, Out};
 use crate::service::ledger::directory::{QueryRecord, QuoteRecord};
 use crate::service::ledger::write::Personal;
 use farebox_ledger::ids::{OrgId, QueryId, QuoteId};
-use minicbor::decode::Error;
 use std::sync::Arc;
 
 const VERSION: u8 = 1;

@@ -2,14 +2,13 @@
 //! holds. Each names its org, and links to what it belongs to by place.
 
 use super::super::chunks::Place;
-use super::cbor::{Cbor, In, Out};
+use super::cbor::{Cbor, Error, In, Out};
 use super::ledger::{end_code, end_from_code, movements, movements_bytes};
 use super::ledger::{posting_list, postings_bytes};
 use farebox_ledger::hold::{Dimensions, EndedHold, Hold};
 use farebox_ledger::ids::{ChargeId, CommodityId, EventId, GrantId, HoldId, OrgId, RefundId};
 use farebox_ledger::transaction::{Postings, Transaction, TransactionKind, UnbalancedError};
 use farebox_pricing::money::Nanos;
-use minicbor::decode::Error;
 use std::sync::Arc;
 
 impl Cbor for Place {

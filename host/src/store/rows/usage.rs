@@ -3,7 +3,7 @@
 //! What reports filter and sum by stands in columns; the rest is here. The hash chain covers all
 //! of it through [`detail_digest`].
 
-use super::cbor::{Cbor, In, Out};
+use super::cbor::{Cbor, Error, In, Out};
 use crate::service::ledger::receipt::Pricing;
 use crate::service::ledger::write::{CallAudit, Made, Unpriced};
 use crate::service::policy::{Digest, ReleaseId};
@@ -11,7 +11,6 @@ use farebox_ledger::effect::Outcome;
 use farebox_ledger::ids::TransactionId;
 use farebox_pricing::answer::Line;
 use farebox_pricing::event::UsageEvent;
-use minicbor::decode::Error;
 use rust_decimal::Decimal;
 use sha2::{Digest as _, Sha256};
 

@@ -9,6 +9,7 @@ use crate::service::ledger::releases::{
 };
 use crate::service::ledger::view::PageRequest;
 use crate::service::policy::{Digest as Content, LimitClass, ReleaseId, Trust};
+use std::time::Duration;
 
 fn id_of(number: u8) -> ReleaseId {
     ReleaseId {
@@ -160,36 +161,40 @@ fn of_two_operators_at_once_one_wins_and_the_other_is_told() {
     assert_eq!(house.history(), history);
 }
 
+/// Whoever changes what is bound takes a turn from before the commit until calls are priced by it, and
+/// whoever reads of it waits for that turn. Here somebody else has it: the change is not committed, and
+/// nobody who reads is told anything.
 #[test]
 fn who_reads_of_a_change_finds_that_it_has_taken_effect() {
-    const CHANGES: u8 = 60;
+    const A_WHILE: Duration = Duration::from_millis(200);
     let house = House::new();
-    let number = |release: Option<ReleaseId>| release.map_or(0, |release| release.book.0[0]);
-    let releases: Vec<_> = (1..=CHANGES).map(|number| house.push(number)).collect();
+    let release = house.push(1);
+    let database = rusqlite::Connection::open(house.folder.path().join("ledger.db")).unwrap();
+    let committed = || {
+        let count = "SELECT count(*) FROM binding_changes";
+        database.query_row(count, [], |row| row.get::<_, u32>(0))
+    };
     let newest = PageRequest {
         after: None,
         limit: 1,
     };
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut bound = None;
-            for release in releases {
-                let to = BindTo::Release(release);
-                house.bind(everyone(), to, bound).unwrap();
-                bound = Some(release);
-            }
-        });
-        let store = Arc::clone(&house.store);
-        let mut read = 0;
-        while read < CHANGES {
-            let page = store.binding_changes(None, newest).unwrap();
-            read = page
-                .items
-                .first()
-                .map_or(0, |change| number(change.release));
-            let bound = number(store.bindings().bound(&everyone()));
-            assert!(bound >= read, "{read} was read, {bound} prices");
-        }
+        let turn = house.store.turn();
+        let change = scope.spawn(|| house.bind(everyone(), BindTo::Release(release), None));
+        let store = &house.store;
+        let read = [
+            scope.spawn(move || store.bound().unwrap().len()),
+            scope.spawn(move || store.binding_changes(None, newest).unwrap().items.len()),
+            scope.spawn(move || store.trials(newest).unwrap().items.len()),
+        ];
+        std::thread::sleep(A_WHILE);
+        assert_eq!(committed().unwrap(), 0);
+        assert!(!change.is_finished());
+        assert!(read.iter().all(|read| !read.is_finished()));
+        drop(turn);
+        change.join().unwrap().unwrap();
+        assert_eq!(house.bound(&everyone()), Some(release));
+        assert_eq!(committed().unwrap(), 1);
     });
 }
 

@@ -3,6 +3,7 @@
 use super::super::chunks::{ChunkReader, Entries, List, Place};
 use super::super::connection::failure;
 use super::super::read::{blob, count, get, query};
+use super::super::rows::cbor::Error;
 use super::super::rows::records::{self, HoldFact, UsageLink};
 use super::finding::{Problem, Report};
 use super::rows::next;
@@ -71,7 +72,7 @@ pub fn usage(connection: &Connection, report: &mut Report) -> Result<(), Storage
 }
 
 /// What was charged is read whole elsewhere; what waits is nowhere else.
-fn usage_link(bytes: &[u8]) -> Result<UsageLink, minicbor::decode::Error> {
+fn usage_link(bytes: &[u8]) -> Result<UsageLink, Error> {
     let link = records::usage_link(bytes)?;
     if link.charge.is_none() {
         records::usage(bytes)?;

@@ -3,6 +3,7 @@
 use super::super::chunks::{ChunkReader, Entries, List, Place, Seen};
 use super::super::migrate::guard_triggers;
 use super::super::read::{blob, get, query, query_one};
+use super::super::rows::cbor::Error;
 use super::super::rows::records::{self, ReceiptRecord, TransactionRecord, UsageRecord};
 use super::super::rows::usage::{detail_digest, note_digest, receipt, usage as usage_body};
 use super::finding::{Problem, Report};
@@ -57,7 +58,7 @@ pub fn next<T>(
     entries: &mut Entries<'_>,
     list: List,
     report: &mut Report,
-    read: impl Fn(&[u8]) -> Result<T, minicbor::decode::Error>,
+    read: impl Fn(&[u8]) -> Result<T, Error>,
 ) -> Result<Option<(Place, T)>, StorageError> {
     loop {
         let chunk = match entries.next()? {

@@ -2,12 +2,11 @@
 
 use super::super::chunks::{Chunk, ChunkReader, List, Place, encode};
 use super::super::connection::{damaged, failure};
-use super::super::rows::cbor::{In, Out};
+use super::super::rows::cbor::{Error, In, Out};
 use super::super::rows::records;
 use crate::service::ledger::failure::StorageError;
 use crate::service::ledger::write::Personal;
 use farebox_ledger::ids::OrgId;
-use minicbor::decode::Error;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// The row beside the open chunk of usage events.

@@ -7,7 +7,7 @@ use crate::config;
 use crate::engine::Engine;
 use crate::engine::limits::{LimitClass, Trust};
 use crate::engine::package::Package;
-use crate::service::policy::{PolicyEngine as _, PolicyError, Priced, ReleaseId};
+use crate::service::policy::{PolicyEngine as _, PolicyError, Priced, ReleaseId, rate_requests};
 use farebox_pricing::event::{Facts, QuoteRequest, UsageEvent};
 use farebox_pricing::exact;
 use farebox_pricing::load::Description;
@@ -83,8 +83,8 @@ impl Trial {
         let understood: Vec<Request> = requests.iter().flatten().cloned().collect();
         let events_max = self.class.limits().batch_events_max;
         let in_batches = understood.chunks(events_max);
-        let mut in_batches =
-            in_batches.flat_map(|batch| self.fresh.rate_batch(&self.release, batch));
+        let mut in_batches = in_batches
+            .flat_map(|batch| self.fresh.rate_batch(&self.release, &rate_requests(batch)));
         let answer = |request| match request {
             Err(error) => Answered {
                 answer: json(Err(ErrorLine::from(&error))),
@@ -139,7 +139,7 @@ impl Trial {
         let mut fuel_max = 0;
         for request in table.cases.iter().filter_map(|case| case.request().ok()) {
             // What faults is told already.
-            if let Ok(fuel) = self.kept.fuel_of(&self.release, &[request]) {
+            if let Ok(fuel) = self.kept.fuel_of(&self.release, &rate_requests(&[request])) {
                 fuel_max = fuel_max.max(fuel);
             }
         }
