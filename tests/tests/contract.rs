@@ -3,11 +3,11 @@
 use farebox::app::shipped;
 use farebox::engine::limits::{LimitClass, Trust};
 use farebox::engine::{Engine, LoadError};
-use farebox::service::policy::{PolicyEngine as _, ReleaseId};
+use farebox::service::policy::{PolicyEngine as _, ReleaseId, rate_requests};
 use farebox_pricing::answer::LineKind;
 use farebox_pricing::card::RateCardRequest;
 use farebox_pricing::event::KeySource;
-use farebox_pricing::meter::Meter;
+use farebox_pricing::meter::{Attribute, Meter};
 use farebox_sdk::component::v1_0_0::{COMPONENT_TYPE, abi};
 use farebox_tests::books::{event, facts, quote_request, two_models};
 use farebox_tests::later_contract::Later;
@@ -260,6 +260,66 @@ fn two_versions_of_the_contract_are_served_at_once() {
             format!("{:?}", asked(&released))
         );
     }
+}
+
+/// The SDK's guests free nothing of what they are asked and say so; the host then asks their allocator
+/// once for all texts and lists of an argument. One that does not say so is asked text by text.
+#[test]
+fn what_is_asked_in_one_block_is_answered_as_what_is_asked_piece_by_piece() {
+    const SECTION: &[u8] = b"farebox:arguments";
+    let engine = Engine::new(compiled::folder().to_owned()).unwrap();
+    let says_so = shipped::STANDARD_COMPONENT;
+    let mut says_nothing = says_so.to_vec();
+    let named = |bytes: &[u8]| bytes == SECTION;
+    let at = says_nothing.windows(SECTION.len()).position(named).unwrap();
+    says_nothing[at] = b'F';
+    let in_one_block = load(&engine, says_so).unwrap();
+    let by_pieces = load(&engine, &says_nothing).unwrap();
+    assert_ne!(in_one_block.component, by_pieces.component);
+    let attribute = |name: &str, value: &str| Attribute {
+        name: name.into(),
+        value: value.into(),
+    };
+    let facts = |number: usize| {
+        let mut facts = facts(KeySource::Managed);
+        let texts = [&mut facts.plan, &mut facts.org, &mut facts.project];
+        let texts = texts.into_iter().chain([&mut facts.user, &mut facts.agent]);
+        for (bit, text) in texts.enumerate() {
+            // Some are there, some are empty, some long, in every mixture.
+            *text = (number >> bit & 1 == 1).then(|| "é".repeat(number * bit).into());
+        }
+        if number % 3 == 0 {
+            let value = "x".repeat(number);
+            facts.other = vec![attribute("a", ""), attribute("region", &value)];
+        }
+        facts
+    };
+    let asked: Vec<_> = (0..200)
+        .map(|number| {
+            let mut event = event(["gpt-4o", "gpt-4o-mini", "unheard-of"][number % 3]);
+            event.region = (number % 5 == 0).then(|| "r".repeat(number).into());
+            event.feature = (number % 7 == 0).then(Box::default);
+            if number % 11 == 0 {
+                event.pools[0].attributes = vec![attribute("tier", "flex")];
+            }
+            if number % 13 == 0 {
+                event.pools.clear();
+            }
+            (event, facts(number))
+        })
+        .collect();
+    for (event, facts) in &asked {
+        let rate = |release| format!("{:?}", engine.rate(release, event, facts));
+        assert_eq!(rate(&in_one_block), rate(&by_pieces), "{event:?} {facts:?}");
+    }
+    let requests = rate_requests(&asked);
+    let in_batch = |release| format!("{:?}", engine.rate_batch(release, &requests));
+    assert_eq!(in_batch(&in_one_block), in_batch(&by_pieces));
+    // It is what the guest does less: calls of its allocator.
+    let fuel = |release| engine.fuel_of(release, &requests[..64]).unwrap();
+    let (less, more) = (fuel(&in_one_block), fuel(&by_pieces));
+    assert!(less < more, "{less}, {more}");
+    assert!(engine.faults().iter().all(|(_, faults)| *faults == 0));
 }
 
 #[test]

@@ -144,7 +144,15 @@ impl Engine {
         let book = BookView::open(release.book.bytes().to_vec())?;
         let sandbox = sandbox.clone();
         let trust = release.trust;
-        let second = Release::new(release.id, sandbox, &compiled, contract, book, trust)?;
+        let second = Release::new(
+            release.id,
+            sandbox,
+            &compiled,
+            contract,
+            book,
+            trust,
+            release.arguments,
+        )?;
         Ok(second)
     }
 

@@ -28,6 +28,36 @@ pub const PLACE_OF: &str = "prepared-place-of";
 /// The function by which a prepared component makes a handle of what lies there.
 pub const AT_PLACE: &str = "prepared-at-place";
 
+/// The section by which a guest says that it frees nothing of what it is asked.
+const ARGUMENTS_SECTION: &str = "farebox:arguments";
+/// What that section says.
+const OF_THE_CALL: &[u8] = b"of the call";
+
+/// Whose what the host writes for a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arguments {
+    /// The guest's own, piece by piece, as the canonical ABI has it.
+    Owned,
+    /// The call's: the guest frees none of it, so all of it may lie in one block. A guest that says so
+    /// and frees some all the same harms its own memory alone.
+    OfTheCall,
+}
+
+impl Arguments {
+    /// What a component says, in a custom section of any module in it.
+    pub fn of(component: &[u8]) -> Self {
+        let payloads = Parser::new(0).parse_all(component);
+        let said = payloads.map_while(Result::ok).any(|payload| {
+            matches!(payload, Payload::CustomSection(section)
+                if section.name() == ARGUMENTS_SECTION && section.data() == OF_THE_CALL)
+        });
+        match said {
+            true => Self::OfTheCall,
+            false => Self::Owned,
+        }
+    }
+}
+
 /// A version of the contract.
 pub trait Contract: Send + Sync {
     /// The version, such as `1.0.0`.

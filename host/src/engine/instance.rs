@@ -4,7 +4,7 @@
 //! the instance must be dropped; the callers in this module's siblings do.
 
 use super::LoadError;
-use super::contract::{Called, Loaded};
+use super::contract::{Arguments, Called, Loaded};
 use super::fault;
 use super::release::Release;
 use super::sandbox::Sandbox;
@@ -21,15 +21,17 @@ use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, UpdateDeadline
 #[derive(Debug)]
 pub struct Guard {
     memory_bytes_max: usize,
+    arguments: Arguments,
     denied: bool,
     ticks_left: u64,
 }
 
 impl Guard {
     /// A guest that may have so much memory.
-    pub const fn of(memory_bytes_max: usize) -> Self {
+    pub const fn of(memory_bytes_max: usize, arguments: Arguments) -> Self {
         Self {
             memory_bytes_max,
+            arguments,
             denied: false,
             ticks_left: 0,
         }
@@ -40,9 +42,15 @@ impl Guard {
     pub const fn with_ticks(ticks_left: u64) -> Self {
         Self {
             memory_bytes_max: 0,
+            arguments: Arguments::Owned,
             denied: false,
             ticks_left,
         }
+    }
+
+    /// Whose what it is asked is.
+    pub const fn arguments(&self) -> Arguments {
+        self.arguments
     }
 
     /// What happens at each tick of the clock that the guest lives to see. A guest that the
@@ -99,7 +107,10 @@ impl Instance {
     pub fn new(release: &Release) -> Result<Self, LoadError> {
         let sandbox = release.sandbox.clone();
         let limits = sandbox.limits;
-        let mut store = Store::new(&sandbox.engine, Guard::of(limits.memory_bytes_max));
+        let mut store = Store::new(
+            &sandbox.engine,
+            Guard::of(limits.memory_bytes_max, release.arguments),
+        );
         store.limiter(|guard| guard);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().tick()));
         arm(

@@ -2,6 +2,7 @@
 //! book, the releases themselves, and drafts, which stay only as long as somebody uses them.
 
 use super::admission::AdmissionError;
+use super::contract::Arguments;
 use super::limits::{LimitClass, Trust};
 use super::release::Release;
 use super::{Engine, digest, probe, warm};
@@ -85,7 +86,16 @@ impl Engine {
         let contract = self.contracts.of(component)?;
         let compiled = self.component(class, &id.component, component)?;
         let contract = contract.ok_or_else(|| self.no_contract())?;
-        let release = Release::new(id, sandbox.clone(), &compiled, contract, book, trust)?;
+        let arguments = Arguments::of(component);
+        let release = Release::new(
+            id,
+            sandbox.clone(),
+            &compiled,
+            contract,
+            book,
+            trust,
+            arguments,
+        )?;
         drop(warm::instance(&release)?);
         Ok(release)
     }

@@ -2,7 +2,7 @@
 
 use super::LoadError;
 use super::admission::AdmissionError;
-use super::contract::{Contract, Linked};
+use super::contract::{Arguments, Contract, Linked};
 use super::instance::CallError;
 use super::limits::Trust;
 use super::sandbox::Sandbox;
@@ -20,6 +20,8 @@ pub struct Release {
     pub id: ReleaseId,
     /// Where it runs.
     pub sandbox: Sandbox,
+    /// Whose what its instances are asked is.
+    pub arguments: Arguments,
     /// Ready to be instantiated.
     pub linked: Box<dyn Linked>,
     /// The same without its book, where `linked` has it.
@@ -49,6 +51,7 @@ impl Release {
         contract: &dyn Contract,
         book: BookView,
         trust: Trust,
+        arguments: Arguments,
     ) -> Result<Self, AdmissionError> {
         let wrong = |error: wasmtime::Error| AdmissionError::WrongInterface {
             version: contract.version(),
@@ -60,6 +63,7 @@ impl Release {
         Ok(Self {
             id,
             sandbox,
+            arguments,
             linked,
             plain: None,
             counters: counters_of(&book),

@@ -24,6 +24,11 @@ macro_rules! export_component {
             pub static COMPONENT_TYPE: [u8; contract::COMPONENT_TYPE.len()] =
                 *contract::COMPONENT_TYPE;
 
+            // What the host writes for a call is the call's (`memory`): it may write all in one block.
+            #[unsafe(link_section = "farebox:arguments")]
+            #[doc(hidden)]
+            pub static ARGUMENTS: [u8; contract::ARGUMENTS.len()] = *contract::ARGUMENTS;
+
             #[link(wasm_import_module = "[export]farebox:policy/policy@1.0.0")]
             unsafe extern "C" {
                 #[link_name = "[resource-new]policy"]

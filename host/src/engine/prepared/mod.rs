@@ -9,7 +9,7 @@
 mod place;
 mod snapshot;
 
-use super::contract::Contracts;
+use super::contract::{Arguments, Contracts};
 use super::instance::Guard;
 use super::sandbox::{Code, Settings};
 use wasmtime::component::{Component, Linker};
@@ -70,7 +70,7 @@ fn once(settings: Settings) -> wasmtime::Config {
 fn store(engine: &Engine, settings: Settings) -> wasmtime::Result<Store<Guard>> {
     let limits = settings.class.limits();
     let memory_bytes_max = limits.memory_bytes_max.saturating_add(PAGE_BYTES);
-    let mut store = Store::new(engine, Guard::of(memory_bytes_max));
+    let mut store = Store::new(engine, Guard::of(memory_bytes_max, Arguments::Owned));
     store.limiter(|guard| guard);
     store.set_fuel(limits.load_fuel_max)?;
     store.set_hostcall_fuel(limits.output_bytes_max);

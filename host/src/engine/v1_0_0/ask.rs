@@ -3,12 +3,15 @@
 //! wasmtime's own lowering looks the guest's memory up for each field and wants the contract's
 //! types first; on the path of every event that was a fifth of the time. Here a record is made in
 //! one piece, and what a text or list needs from the guest's allocator is asked for before anything
-//! is written, because the memory may move meanwhile. What is rare (attributes, meters by name, a
+//! is written, because the memory may move meanwhile. A guest that frees nothing of what it is asked
+//! ([`Arguments::OfTheCall`]) is asked for all of it at once: its allocator is a call for each text
+//! otherwise. What is rare (attributes, meters by name, a
 //! guest whose texts are not UTF-8) goes wasmtime's way.
 //!
 //! The implementations are unsafe because wasmtime takes their word for sizes and types: those are
 //! of the generated bindings ([`super::place`]), by whose types every component was checked.
 
+use super::super::contract::Arguments;
 use super::place::{self, BATCH_REQUEST, CALLER, DECIMAL, EVENT, FACTS, POOL, REQUEST, put};
 use super::{lower, wit};
 use crate::service::policy::RateRequest;
@@ -16,6 +19,7 @@ use farebox_pricing::event::{Deployment, Facts, KeySource, UsageEvent};
 use farebox_pricing::meter::{Meter, Pool};
 use rust_decimal::Decimal;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use wasmtime::component::__internal::wasmtime_environ::component::StringEncoding;
 use wasmtime::component::__internal::{
     CanonicalAbiInfo, InstanceType, InterfaceType, LowerContext,
@@ -25,11 +29,21 @@ use wasmtime::{Result, ValRaw, bail};
 
 /// One event and its facts: the contract's `rate-request`.
 #[derive(Clone, Copy)]
-pub struct Request<'a>(pub &'a UsageEvent, pub &'a Facts);
+pub struct Request<'a> {
+    /// What is asked.
+    pub request: RateRequest<'a>,
+    /// Whose it is then.
+    pub arguments: Arguments,
+}
 
 /// Callers, by the facts of the first event of each: the contract's `list<caller>`.
 #[derive(Clone, Copy)]
-pub struct Callers<'a>(pub &'a [&'a Facts]);
+pub struct Callers<'a> {
+    /// In order.
+    pub callers: &'a [&'a Facts],
+    /// Whose they are then.
+    pub arguments: Arguments,
+}
 
 /// The events of a batch: the contract's `list<batch-request>`.
 #[derive(Clone, Copy)]
@@ -38,6 +52,8 @@ pub struct Requests<'a> {
     pub requests: &'a [RateRequest<'a>],
     /// How many events each caller has, in order.
     pub of_callers: &'a [usize],
+    /// Whose they are then.
+    pub arguments: Arguments,
 }
 
 const REQUEST_BYTES: usize = <wit::RateRequest<'static> as ComponentType>::SIZE32;
@@ -83,10 +99,12 @@ unsafe impl Lower for Request<'_> {
         ty: InterfaceType,
         offset: usize,
     ) -> Result<()> {
-        let Self(event, facts) = self;
+        let (event, facts) = self.request;
         let types = Types::of_request(cx, ty);
-        let caller = ReservedCaller::of(cx, facts)?;
-        let event = ReservedEvent::of(cx, types, event)?;
+        let bytes = bytes_of_caller(facts).saturating_add(bytes_of_event(event));
+        let mut room = Room::of(cx, self.arguments, bytes)?;
+        let caller = ReservedCaller::of(cx, &mut room, facts)?;
+        let event = ReservedEvent::of(cx, &mut room, types, event)?;
         let memory = cx.as_slice_mut();
         let mut record = [0; REQUEST_BYTES];
         event.write(memory, &mut record, REQUEST.event);
@@ -138,10 +156,14 @@ lower_list!(Requests<'_>);
 
 impl Callers<'_> {
     fn write<T>(self, cx: &mut LowerContext<'_, T>, _: InterfaceType) -> Result<(u32, u32)> {
-        let list = reserve_list(cx, CALLER_BYTES, 4, self.0.len())?;
+        let texts = self.callers.iter().map(|facts| bytes_of_caller(facts));
+        let bytes = bytes_of_list(CALLER_BYTES, self.callers.len());
+        let bytes = texts.fold(bytes, usize::saturating_add);
+        let mut room = Room::of(cx, self.arguments, bytes)?;
+        let list = reserve_list(cx, &mut room, CALLER_BYTES, 4, self.callers.len())?;
         let mut offset = list.0 as usize;
-        for facts in self.0 {
-            let caller = ReservedCaller::of(cx, facts)?;
+        for facts in self.callers {
+            let caller = ReservedCaller::of(cx, &mut room, facts)?;
             let memory = cx.as_slice_mut();
             let mut record = [0; CALLER_BYTES];
             caller.write(memory, &mut record, 0);
@@ -155,12 +177,16 @@ impl Callers<'_> {
 impl Requests<'_> {
     fn write<T>(self, cx: &mut LowerContext<'_, T>, ty: InterfaceType) -> Result<(u32, u32)> {
         let types = Types::of_batch(cx, ty);
-        let list = reserve_list(cx, BATCH_REQUEST_BYTES, 8, self.requests.len())?;
+        let events = self.requests.iter().map(|(event, _)| bytes_of_event(event));
+        let bytes = bytes_of_list(BATCH_REQUEST_BYTES, self.requests.len());
+        let bytes = events.fold(bytes, usize::saturating_add);
+        let mut room = Room::of(cx, self.arguments, bytes)?;
+        let list = reserve_list(cx, &mut room, BATCH_REQUEST_BYTES, 8, self.requests.len())?;
         let mut offset = list.0 as usize;
         let callers = (0_u32..).zip(self.of_callers);
         let callers = callers.flat_map(|(caller, events)| std::iter::repeat_n(caller, *events));
         for ((event, facts), caller) in self.requests.iter().zip(callers) {
-            let event = ReservedEvent::of(cx, types, event)?;
+            let event = ReservedEvent::of(cx, &mut room, types, event)?;
             let memory = cx.as_slice_mut();
             let mut record = [0; BATCH_REQUEST_BYTES];
             event.write(memory, &mut record, BATCH_REQUEST.event);
@@ -216,6 +242,78 @@ fn field<T>(cx: &LowerContext<'_, T>, ty: InterfaceType, number: usize) -> Inter
     }
 }
 
+/// What the guest gave for all that one argument says, where it is the call's.
+struct Room(Option<Range<usize>>);
+
+impl Room {
+    /// Nothing is aligned to more.
+    const ALIGN: u32 = 8;
+
+    fn of<T>(cx: &mut LowerContext<'_, T>, arguments: Arguments, bytes: usize) -> Result<Self> {
+        Ok(Self(match arguments {
+            Arguments::Owned => None,
+            Arguments::OfTheCall => {
+                let begin = cx.realloc(0, 0, Self::ALIGN, bytes)?;
+                Some(begin..begin.saturating_add(bytes))
+            }
+        }))
+    }
+
+    /// So many bytes, of the room that is left, or of the guest's allocator.
+    fn take<T>(&mut self, cx: &mut LowerContext<'_, T>, align: u32, bytes: usize) -> Result<u32> {
+        if let Some(left) = &mut self.0 {
+            let at = left.start.next_multiple_of(align as usize);
+            let end = at.saturating_add(bytes);
+            if end <= left.end {
+                left.start = end;
+                return Ok(u32::try_from(at)?);
+            }
+        }
+        Ok(u32::try_from(cx.realloc(0, 0, align, bytes)?)?)
+    }
+}
+
+/// What a list takes, wherever it begins.
+const fn bytes_of_list(item_bytes: usize, len: usize) -> usize {
+    let bytes = len.saturating_mul(item_bytes);
+    bytes.saturating_add(Room::ALIGN as usize)
+}
+
+fn bytes_of_texts<const N: usize>(texts: [&Option<Box<str>>; N]) -> usize {
+    let bytes = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
+    texts.into_iter().map(bytes).fold(0, usize::saturating_add)
+}
+
+/// What the texts and lists of a caller take.
+fn bytes_of_caller(facts: &Facts) -> usize {
+    let texts = [
+        &facts.plan,
+        &facts.org,
+        &facts.project,
+        &facts.user,
+        &facts.agent,
+    ];
+    let other = facts.other.iter();
+    let other = other.map(|other| other.name.len().saturating_add(other.value.len()));
+    other
+        .fold(bytes_of_texts(texts), usize::saturating_add)
+        .saturating_add(bytes_of_list(PAIRS_OF_ATTRIBUTE, facts.other.len()))
+}
+
+/// What the texts and lists of an event take.
+fn bytes_of_event(event: &UsageEvent) -> usize {
+    let texts = [
+        &event.model_asked,
+        &event.model_served,
+        &event.service_tier,
+        &event.region,
+        &event.feature,
+    ];
+    bytes_of_texts(texts)
+        .saturating_add(event.provider.len())
+        .saturating_add(bytes_of_list(POOL_BYTES, event.pools.len()))
+}
+
 /// Bytes that the guest gave for a text.
 #[derive(Clone, Copy)]
 struct ReservedText<'a> {
@@ -225,12 +323,12 @@ struct ReservedText<'a> {
 }
 
 impl<'a> ReservedText<'a> {
-    fn of<T>(cx: &mut LowerContext<'_, T>, text: &'a str) -> Result<Self> {
+    fn of<T>(cx: &mut LowerContext<'_, T>, room: &mut Room, text: &'a str) -> Result<Self> {
         if !matches!(cx.options().string_encoding, StringEncoding::Utf8) {
             return Self::in_other_words(cx, text);
         }
         let len = u32::try_from(text.len())?;
-        let at = u32::try_from(cx.realloc(0, 0, 1, text.len())?)?;
+        let at = room.take(cx, 1, text.len())?;
         Ok(Self {
             pair: (at, len),
             text,
@@ -243,8 +341,12 @@ impl<'a> ReservedText<'a> {
         Ok(Self { pair, text: "" })
     }
 
-    fn maybe<T>(cx: &mut LowerContext<'_, T>, text: Option<&'a str>) -> Result<Option<Self>> {
-        text.map(|text| Self::of(cx, text)).transpose()
+    fn maybe<T>(
+        cx: &mut LowerContext<'_, T>,
+        room: &mut Room,
+        text: Option<&'a str>,
+    ) -> Result<Option<Self>> {
+        text.map(|text| Self::of(cx, room, text)).transpose()
     }
 
     fn write(self, memory: &mut [u8], record: &mut [u8], at: usize) {
@@ -289,8 +391,8 @@ struct ReservedCaller<'a> {
 }
 
 impl<'a> ReservedCaller<'a> {
-    fn of<T>(cx: &mut LowerContext<'_, T>, facts: &'a Facts) -> Result<Self> {
-        let mut maybe = |text: &'a Option<Box<str>>| ReservedText::maybe(cx, text.as_deref());
+    fn of<T>(cx: &mut LowerContext<'_, T>, room: &mut Room, facts: &'a Facts) -> Result<Self> {
+        let mut maybe = |text: &'a Option<Box<str>>| ReservedText::maybe(cx, room, text.as_deref());
         let texts = [
             maybe(&facts.plan)?,
             maybe(&facts.org)?,
@@ -301,7 +403,7 @@ impl<'a> ReservedCaller<'a> {
         let other = if facts.other.is_empty() {
             None
         } else {
-            Some(reserve_attributes(cx, facts)?)
+            Some(reserve_attributes(cx, room, facts)?)
         };
         Ok(Self {
             facts,
@@ -339,12 +441,16 @@ impl<'a> ReservedCaller<'a> {
 
 /// Two texts an attribute, each with a place of its own.
 #[cold]
-fn reserve_attributes<T>(cx: &mut LowerContext<'_, T>, facts: &Facts) -> Result<(u32, u32)> {
-    let list = reserve_list(cx, PAIRS_OF_ATTRIBUTE, 4, facts.other.len())?;
+fn reserve_attributes<T>(
+    cx: &mut LowerContext<'_, T>,
+    room: &mut Room,
+    facts: &Facts,
+) -> Result<(u32, u32)> {
+    let list = reserve_list(cx, room, PAIRS_OF_ATTRIBUTE, 4, facts.other.len())?;
     let mut offset = list.0 as usize;
     for attribute in &facts.other {
-        let name = ReservedText::of(cx, &attribute.name)?;
-        let value = ReservedText::of(cx, &attribute.value)?;
+        let name = ReservedText::of(cx, room, &attribute.name)?;
+        let value = ReservedText::of(cx, room, &attribute.value)?;
         let memory = cx.as_slice_mut();
         let mut record = [0; PAIRS_OF_ATTRIBUTE];
         name.write(memory, &mut record, 0);
@@ -368,9 +474,14 @@ struct ReservedEvent<'a> {
 }
 
 impl<'a> ReservedEvent<'a> {
-    fn of<T>(cx: &mut LowerContext<'_, T>, types: Types, event: &'a UsageEvent) -> Result<Self> {
-        let provider = ReservedText::of(cx, &event.provider)?;
-        let mut maybe = |text: &'a Option<Box<str>>| ReservedText::maybe(cx, text.as_deref());
+    fn of<T>(
+        cx: &mut LowerContext<'_, T>,
+        room: &mut Room,
+        types: Types,
+        event: &'a UsageEvent,
+    ) -> Result<Self> {
+        let provider = ReservedText::of(cx, room, &event.provider)?;
+        let mut maybe = |text: &'a Option<Box<str>>| ReservedText::maybe(cx, room, text.as_deref());
         let texts = [
             maybe(&event.model_asked)?,
             maybe(&event.model_served)?,
@@ -380,7 +491,7 @@ impl<'a> ReservedEvent<'a> {
         ];
         let are_plain = event.pools.iter().all(is_plain);
         let pools = if are_plain {
-            reserve_list(cx, POOL_BYTES, 8, event.pools.len())?
+            reserve_list(cx, room, POOL_BYTES, 8, event.pools.len())?
         } else {
             lower_pools(cx, types, &event.pools)?
         };
@@ -472,6 +583,7 @@ const fn case_of(meter: &Meter) -> u8 {
 /// Room for a list, and its address and length.
 fn reserve_list<T>(
     cx: &mut LowerContext<'_, T>,
+    room: &mut Room,
     item_bytes: usize,
     align: u32,
     len: usize,
@@ -479,8 +591,7 @@ fn reserve_list<T>(
     let Some(bytes) = len.checked_mul(item_bytes) else {
         bail!("a list is larger than any memory")
     };
-    let at = cx.realloc(0, 0, align, bytes)?;
-    Ok((u32::try_from(at)?, u32::try_from(len)?))
+    Ok((room.take(cx, align, bytes)?, u32::try_from(len)?))
 }
 
 fn put_pair(record: &mut [u8], at: usize, (address, len): (u32, u32)) {

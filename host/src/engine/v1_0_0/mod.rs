@@ -198,7 +198,10 @@ impl Loaded for Policy {
         event: &UsageEvent,
         facts: &Facts,
     ) -> Called<Answer<Rating>> {
-        let request = ask::Request(event, facts);
+        let request = ask::Request {
+            request: (event, facts),
+            arguments: store.data().arguments(),
+        };
         let (answer,) = self.rate.call(store, (self.resource, request))?;
         Ok(answer.0)
     }
@@ -213,10 +216,15 @@ impl Loaded for Policy {
         let (callers, of_callers): (Vec<_>, Vec<_>) = of_callers
             .filter_map(|events| Some((events.first()?.1, events.len())))
             .unzip();
-        let callers = ask::Callers(&callers);
+        let arguments = store.data().arguments();
+        let callers = ask::Callers {
+            callers: &callers,
+            arguments,
+        };
         let requests = ask::Requests {
             requests,
             of_callers: &of_callers,
+            arguments,
         };
         let (answers,) = self
             .rate_batch

@@ -26,6 +26,10 @@ use std::marker::PhantomData;
 pub const COMPONENT_TYPE: &[u8; include_bytes!("component-type.bin").len()] =
     include_bytes!("component-type.bin");
 
+/// What the section `farebox:arguments` of a module says to the host: nothing of what it writes for a
+/// call is ever freed ([`memory`]), so it need not ask for each text alone.
+pub const ARGUMENTS: &[u8; 11] = b"of the call";
+
 /// The functions that a component of the policy `P` exports; see [`crate::export_component!`],
 /// which is the only caller.
 ///
