@@ -288,7 +288,7 @@ fn what_is_asked_in_one_block_is_answered_as_what_is_asked_piece_by_piece() {
             // Some are there, some are empty, some long, in every mixture.
             *text = (number >> bit & 1 == 1).then(|| "é".repeat(number * bit).into());
         }
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             let value = "x".repeat(number);
             facts.other = vec![attribute("a", ""), attribute("region", &value)];
         }
@@ -297,12 +297,12 @@ fn what_is_asked_in_one_block_is_answered_as_what_is_asked_piece_by_piece() {
     let asked: Vec<_> = (0..200)
         .map(|number| {
             let mut event = event(["gpt-4o", "gpt-4o-mini", "unheard-of"][number % 3]);
-            event.region = (number % 5 == 0).then(|| "r".repeat(number).into());
-            event.feature = (number % 7 == 0).then(Box::default);
-            if number % 11 == 0 {
+            event.region = (number.is_multiple_of(5)).then(|| "r".repeat(number).into());
+            event.feature = (number.is_multiple_of(7)).then(Box::default);
+            if number.is_multiple_of(11) {
                 event.pools[0].attributes = vec![attribute("tier", "flex")];
             }
-            if number % 13 == 0 {
+            if number.is_multiple_of(13) {
                 event.pools.clear();
             }
             (event, facts(number))
