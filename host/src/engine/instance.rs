@@ -17,7 +17,8 @@ use farebox_pricing::load::Description;
 use std::time::Duration;
 use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, UpdateDeadline};
 
-/// Holds a guest to its memory and time, and remembers whether it asked for more memory.
+/// Holds a guest to its memory and time, and remembers whether it asked for more memory, and what it
+/// says of what it is asked.
 #[derive(Debug)]
 pub struct Guard {
     memory_bytes_max: usize,
@@ -48,7 +49,7 @@ impl Guard {
         }
     }
 
-    /// Whose what it is asked is.
+    /// Whether it frees what it is asked.
     pub const fn arguments(&self) -> Arguments {
         self.arguments
     }

@@ -20,7 +20,7 @@ pub struct Release {
     pub id: ReleaseId,
     /// Where it runs.
     pub sandbox: Sandbox,
-    /// Whose what its instances are asked is.
+    /// Whether its instances free what they are asked.
     pub arguments: Arguments,
     /// Ready to be instantiated.
     pub linked: Box<dyn Linked>,

@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::sync::Arc;
 
-/// The most events in one call of a policy.
+/// The most events of a batch. An engine may ask them in several calls of one instance.
 pub const BATCH_MAX: usize = 256;
 
 /// An event, and the facts of its call: what a policy rates.

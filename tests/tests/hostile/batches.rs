@@ -34,6 +34,7 @@ fn a_batch_of_any_size_is_answered_as_its_events_are_alone() {
         .collect();
     let rate = |event| arena.engine.rate(&arena.honest, event, &managed);
     let alone: Vec<_> = events.iter().map(rate).collect();
+    assert!(alone[0].is_ok() && alone[1].is_err());
     for size in [0, 1, 63, 64, 65, 128, 200, 256] {
         let batch: Vec<_> = events[..size]
             .iter()

@@ -13,13 +13,16 @@
 
 use super::super::contract::Arguments;
 use super::place::{self, BATCH_REQUEST, CALLER, DECIMAL, EVENT, FACTS, POOL, REQUEST, put};
+use super::room::{
+    ATTRIBUTE_BYTES, POOL_BYTES, Room, bytes_of_caller, bytes_of_event, bytes_of_list,
+    texts_of_caller, texts_of_event,
+};
 use super::{lower, wit};
 use crate::service::policy::RateRequest;
 use farebox_pricing::event::{Deployment, Facts, KeySource, UsageEvent};
 use farebox_pricing::meter::{Meter, Pool};
 use rust_decimal::Decimal;
 use std::mem::MaybeUninit;
-use std::ops::Range;
 use wasmtime::component::__internal::wasmtime_environ::component::StringEncoding;
 use wasmtime::component::__internal::{
     CanonicalAbiInfo, InstanceType, InterfaceType, LowerContext,
@@ -32,7 +35,7 @@ use wasmtime::{Result, ValRaw, bail};
 pub struct Request<'a> {
     /// What is asked.
     pub request: RateRequest<'a>,
-    /// Whose it is then.
+    /// Whether the guest frees it.
     pub arguments: Arguments,
 }
 
@@ -41,7 +44,7 @@ pub struct Request<'a> {
 pub struct Callers<'a> {
     /// In order.
     pub callers: &'a [&'a Facts],
-    /// Whose they are then.
+    /// Whether the guest frees them.
     pub arguments: Arguments,
 }
 
@@ -52,14 +55,13 @@ pub struct Requests<'a> {
     pub requests: &'a [RateRequest<'a>],
     /// How many events each caller has, in order.
     pub of_callers: &'a [usize],
-    /// Whose they are then.
+    /// Whether the guest frees them.
     pub arguments: Arguments,
 }
 
 const REQUEST_BYTES: usize = <wit::RateRequest<'static> as ComponentType>::SIZE32;
 const BATCH_REQUEST_BYTES: usize = <wit::BatchRequest<'static> as ComponentType>::SIZE32;
 const CALLER_BYTES: usize = <wit::Caller<'static> as ComponentType>::SIZE32;
-const POOL_BYTES: usize = <wit::Pool<'static> as ComponentType>::SIZE32;
 
 /// A type of the generated bindings that another type stands for.
 macro_rules! stands_for {
@@ -242,78 +244,6 @@ fn field<T>(cx: &LowerContext<'_, T>, ty: InterfaceType, number: usize) -> Inter
     }
 }
 
-/// What the guest gave for all that one argument says, where it is the call's.
-struct Room(Option<Range<usize>>);
-
-impl Room {
-    /// Nothing is aligned to more.
-    const ALIGN: u32 = 8;
-
-    fn of<T>(cx: &mut LowerContext<'_, T>, arguments: Arguments, bytes: usize) -> Result<Self> {
-        Ok(Self(match arguments {
-            Arguments::Owned => None,
-            Arguments::OfTheCall => {
-                let begin = cx.realloc(0, 0, Self::ALIGN, bytes)?;
-                Some(begin..begin.saturating_add(bytes))
-            }
-        }))
-    }
-
-    /// So many bytes, of the room that is left, or of the guest's allocator.
-    fn take<T>(&mut self, cx: &mut LowerContext<'_, T>, align: u32, bytes: usize) -> Result<u32> {
-        if let Some(left) = &mut self.0 {
-            let at = left.start.next_multiple_of(align as usize);
-            let end = at.saturating_add(bytes);
-            if end <= left.end {
-                left.start = end;
-                return Ok(u32::try_from(at)?);
-            }
-        }
-        Ok(u32::try_from(cx.realloc(0, 0, align, bytes)?)?)
-    }
-}
-
-/// What a list takes, wherever it begins.
-const fn bytes_of_list(item_bytes: usize, len: usize) -> usize {
-    let bytes = len.saturating_mul(item_bytes);
-    bytes.saturating_add(Room::ALIGN as usize)
-}
-
-fn bytes_of_texts<const N: usize>(texts: [&Option<Box<str>>; N]) -> usize {
-    let bytes = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
-    texts.into_iter().map(bytes).fold(0, usize::saturating_add)
-}
-
-/// What the texts and lists of a caller take.
-fn bytes_of_caller(facts: &Facts) -> usize {
-    let texts = [
-        &facts.plan,
-        &facts.org,
-        &facts.project,
-        &facts.user,
-        &facts.agent,
-    ];
-    let other = facts.other.iter();
-    let other = other.map(|other| other.name.len().saturating_add(other.value.len()));
-    other
-        .fold(bytes_of_texts(texts), usize::saturating_add)
-        .saturating_add(bytes_of_list(PAIRS_OF_ATTRIBUTE, facts.other.len()))
-}
-
-/// What the texts and lists of an event take.
-fn bytes_of_event(event: &UsageEvent) -> usize {
-    let texts = [
-        &event.model_asked,
-        &event.model_served,
-        &event.service_tier,
-        &event.region,
-        &event.feature,
-    ];
-    bytes_of_texts(texts)
-        .saturating_add(event.provider.len())
-        .saturating_add(bytes_of_list(POOL_BYTES, event.pools.len()))
-}
-
 /// Bytes that the guest gave for a text.
 #[derive(Clone, Copy)]
 struct ReservedText<'a> {
@@ -341,12 +271,16 @@ impl<'a> ReservedText<'a> {
         Ok(Self { pair, text: "" })
     }
 
-    fn maybe<T>(
+    fn each<T>(
         cx: &mut LowerContext<'_, T>,
         room: &mut Room,
-        text: Option<&'a str>,
-    ) -> Result<Option<Self>> {
-        text.map(|text| Self::of(cx, room, text)).transpose()
+        texts: [Option<&'a str>; 5],
+    ) -> Result<[Option<Self>; 5]> {
+        let mut reserved = [None; 5];
+        for (reserved, text) in reserved.iter_mut().zip(texts) {
+            *reserved = text.map(|text| Self::of(cx, room, text)).transpose()?;
+        }
+        Ok(reserved)
     }
 
     fn write(self, memory: &mut [u8], record: &mut [u8], at: usize) {
@@ -392,14 +326,7 @@ struct ReservedCaller<'a> {
 
 impl<'a> ReservedCaller<'a> {
     fn of<T>(cx: &mut LowerContext<'_, T>, room: &mut Room, facts: &'a Facts) -> Result<Self> {
-        let mut maybe = |text: &'a Option<Box<str>>| ReservedText::maybe(cx, room, text.as_deref());
-        let texts = [
-            maybe(&facts.plan)?,
-            maybe(&facts.org)?,
-            maybe(&facts.project)?,
-            maybe(&facts.user)?,
-            maybe(&facts.agent)?,
-        ];
+        let texts = ReservedText::each(cx, room, texts_of_caller(facts))?;
         let other = if facts.other.is_empty() {
             None
         } else {
@@ -446,22 +373,20 @@ fn reserve_attributes<T>(
     room: &mut Room,
     facts: &Facts,
 ) -> Result<(u32, u32)> {
-    let list = reserve_list(cx, room, PAIRS_OF_ATTRIBUTE, 4, facts.other.len())?;
+    let list = reserve_list(cx, room, ATTRIBUTE_BYTES, 4, facts.other.len())?;
     let mut offset = list.0 as usize;
     for attribute in &facts.other {
         let name = ReservedText::of(cx, room, &attribute.name)?;
         let value = ReservedText::of(cx, room, &attribute.value)?;
         let memory = cx.as_slice_mut();
-        let mut record = [0; PAIRS_OF_ATTRIBUTE];
+        let mut record = [0; ATTRIBUTE_BYTES];
         name.write(memory, &mut record, 0);
         value.write(memory, &mut record, place::PAIR_BYTES);
         put(memory, offset, record);
-        offset = offset.saturating_add(PAIRS_OF_ATTRIBUTE);
+        offset = offset.saturating_add(ATTRIBUTE_BYTES);
     }
     Ok(list)
 }
-
-const PAIRS_OF_ATTRIBUTE: usize = <wit::AttributeParam<'static> as ComponentType>::SIZE32;
 
 /// An event whose texts and pools have their places.
 struct ReservedEvent<'a> {
@@ -481,14 +406,7 @@ impl<'a> ReservedEvent<'a> {
         event: &'a UsageEvent,
     ) -> Result<Self> {
         let provider = ReservedText::of(cx, room, &event.provider)?;
-        let mut maybe = |text: &'a Option<Box<str>>| ReservedText::maybe(cx, room, text.as_deref());
-        let texts = [
-            maybe(&event.model_asked)?,
-            maybe(&event.model_served)?,
-            maybe(&event.service_tier)?,
-            maybe(&event.region)?,
-            maybe(&event.feature)?,
-        ];
+        let texts = ReservedText::each(cx, room, texts_of_event(event))?;
         let are_plain = event.pools.iter().all(is_plain);
         let pools = if are_plain {
             reserve_list(cx, room, POOL_BYTES, 8, event.pools.len())?

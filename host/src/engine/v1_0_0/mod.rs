@@ -12,6 +12,7 @@ mod bindings;
 mod lift;
 mod lower;
 mod place;
+mod room;
 
 use super::contract::{AT_PLACE, Answer, Called, Contract, Guard, Linked, Loaded, PLACE_OF};
 use crate::service::policy::RateRequest;

@@ -1,4 +1,4 @@
-//! The charges of a part in batches: as many in one call of the policy as it takes, those of one
+//! The charges of a part in batches: as many at once as the engine takes, those of one
 //! release together.
 
 use super::{Sink, Under, Unrated, Work};
