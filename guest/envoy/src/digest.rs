@@ -6,17 +6,23 @@
 //! ([`Digest::faithful`], [`body`]): one that does not say the same as the answer is not used. Must
 //! not know what the fields mean.
 
+mod parts;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use farebox_usage::{Normalised, Normaliser, UsageError, normalise_answer};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use parts::Parts;
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::fmt;
 
 /// Headers of an answer, by name.
 pub type Headers = Vec<(String, String)>;
+
+/// The same, lent.
+pub fn by_name(headers: &Headers) -> impl Iterator<Item = (&str, &str)> {
+    let headers = headers.iter();
+    headers.map(|(name, value)| (name.as_str(), value.as_str()))
+}
 
 /// The most that is kept of one stream, in bytes.
 const KEPT_BYTES_MAX: usize = 256 << 10;
@@ -72,7 +78,7 @@ impl Digest {
             stream.push_str("\n\n");
         }
         let again = Normaliser::new(provider, api).and_then(|mut events| {
-            for (name, value) in headers {
+            for (name, value) in by_name(headers) {
                 events.header(name, value)?;
             }
             events.feed(stream.as_bytes())?;
@@ -92,9 +98,7 @@ pub fn body(
     whole: &Result<Normalised, UsageError>,
 ) -> Option<String> {
     let kept = without_content(body)?;
-    let by_name = headers.iter();
-    let by_name = by_name.map(|(name, value)| (name.as_str(), value.as_str()));
-    let again = normalise_answer(provider, api, by_name, kept.as_bytes());
+    let again = normalise_answer(provider, api, by_name(headers), kept.as_bytes());
     (again == *whole).then(|| on_one_line(kept))
 }
 
@@ -178,89 +182,102 @@ fn is_null(rest: &[u8]) -> bool {
 
 /// The event in a chunk of bytes, as Bedrock wraps those of its models' makers.
 fn unwrapped(event: &str) -> Option<String> {
-    let fields = fields(event)?;
-    let bytes = match fields.get("chunk") {
-        Some(chunk) => self::fields(chunk.get())?.get("bytes")?,
-        None => fields.get("bytes")?,
-    };
-    let text: Cow<'_, str> = serde_json::from_str(bytes.get()).ok()?;
+    let chunk = parts::field(event, "chunk").unwrap_or(event);
+    let bytes = parts::field(chunk, "bytes")?;
+    let text: Cow<'_, str> = serde_json::from_str(bytes).ok()?;
     String::from_utf8(STANDARD.decode(text.as_bytes()).ok()?).ok()
 }
 
-/// Where usage stands: it is kept to the letter.
-const USAGE: [&str; 5] = [
-    "billed_units",
-    "metrics",
-    "statistics",
-    "tokens",
-    "amazon-bedrock-invocationMetrics",
-];
+/// Deeper than anybody answers.
+const DEPTH_MAX: usize = 64;
 
-/// What has usage, ids or counted things somewhere in it.
-const WITHIN: [&str; 27] = [
-    "action",
-    "candidates",
-    "choices",
-    "chunk",
-    "data",
-    "delta",
-    "embeddings",
-    "error",
-    "groundingChunks",
-    "groundingMetadata",
-    "images",
-    "item",
-    "message",
-    "meta",
-    "metadata",
-    "output",
-    "performanceConfig",
-    "predictions",
-    "promptFeedback",
-    "response",
-    "results",
-    "serviceTier",
-    "webSearchQueries",
-    "x_groq",
-    "messageStop",
-    "tool_usage",
-    "last",
-];
+/// Whether usage stands there: it is kept to the letter.
+fn is_usage(name: &str) -> bool {
+    let mut within = name.as_bytes().windows(5);
+    within.any(|part| matches!(part, b"usage" | b"Usage"))
+        || matches!(
+            name,
+            "billed_units"
+                | "metrics"
+                | "statistics"
+                | "tokens"
+                | "amazon-bedrock-invocationMetrics"
+        )
+}
 
-/// Names of things that are few and nobody's text.
-const WORDS: [&str; 28] = [
-    "blockReason",
-    "code",
-    "completionReason",
-    "created_at",
-    "errorCode",
-    "event_type",
-    "finishReason",
-    "finish_reason",
-    "generation_id",
-    "id",
-    "inference_geo",
-    "latency",
-    "model",
-    "modelVersion",
-    "model_version",
-    "object",
-    "provider",
-    "quality",
-    "region",
-    "responseId",
-    "response_id",
-    "service_tier",
-    "size",
-    "status",
-    "stopReason",
-    "stop_reason",
-    "traffic_type",
-    "type",
-];
+/// Whether it has usage, ids or counted things somewhere in it.
+fn is_looked_into(name: &str) -> bool {
+    matches!(
+        name,
+        "action"
+            | "candidates"
+            | "choices"
+            | "chunk"
+            | "data"
+            | "delta"
+            | "embeddings"
+            | "error"
+            | "groundingChunks"
+            | "groundingMetadata"
+            | "images"
+            | "item"
+            | "last"
+            | "message"
+            | "messageStop"
+            | "meta"
+            | "metadata"
+            | "output"
+            | "performanceConfig"
+            | "predictions"
+            | "promptFeedback"
+            | "response"
+            | "results"
+            | "serviceTier"
+            | "tool_usage"
+            | "webSearchQueries"
+            | "x_groq"
+    )
+}
 
-/// What is counted by being there, wherever it stands.
-const THERE: [&str; 2] = ["bytesBase64Encoded", "maps"];
+/// Whether it is the name of a thing of which there are few, and nobody's text.
+fn is_word(name: &str) -> bool {
+    matches!(
+        name,
+        "blockReason"
+            | "code"
+            | "completionReason"
+            | "created_at"
+            | "errorCode"
+            | "event_type"
+            | "finishReason"
+            | "finish_reason"
+            | "generation_id"
+            | "id"
+            | "inference_geo"
+            | "latency"
+            | "model"
+            | "modelVersion"
+            | "model_version"
+            | "object"
+            | "provider"
+            | "quality"
+            | "region"
+            | "responseId"
+            | "response_id"
+            | "service_tier"
+            | "size"
+            | "status"
+            | "stopReason"
+            | "stop_reason"
+            | "traffic_type"
+            | "type"
+    )
+}
+
+/// Whether it is counted by being there, wherever it stands.
+fn is_there(name: &str) -> bool {
+    matches!(name, "bytesBase64Encoded" | "maps")
+}
 
 /// The JSON object, the list or the word of an end, without what is content; `None` where it is
 /// neither.
@@ -268,115 +285,104 @@ fn without_content(json: &str) -> Option<String> {
     if json.trim() == "[DONE]" {
         return Some("[DONE]".to_owned());
     }
-    let mut kept = String::new();
-    value(&mut kept, json.trim(), true)?;
-    Some(kept)
+    let mut walk = Walk {
+        parts: Parts::of(json),
+        kept: String::new(),
+    };
+    walk.value(0, true)?;
+    walk.parts.peek().is_none().then_some(walk.kept)
 }
 
-/// An object or a list in which something is looked for.
-fn value(kept: &mut String, json: &str, is_top: bool) -> Option<()> {
-    if !json.starts_with('[') {
-        return object(kept, json, is_top);
-    }
-    let elements: Vec<&RawValue> = serde_json::from_str(json).ok()?;
-    kept.push('[');
-    for (index, element) in elements.into_iter().enumerate() {
-        if index > 0 {
-            kept.push(',');
-        }
-        match element.get().as_bytes().first() {
-            Some(b'{') => object(kept, element.get(), is_top)?,
-            _ => kept.push_str("\"\""),
-        }
-    }
-    kept.push(']');
-    Some(())
+/// A walk through a JSON text, on which what is no content is kept.
+struct Walk<'a> {
+    parts: Parts<'a>,
+    kept: String,
 }
 
-fn object(kept: &mut String, json: &str, is_top: bool) -> Option<()> {
-    kept.push('{');
-    let mut is_first = true;
-    for (name, raw) in fields(json)?.0 {
-        let Some(field) = field(&name, raw.get(), is_top) else {
-            continue;
-        };
-        if !std::mem::take(&mut is_first) {
-            kept.push(',');
+impl Walk<'_> {
+    /// An object or a list in which something is looked for.
+    fn value(&mut self, depth: usize, is_top: bool) -> Option<()> {
+        if depth > DEPTH_MAX {
+            return None;
         }
-        kept.push_str(&serde_json::to_string(&name).ok()?);
-        kept.push(':');
-        match field {
-            Field::As(text) => kept.push_str(text),
-            Field::Within => value(kept, raw.get(), false)?,
+        let depth = depth.saturating_add(1);
+        if !self.parts.take(b'[') {
+            return self.object(depth, is_top);
         }
+        self.kept.push('[');
+        let mut is_first = true;
+        while !self.parts.take(b']') {
+            self.comma(&mut is_first)?;
+            if self.parts.peek()? == b'{' {
+                self.object(depth, is_top)?;
+            } else {
+                self.parts.value()?;
+                self.kept.push_str("\"\"");
+            }
+        }
+        self.kept.push(']');
+        Some(())
     }
-    kept.push('}');
-    Some(())
+
+    fn object(&mut self, depth: usize, is_top: bool) -> Option<()> {
+        if !self.parts.take(b'{') {
+            return None;
+        }
+        self.kept.push('{');
+        let (mut is_first, mut is_first_kept) = (true, true);
+        while !self.parts.take(b'}') {
+            if !std::mem::take(&mut is_first) && !self.parts.take(b',') {
+                return None;
+            }
+            let quoted = self.parts.name()?;
+            let name = quoted.trim_matches('"');
+            let looks_into = is_looked_into(name) && matches!(self.parts.peek()?, b'{' | b'[');
+            let field = match looks_into {
+                true => None,
+                false => match field(name, self.parts.value()?, is_top) {
+                    Some(text) => Some(text),
+                    None => continue,
+                },
+            };
+            if !std::mem::take(&mut is_first_kept) {
+                self.kept.push(',');
+            }
+            self.kept.push_str(quoted);
+            self.kept.push(':');
+            match field {
+                Some(text) => self.kept.push_str(text),
+                None => self.value(depth, false)?,
+            }
+        }
+        self.kept.push('}');
+        Some(())
+    }
+
+    /// What stands between two elements.
+    fn comma(&mut self, is_first: &mut bool) -> Option<()> {
+        if !std::mem::take(is_first) {
+            self.parts.take(b',').then_some(())?;
+            self.kept.push(',');
+        }
+        Some(())
+    }
 }
 
-enum Field<'a> {
-    /// This stands in its place.
-    As(&'a str),
-    /// What in turn is kept of it.
-    Within,
-}
-
-/// What is kept of a field. At the top the names tell what an answer is, so they all stay.
-fn field<'a>(name: &str, json: &'a str, is_top: bool) -> Option<Field<'a>> {
-    let is_usage = USAGE.contains(&name) || name.contains("usage") || name.contains("Usage");
-    if is_usage && !WITHIN.contains(&name) {
-        return Some(Field::As(json));
-    }
+/// What stands in the place of a field that is not looked into. At the top the names tell what an
+/// answer is, so they all stay.
+fn field<'a>(name: &str, json: &'a str, is_top: bool) -> Option<&'a str> {
     let empty = match json.as_bytes().first()? {
-        b'"' if WORDS.contains(&name) && json.len() <= WORD_BYTES_MAX => {
-            return Some(Field::As(json));
-        }
-        b'{' | b'[' if WITHIN.contains(&name) => return Some(Field::Within),
+        b'"' if json.len() <= WORD_BYTES_MAX && is_word(name) => return Some(json),
         b'"' => "\"\"",
         b'{' => "{}",
         b'[' => "[]",
         // Numbers beside usage are times and counts: those of a text stand within it.
-        _ => return Some(Field::As(json)),
+        _ => return Some(json),
     };
-    (is_top || THERE.contains(&name)).then_some(Field::As(empty))
-}
-
-/// The fields of an object, in their order and their own text.
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-fn fields(json: &str) -> Option<Fields<'_>> {
-    serde_json::from_str(json).ok()
-}
-
-impl<'a> Fields<'a> {
-    fn get(&self, name: &str) -> Option<&'a RawValue> {
-        let mut fields = self.0.iter();
-        fields.find_map(|(is, value)| (is == name).then_some(*value))
+    if is_usage(name) && !is_looked_into(name) {
+        return Some(json);
     }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(name) = map.next_key::<String>()? {
-                    fields.push((Cow::Owned(name), map.next_value()?));
-                }
-                Ok(Fields(fields))
-            }
-        }
-
-        deserializer.deserialize_map(InOrder)
-    }
+    (is_top || is_there(name)).then_some(empty)
 }
 
 #[cfg(test)]
@@ -532,8 +538,7 @@ mod tests {
             ),
         ];
         let answer = r#"{"generations":[{"text":"a secret"}]}"#;
-        let by_name = headers.iter();
-        let by_name = by_name.map(|(name, value)| (name.as_str(), value.as_str()));
+        let by_name = by_name(&headers);
         let whole = normalise_answer("bedrock", Some("invoke"), by_name, answer.as_bytes());
         assert!(whole.is_ok(), "{whole:?}");
         let kept = body("bedrock", Some("invoke"), &headers, answer, &whole);

@@ -4,11 +4,11 @@
 //! names a proxy, so all of it runs in ordinary tests. Memory is bounded: of a stream one event is
 //! kept, of a body at most what the settings declare. Must not know how a price is written.
 
+mod reading;
 mod running;
 
 use crate::digest::{self, Digest, Headers};
 use crate::host::Asked;
-use crate::host::usage::Said;
 use crate::lease::Vouched;
 use crate::path::Named;
 use crate::release::{Bound, Price, Prices, Unpriced};
@@ -19,8 +19,9 @@ use farebox_sdk::pricing::failure::{Ending, Outcome};
 use farebox_sdk::pricing::money::{Peg, Rounding};
 use farebox_usage::{
     ANY_TIER, Api, Normalised, Normaliser, RequestFacts, UsageError, is_about_usage,
-    normalise_answer,
 };
+pub use reading::Reading;
+use reading::Unread;
 use rust_decimal::Decimal;
 use std::rc::Rc;
 
@@ -67,8 +68,8 @@ pub struct Told {
 pub struct Over {
     /// What is told of it.
     pub told: Told,
-    /// What its answer said of its usage.
-    pub said: Said,
+    /// What its answer said.
+    pub reading: Reading,
     /// The provider's HTTP status.
     pub status: u16,
     /// What its caller has got, in bytes of text, where it was cut off.
@@ -98,8 +99,8 @@ pub struct Exchange {
     answer: Option<Answer>,
 }
 
+/// An answer of who serves.
 struct Answer {
-    upstream: Upstream,
     status: u16,
     body: Body,
 }
@@ -299,13 +300,13 @@ impl Exchange {
     /// The answer begins, from this upstream: the one that served, which another may have been
     /// asked before.
     pub fn answer(&mut self, name: &str, head: Head) -> Way {
-        let Some(upstream) = self.settings.upstreams.get(name).cloned() else {
+        let settings = Rc::clone(&self.settings);
+        let Some(upstream) = settings.upstreams.get(name) else {
             return Way::Pass;
         };
         self.serving = name.into();
-        let (body, way) = self.body(&upstream, &head);
+        let (body, way) = self.body(upstream, &head);
         self.answer = Some(Answer {
-            upstream,
             status: head.status,
             body,
         });
@@ -323,12 +324,12 @@ impl Exchange {
             return (Body::Unread(Unpriced::Encoded), flow);
         }
         if comment || is(&EVENTS) {
-            let api = upstream.api.map(farebox_usage::Api::name);
+            let api = upstream.api_name();
             let max = self.settings.read_bytes_max;
             return match Normaliser::with_limit(&upstream.provider, api, max) {
                 Ok(mut events) => {
-                    let mut read = headers.iter();
-                    let read = read.try_for_each(|(name, value)| events.header(name, value));
+                    let read = digest::by_name(&headers)
+                        .try_for_each(|(name, value)| events.header(name, value));
                     let events = Box::new(Events {
                         read,
                         digest: self.settings.host.is_some().then(Digest::default),
@@ -391,19 +392,18 @@ impl Exchange {
     /// The call is over: by its own end, or because its caller went away or the answer broke off.
     /// `None` where nothing was to be read, and when asked again.
     pub fn end(&mut self, aborted: bool, failed: bool) -> Option<Over> {
-        let Answer {
-            upstream,
-            status,
-            body,
-        } = self.answer.take()?;
+        let settings = Rc::clone(&self.settings);
+        let upstream = settings.upstreams.get(&self.serving)?;
+        let Answer { status, body } = self.answer.take()?;
         let ending = Ending {
             aborted,
             failed: failed || status >= 400,
             ..Ending::default()
         };
-        let (read, said) = read(&upstream, body);
-        let price = self.event(&upstream, read, ending).and_then(|event| {
-            let facts = self.facts(&upstream);
+        let reading = read(upstream, body);
+        let event = self.event(upstream, reading.usage(), ending);
+        let price = event.and_then(|event| {
+            let facts = self.facts(upstream);
             self.release.rate(&event, &facts, self.peg())
         });
         let told = Told {
@@ -412,7 +412,7 @@ impl Exchange {
         };
         Some(Over {
             told,
-            said,
+            reading,
             status,
             cut_off_bytes: None,
         })
@@ -422,10 +422,10 @@ impl Exchange {
     fn event(
         &self,
         upstream: &Upstream,
-        read: Result<Normalised, Unread>,
+        usage: Result<&Normalised, Unread<'_>>,
         ending: Ending,
     ) -> Result<UsageEvent, Unpriced> {
-        let (ending, event) = match read {
+        let (ending, event) = match usage {
             Ok(answer) => {
                 let partial = answer.finish == farebox_usage::Finish::Partial;
                 let failed = ending.failed || answer.finish == farebox_usage::Finish::Failed;
@@ -491,24 +491,8 @@ const EVENTS: [&str; 3] = [
     "application/jsonl",
 ];
 
-enum Unread {
-    Answer(UsageError),
-    Body(Unpriced),
-}
-
-impl From<Unread> for Unpriced {
-    fn from(unread: Unread) -> Self {
-        match unread {
-            Unread::Answer(_) => Self::Unreadable,
-            Unread::Body(why) => why,
-        }
-    }
-}
-
-/// What the body states, and how that is said again.
-fn read(upstream: &Upstream, body: Body) -> (Result<Normalised, Unread>, Said) {
-    let api = upstream.api.map(farebox_usage::Api::name);
-    let nothing = Said::nothing;
+/// Reads what there is of the body.
+fn read(upstream: &Upstream, body: Body) -> Reading {
     match body {
         Body::Events(stream) => {
             let Events {
@@ -524,28 +508,10 @@ fn read(upstream: &Upstream, body: Body) -> (Result<Normalised, Unread>, Said) {
                     digest.take(event);
                 })
             });
-            let kept = digest.faithful(&upstream.provider, api, &headers, &whole);
-            let said = match (kept, &whole) {
-                (Some(kept), _) => Said::Stream(kept, headers),
-                (None, Ok(whole)) => Said::of(whole).unwrap_or_else(nothing),
-                (None, Err(_)) => nothing(),
-            };
-            (whole.map_err(Unread::Answer), said)
+            Reading::of_events(whole, digest, headers)
         }
-        Body::Whole(bytes, headers) => {
-            let by_name = headers.iter();
-            let by_name = by_name.map(|(name, value)| (name.as_str(), value.as_str()));
-            let whole = normalise_answer(&upstream.provider, api, by_name, &bytes);
-            let said = match String::from_utf8(bytes) {
-                Ok(body) => match digest::body(&upstream.provider, api, &headers, &body, &whole) {
-                    Some(kept) => Said::Response(kept, headers),
-                    None => Said::Content(body, headers),
-                },
-                Err(_) => nothing(),
-            };
-            (whole.map_err(Unread::Answer), said)
-        }
-        Body::Unread(why) => (Err(Unread::Body(why)), nothing()),
+        Body::Whole(bytes, headers) => Reading::of_body(upstream, bytes, headers),
+        Body::Unread(why) => Reading::none(why),
     }
 }
 

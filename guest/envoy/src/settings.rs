@@ -96,6 +96,11 @@ pub struct Upstream {
 }
 
 impl Upstream {
+    /// The name of the family of its answers, where it is declared.
+    pub fn api_name(&self) -> Option<&'static str> {
+        self.api.map(Api::name)
+    }
+
     /// What it calls the model that a caller asks for; `None` where it does not serve it.
     pub fn own_name<'a>(&'a self, asked: &'a str) -> Option<&'a str> {
         if self.models.is_empty() {

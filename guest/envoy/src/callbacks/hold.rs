@@ -1,10 +1,10 @@
 //! One call's standing with the host: asked before it goes upstream, told when it is over.
 
-use super::http::{Call, keep_quote};
+use super::http::Call;
 use super::leased::Found;
 use super::proxy;
 use super::shared;
-use crate::exchange::{Exchange, Over};
+use crate::exchange::{Exchange, Over, Told};
 use crate::host::record::Record;
 use crate::host::report::{Leased, Report};
 use crate::host::usage::{self, Said};
@@ -87,6 +87,11 @@ impl Standing {
     /// Whether what became of the call is known.
     pub const fn is_over(&self) -> bool {
         self.over.is_some()
+    }
+
+    /// What its caller was told, where it is over.
+    pub fn told(&self) -> Option<&Told> {
+        self.over.as_ref().map(|(over, _)| &over.told)
     }
 
     /// What became of the call, for the report.
@@ -252,7 +257,7 @@ impl Call {
         };
         exchange.sell_by(release);
         match exchange.quote(&self.cluster) {
-            Ok(most_usd) => keep_quote(most_usd),
+            Ok(most_usd) => self.most_usd = Some(most_usd),
             Err(Unpriced::OtherBook) => self.counters.other_book.add(),
             Err(_) => {}
         }
@@ -300,7 +305,7 @@ impl Call {
         let over = self.standing.over.take();
         let price = over
             .as_ref()
-            .and_then(|(over, _)| over.told.price.as_ref().ok());
+            .and_then(|(over, _)| over.told.price.as_ref().ok().copied());
         let nothing_used = over.is_none() && in_vain;
         let (org, hold, leased) = match under {
             Under::Nothing => (None, None, None),
@@ -341,24 +346,26 @@ impl Call {
                 format!("{id}:{}", proxy::now_nanos())
             }
         };
-        let said_nothing = Said::nothing();
         let price_usd = price.map(|price| price.usd);
         let book = price_usd.map(|_| exchange.book().into());
-        let (path, body) = match (&over, hold.as_deref()) {
+        let (path, body) = match (over, hold.as_deref()) {
             (None, Some(hold)) if in_vain && leased.is_none() => {
                 (format!("/v1/holds/{hold}/release"), "{}".to_owned())
             }
             (None, _) if in_vain => return,
             (over, hold) => {
-                let over = over.as_ref();
-                let said = over.map_or(&said_nothing, |(over, _)| &over.said);
+                let status = over.as_ref().map(|(over, _)| over.status);
+                let aborted = over.as_ref().map_or(aborted, |(_, aborted)| *aborted);
+                let cut_off_bytes = over.as_ref().and_then(|(over, _)| over.cut_off_bytes);
+                let said = over.map(|(over, _)| over.reading.said(upstream));
+                let said = said.unwrap_or_else(Said::nothing);
                 let body = usage::body(&usage::Over {
                     upstream,
                     asked: &asked,
-                    said,
-                    status: over.map(|(over, _)| over.status),
-                    aborted: over.map_or(aborted, |(_, aborted)| *aborted),
-                    cut_off_bytes: over.and_then(|(over, _)| over.cut_off_bytes),
+                    said: &said,
+                    status,
+                    aborted,
+                    cut_off_bytes,
                     hold,
                     idempotency_key: &idempotency_key,
                     leased_at_ms: leased.as_ref().map(|_| exchange.occurred_at_ms()),

@@ -46,6 +46,8 @@ pub struct Call {
     /// The proxy's cluster that it goes to, as it was when the request was read.
     pub(super) cluster: String,
     request_bytes: usize,
+    /// The most that it can cost, in USD.
+    pub(super) most_usd: Option<Decimal>,
     pub(super) request_is_held: bool,
     way: Way,
     /// How much of a body that is held back was read.
@@ -81,6 +83,7 @@ impl Call {
             exchange: None,
             cluster: String::new(),
             request_bytes: 0,
+            most_usd: None,
             request_is_held: false,
             way: Way::Pass,
             read_bytes: 0,
@@ -109,10 +112,8 @@ impl Call {
             let body = proxy::body(BufferType::HttpRequestBody, 0, self.request_bytes);
             let read = exchange.request(&cluster, &body);
             // Where the host says what prices the call, it has not yet.
-            if self.settings.host.is_none()
-                && let Ok(most_usd) = read.and_then(|()| exchange.quote(&cluster))
-            {
-                keep_quote(most_usd);
+            if self.settings.host.is_none() {
+                self.most_usd = read.and_then(|()| exchange.quote(&cluster)).ok();
             }
             if !exchange.is_offered(&cluster) {
                 return self.is_not_offered();
@@ -145,7 +146,7 @@ impl Call {
         Some(self.is_over(over, aborted))
     }
 
-    /// Counts what has become of the call, and keeps its price where the access log finds it.
+    /// Counts what has become of the call.
     pub(super) fn is_over(&mut self, over: Over, aborted: bool) -> Told {
         let told = over.told.clone();
         self.standing.over(over, aborted);
@@ -154,7 +155,6 @@ impl Call {
             Err(Unpriced::Fault) => self.counters.faults.add(),
             Err(_) => self.counters.unpriced.add(),
         }
-        proxy::keep(KEPT, &telling::json(&told));
         told
     }
 
@@ -225,7 +225,8 @@ impl Call {
         let ours = value(KEY);
         forget(map, &headers);
         let is_post = value(":method").is_some_and(|method| method == "POST");
-        if self.settings.serving(&cluster()).is_empty() {
+        let cluster = cluster();
+        if self.settings.serving(&cluster).is_empty() {
             return Action::Continue;
         }
         if !is_post {
@@ -241,7 +242,6 @@ impl Call {
             &path,
             proxy::now_ms(),
         ));
-        let cluster = cluster();
         proxy::keep(KEPT_CLUSTER, &cluster);
         self.change_keys(&cluster, ours, &headers);
         let is_small =
@@ -338,19 +338,25 @@ impl Call {
         Action::Continue
     }
 
+    /// Nobody waits for this, so what only records and reports tell is made here.
     fn is_logged(&mut self) {
         self.is_gone();
-        if self.standing.is_over() {
-            self.report(false, false);
-        } else {
+        let (mut aborted, mut in_vain) = (false, false);
+        if !self.standing.is_over() {
             // What was not over yet broke off: on the caller's side, or on the other.
             let details = details();
-            let aborted = parting::is_by_caller(&details);
+            aborted = parting::is_by_caller(&details);
             self.end(aborted, !aborted);
             let attempts = proxy::count(&["upstream", "request_attempt_count"]);
-            let in_vain = !aborted && parting::reached_nobody(&details, attempts);
-            self.report(aborted, in_vain);
+            in_vain = !aborted && parting::reached_nobody(&details, attempts);
         }
+        if let Some(told) = self.standing.told() {
+            proxy::keep(KEPT, &telling::json(told));
+        }
+        if let Some(most_usd) = self.most_usd {
+            proxy::keep(KEPT_QUOTE, &telling::plain(most_usd));
+        }
+        self.report(aborted, in_vain);
         self.levels
             .show(&self.reports.borrow(), &self.keeper.borrow());
     }
@@ -362,11 +368,6 @@ pub(super) const fn hold_while(held: bool) -> Action {
     } else {
         Action::Continue
     }
-}
-
-/// Keeps the most that the call can cost where the access log finds it.
-pub(super) fn keep_quote(most_usd: Decimal) {
-    proxy::keep(KEPT_QUOTE, &telling::plain(most_usd));
 }
 
 /// The cluster that the call goes to, known from its first callback on.

@@ -1,7 +1,7 @@
 //! One call under its key's lease: takes its worst case from it, or asks the host for one.
 
 use super::hold::{State, Under};
-use super::http::{Call, keep_quote};
+use super::http::Call;
 use super::proxy;
 use super::shared;
 use crate::host::report::Report;
@@ -72,7 +72,7 @@ impl Call {
             }
             exchange.watch(worst);
             self.counters.leased.add();
-            keep_quote(usd);
+            self.most_usd = Some(usd);
             self.standing.state = State::Runs(Under::Lease {
                 shared,
                 lease,

@@ -4,13 +4,14 @@
 //! report of a cut by the same rule, from the same facts. Text counts when the caller has got it;
 //! usage that the provider stated counts as it stands.
 
-use super::{Answer, Body, Exchange, Over, Told, read};
+use super::{Answer, Body, Exchange, Over, Told, Unread, read};
 use crate::release::{Price, Unpriced};
 use crate::settings::Upstream;
 use crate::watch::{Seen, Watch};
 use farebox_sdk::pricing::event::UsageEvent;
 use farebox_sdk::pricing::failure::Request;
 use farebox_usage::{ANY_TIER, Api, Normalised, Progress, Served, UsageError};
+use std::rc::Rc;
 
 impl Exchange {
     /// So many nano-credits are put aside for the call: its stream is watched.
@@ -47,13 +48,13 @@ impl Exchange {
     pub fn short(&mut self) -> Option<i64> {
         let mut watch = self.watch?;
         let Some(Answer {
-            upstream,
             body: Body::Events(stream),
             ..
         }) = &self.answer
         else {
             return None;
         };
+        let upstream = self.settings.upstreams.get(&self.serving)?;
         let Progress { text_bytes, ended } = stream.events.progress();
         let seen = Seen {
             text_bytes,
@@ -62,7 +63,7 @@ impl Exchange {
         if ended || stream.read.is_err() || !watch.is_due(seen) {
             return None;
         }
-        let event = self.so_far(upstream, stream.events.so_far());
+        let event = self.so_far(upstream, stream.events.so_far().as_ref());
         let price = |text_bytes| {
             let event = event.as_ref()?;
             let price = self.accrued(upstream, event, text_bytes).ok()?;
@@ -88,30 +89,30 @@ impl Exchange {
     pub fn api(&self) -> Option<Api> {
         match &self.answer {
             Some(Answer {
-                upstream,
                 body: Body::Events(stream),
                 ..
-            }) => upstream.api.or(stream.events.api()),
+            }) => {
+                let upstream = self.settings.upstreams.get(&self.serving)?;
+                upstream.api.or(stream.events.api())
+            }
             _ => None,
         }
     }
 
     /// The stream is cut off: what its caller has got is charged, and what its provider has stated.
     pub fn cut_off(&mut self) -> Option<Over> {
-        let Answer {
-            upstream,
-            status,
-            body,
-        } = self.answer.take()?;
-        let (whole, said) = read(&upstream, body);
-        let whole = match whole {
+        let settings = Rc::clone(&self.settings);
+        let upstream = settings.upstreams.get(&self.serving)?;
+        let Answer { status, body } = self.answer.take()?;
+        let reading = read(upstream, body);
+        let whole = match reading.usage() {
             Ok(whole) => Ok(whole),
-            Err(super::Unread::Answer(error)) => Err(error),
-            Err(super::Unread::Body(_)) => return None,
+            Err(Unread::Answer(error)) => Err(error),
+            Err(Unread::Body(_)) => return None,
         };
-        let event = self.so_far(&upstream, whole);
+        let event = self.so_far(upstream, whole);
         let price = match event {
-            Some(event) => self.accrued(&upstream, &event, self.passed_bytes),
+            Some(event) => self.accrued(upstream, &event, self.passed_bytes),
             None => Err(Unpriced::Unreadable),
         };
         let told = Told {
@@ -120,7 +121,7 @@ impl Exchange {
         };
         Some(Over {
             told,
-            said,
+            reading,
             status,
             cut_off_bytes: Some(self.passed_bytes),
         })
@@ -130,7 +131,7 @@ impl Exchange {
     fn so_far(
         &self,
         upstream: &Upstream,
-        stated: Result<Normalised, UsageError>,
+        stated: Result<&Normalised, &UsageError>,
     ) -> Option<UsageEvent> {
         let asked = self.asked.of(upstream);
         let mut event = match stated {
@@ -141,7 +142,7 @@ impl Exchange {
                     service_tier,
                     region,
                     ..
-                } = *served;
+                } = (**served).clone();
                 UsageEvent {
                     provider: upstream.provider.clone(),
                     model_asked: asked.model,

@@ -81,7 +81,7 @@ pub fn body(over: &Over<'_>) -> String {
     let said = Fields::of(over.said);
     let report = Text {
         provider: &upstream.provider,
-        api: upstream.api.map(farebox_usage::Api::name),
+        api: upstream.api_name(),
         model: said.model.or(asked.model.as_deref()),
         request: asked.record(),
         hold_id: over.hold,
