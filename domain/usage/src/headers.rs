@@ -34,7 +34,7 @@ pub fn is_about_usage(name: &str) -> bool {
 }
 
 /// What the headers have said so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Headers {
     counts: Map<String, Value>,
     request_id: Option<Box<str>>,

@@ -44,7 +44,9 @@ pub use normalised::{Finish, Normalised, Served, Stated, Unrecognised};
 pub use number::{NumberError, parse_exact};
 pub use request::{RequestError, RequestFacts};
 pub use source::{Source, sources};
-pub use stream::{Normaliser, Progress, normalise_answer, normalise_response, normalise_sse};
+pub use stream::{
+    Answer, Normaliser, Progress, normalise_answer, normalise_response, normalise_sse,
+};
 
 /// The largest event (or line) of a stream that is buffered, in bytes, unless told otherwise.
 pub const EVENT_BYTES_MAX: usize = 16 << 20;

@@ -60,26 +60,8 @@ pub fn normalise_answer<'h>(
     headers: impl IntoIterator<Item = (&'h str, &'h str)>,
     body: &[u8],
 ) -> Result<Normalised, UsageError> {
-    let mut reader = Answer::new(provider, api)?;
-    for (name, value) in headers {
-        reader.headers.take(name, value)?;
-    }
-    let text = std::str::from_utf8(body).map_err(|error| UsageError::NotUtf8 {
-        offset: error.valid_up_to() as u64,
-    })?;
-    if text.trim_start().starts_with('[') {
-        let elements: Vec<&RawValue> =
-            serde_json::from_str(text).map_err(|error| UsageError::malformed(&error))?;
-        for element in elements {
-            reader.read(element.get())?;
-        }
-    } else {
-        reader.read(text)?;
-        reader.end();
-    }
-    reader.finish(Vec::new())
+    Answer::of_body(provider, api, headers, body)?.normalise()
 }
-
 /// Normalises a whole recorded stream: server-sent events, JSON objects one after the other (a line
 /// each, or in a list), or an AWS event stream. Its first byte tells which.
 ///
@@ -90,9 +72,7 @@ pub fn normalise_sse(
     api: Option<&str>,
     stream: &[u8],
 ) -> Result<Normalised, UsageError> {
-    let mut normaliser = Normaliser::new(provider, api)?;
-    normaliser.feed(stream)?;
-    normaliser.finish()
+    Answer::of_stream(provider, api, [], stream)?.normalise()
 }
 
 /// Normalises a live stream, framed as [`normalise_sse`] says.
@@ -134,7 +114,6 @@ impl Normaliser {
             events: Events {
                 answer: Answer::new(provider, api)?,
                 count: 0,
-                broken: Vec::new(),
                 failed: None,
             },
         })
@@ -199,14 +178,17 @@ impl Normaliser {
             return Err(error.clone());
         }
         let answer = &self.events.answer;
+        let family = answer.family.as_ref();
+        let family = family.filter(|family| family.is_streamed_as_text());
         let so_far = Answer {
             provider: answer.provider.clone(),
             api: answer.api,
-            family: answer.family.as_ref().and_then(|family| family.copy()),
+            family: family.cloned(),
             early: None,
             headers: Headers::default(),
+            broken: Vec::new(),
         };
-        so_far.finish(Vec::new())
+        so_far.normalise()
     }
 
     /// The stream has ended, by itself or by a cut ([`crate::Finish`] tells which).
@@ -214,14 +196,15 @@ impl Normaliser {
     /// # Errors
     /// See [`UsageError`].
     pub fn finish(self) -> Result<Normalised, UsageError> {
-        self.finish_seen(|_| {})
+        self.end(|_| {})?.normalise()
     }
 
-    /// As [`Normaliser::finish`], with an event that was cut off shown to whoever looks on.
+    /// As [`Normaliser::finish`], as far as the answer; an event that was cut off is shown to whoever
+    /// looks on.
     ///
     /// # Errors
-    /// As [`Normaliser::finish`].
-    pub fn finish_seen(mut self, mut seen: impl FnMut(&str)) -> Result<Normalised, UsageError> {
+    /// See [`UsageError`].
+    pub fn end(mut self, mut seen: impl FnMut(&str)) -> Result<Answer, UsageError> {
         let events = &mut self.events;
         let framed = self.framing.finish(&mut |event| {
             seen(event);
@@ -231,7 +214,7 @@ impl Normaliser {
             Some(error) => Err(error),
             None => {
                 framed?;
-                self.events.answer.finish(self.events.broken)
+                Ok(self.events.answer)
             }
         }
     }
@@ -242,7 +225,6 @@ impl Normaliser {
 struct Events {
     answer: Answer,
     count: u64,
-    broken: Vec<Unrecognised>,
     failed: Option<UsageError>,
 }
 
@@ -260,8 +242,9 @@ impl Events {
         match self.answer.read(event) {
             Ok(()) => {}
             Err(UsageError::Malformed { .. }) => {
-                if self.broken.len() < BROKEN_EVENTS_MAX {
-                    self.broken.push(Unrecognised {
+                let broken = &mut self.answer.broken;
+                if broken.len() < BROKEN_EVENTS_MAX {
+                    broken.push(Unrecognised {
                         path: format!("events[{index}]"),
                         stated: Stated::BrokenEvent,
                     });
@@ -272,15 +255,18 @@ impl Events {
     }
 }
 
-/// One answer, whose family may still be unknown.
-#[derive(Debug)]
-struct Answer {
+/// An answer as it was read: what it says is put together by [`Answer::normalise`]. Two that are equal
+/// say the same, which is known without doing so.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    // Its family may be unknown to the end.
     provider: Box<str>,
     api: Option<Api>,
     family: Option<Box<dyn Reader>>,
     /// An error that came before the family was known.
     early: Option<Box<dyn Reader>>,
     headers: Headers,
+    broken: Vec<Unrecognised>,
 }
 
 impl Answer {
@@ -296,7 +282,56 @@ impl Answer {
             family: api.map(reader),
             early: None,
             headers: Headers::default(),
+            broken: Vec::new(),
         })
+    }
+
+    /// Reads a JSON body, as [`normalise_answer`] does.
+    ///
+    /// # Errors
+    /// See [`UsageError`].
+    pub fn of_body<'h>(
+        provider: &str,
+        api: Option<&str>,
+        headers: impl IntoIterator<Item = (&'h str, &'h str)>,
+        body: &[u8],
+    ) -> Result<Self, UsageError> {
+        let mut reader = Self::new(provider, api)?;
+        for (name, value) in headers {
+            reader.headers.take(name, value)?;
+        }
+        let text = std::str::from_utf8(body).map_err(|error| UsageError::NotUtf8 {
+            offset: error.valid_up_to() as u64,
+        })?;
+        if text.trim_start().starts_with('[') {
+            let elements: Vec<&RawValue> =
+                serde_json::from_str(text).map_err(|error| UsageError::malformed(&error))?;
+            for element in elements {
+                reader.read(element.get())?;
+            }
+        } else {
+            reader.read(text)?;
+            reader.end();
+        }
+        Ok(reader)
+    }
+
+    /// Reads a whole stream, as [`normalise_sse`] does, that came with headers.
+    ///
+    /// # Errors
+    /// See [`UsageError`].
+    pub fn of_stream<'h>(
+        provider: &str,
+        api: Option<&str>,
+        headers: impl IntoIterator<Item = (&'h str, &'h str)>,
+        stream: &[u8],
+    ) -> Result<Self, UsageError> {
+        let mut events = Normaliser::new(provider, api)?;
+        for (name, value) in headers {
+            events.header(name, value)?;
+        }
+        events.feed(stream)?;
+        events.end(|_| {})
     }
 
     fn read(&mut self, text: &str) -> Result<(), UsageError> {
@@ -344,7 +379,11 @@ impl Answer {
         }
     }
 
-    fn finish(mut self, broken: Vec<Unrecognised>) -> Result<Normalised, UsageError> {
+    /// What it says.
+    ///
+    /// # Errors
+    /// See [`UsageError`].
+    pub fn normalise(mut self) -> Result<Normalised, UsageError> {
         let Reading {
             mut served,
             bill,
@@ -360,7 +399,7 @@ impl Answer {
             });
         }
         let mut unrecognised = bill.unrecognised;
-        unrecognised.extend(broken);
+        unrecognised.extend(self.broken);
         Ok(Normalised {
             provider: self.provider,
             model_served: served.model,

@@ -2,7 +2,7 @@
 //! reviewed list of refusals; their pools are a snapshot; and the sums agree with the sums that
 //! the providers stated.
 
-use farebox_usage::{Finish, Normalised, Normaliser, RequestFacts, UsageError};
+use farebox_usage::{Answer, Finish, Normalised, Normaliser, RequestFacts, UsageError};
 use farebox_usage::{normalise_response, normalise_sse};
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -117,6 +117,40 @@ fn a_stream_by_single_bytes_is_the_stream_at_once() {
             "line {line}"
         );
     }
+}
+
+/// Answers are compared as they were read, to save putting together what they say.
+#[test]
+fn answers_that_are_equal_say_the_same() {
+    let (mut same, mut other) = (0, 0);
+    for (recorded, line) in corpus().iter().zip(1..) {
+        let text = match (&recorded.response, &recorded.sse) {
+            (Some(body), _) => body.get(),
+            (_, stream) => stream.as_deref().unwrap(),
+        };
+        let api = Some(recorded.api.as_str());
+        let read = |text: &str| match recorded.sse {
+            None => Answer::of_body(&recorded.provider, api, [], text.as_bytes()),
+            Some(_) => Answer::of_stream(&recorded.provider, api, [], text.as_bytes()),
+        };
+        let answer = read(text);
+        assert_eq!(answer, read(text), "line {line}");
+        let said = answer.clone().and_then(Answer::normalise);
+        // One digit of it is another.
+        let digits = text.match_indices(|char: char| char.is_ascii_digit());
+        for (at, digit) in digits.step_by(text.len() / 200 + 1) {
+            let mut changed = text.to_owned();
+            changed.replace_range(at..=at, if digit == "7" { "8" } else { "7" });
+            let changed = read(&changed);
+            if changed == answer {
+                same += 1;
+                assert_eq!(changed.and_then(Answer::normalise), said, "line {line}");
+            } else {
+                other += 1;
+            }
+        }
+    }
+    assert!(same > 1_000 && other > 1_000, "{same} {other}");
 }
 
 /// A stream cut anywhere is never taken for a whole one before its usage is.

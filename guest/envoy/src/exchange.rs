@@ -422,7 +422,7 @@ impl Exchange {
     fn event(
         &self,
         upstream: &Upstream,
-        usage: Result<&Normalised, Unread<'_>>,
+        usage: Result<&Normalised, &Unread>,
         ending: Ending,
     ) -> Result<UsageEvent, Unpriced> {
         let (ending, event) = match usage {
@@ -503,12 +503,12 @@ fn read(upstream: &Upstream, body: Body) -> Reading {
                 ..
             } = *stream;
             let mut digest = digest.unwrap_or_default();
-            let whole = read.and_then(|()| {
-                events.finish_seen(|event| {
+            let answer = read.and_then(|()| {
+                events.end(|event| {
                     digest.take(event);
                 })
             });
-            Reading::of_events(whole, digest, headers)
+            Reading::of_events(answer, digest, headers)
         }
         Body::Whole(bytes, headers) => Reading::of_body(upstream, bytes, headers),
         Body::Unread(why) => Reading::none(why),

@@ -1,7 +1,7 @@
 //! Of every recorded answer the digest says what the answer says, and is what the host is sent.
 
 use farebox_envoy::digest::{self, Digest};
-use farebox_usage::{Normaliser, normalise_response};
+use farebox_usage::{Answer, Normaliser};
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use std::fs::File;
@@ -20,7 +20,7 @@ fn every_recorded_answer_has_a_digest_that_says_the_same() {
         let (provider, api) = (call["provider"].as_str().unwrap(), call["api"].as_str());
         let Some(stream) = call["sse"].as_str() else {
             let answer = call["response"].to_string();
-            let whole = normalise_response(provider, api, answer.as_bytes());
+            let whole = Answer::of_body(provider, api, [], answer.as_bytes());
             let kept = digest::body(provider, api, &Vec::new(), &answer, &whole);
             let kept = kept.unwrap_or_else(|| panic!("line {line} says something else: {whole:?}"));
             bodies.count(&answer, &kept);
@@ -35,7 +35,7 @@ fn every_recorded_answer_has_a_digest_that_says_the_same() {
                 })
                 .unwrap_or_default();
         }
-        let whole = events.finish_seen(|event| {
+        let whole = events.end(|event| {
             digest.take(event);
         });
         let kept = digest.faithful(provider, api, &Vec::new(), &whole);

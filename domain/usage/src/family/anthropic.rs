@@ -98,7 +98,7 @@ pub(super) const SOURCES: &[Source] = &[
     row("*", "messages", "usage.inference_geo", "the region"),
 ];
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Messages {
     pub(super) told: Told,
     start: Option<String>,
@@ -188,8 +188,8 @@ impl Reader for Messages {
         }
     }
 
-    fn copy(&self) -> Option<Box<dyn Reader>> {
-        Some(Box::new(self.clone()))
+    fn is_streamed_as_text(&self) -> bool {
+        true
     }
 
     fn conclude(self: Box<Self>, vendor: &str) -> Result<Reading, UsageError> {

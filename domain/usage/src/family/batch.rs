@@ -34,7 +34,7 @@ pub(super) const SOURCES: &[Source] = &[
     row("bedrock", "batch", "modelOutput", "the same"),
 ];
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Batch {
     told: Told,
     answer: Option<Box<dyn Reader>>,

@@ -68,7 +68,7 @@ pub(super) const SOURCES: &[Source] = &[
     ),
 ];
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Converse {
     told: Told,
     usage: Option<String>,

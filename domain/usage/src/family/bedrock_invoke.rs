@@ -108,7 +108,7 @@ const COUNTS: [&str; 4] = [
     "generation_token_count",
 ];
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Invoke {
     told: Told,
     /// The model family's own reader, once its shape was seen.

@@ -94,7 +94,7 @@ pub(super) const SOURCES: &[Source] = &[
     ),
 ];
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Cohere {
     told: Told,
     usage: Option<(&'static str, String)>,
@@ -171,8 +171,8 @@ impl Reader for Cohere {
         self.told.progress()
     }
 
-    fn copy(&self) -> Option<Box<dyn Reader>> {
-        Some(Box::new(self.clone()))
+    fn is_streamed_as_text(&self) -> bool {
+        true
     }
 
     fn conclude(self: Box<Self>, _vendor: &str) -> Result<Reading, UsageError> {

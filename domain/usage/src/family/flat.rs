@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// The counts so far; of each, the last value wins, and `null` says nothing.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Flat(Map<String, Value>);
 
 impl Flat {

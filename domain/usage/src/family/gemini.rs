@@ -95,7 +95,7 @@ pub(super) const SOURCES: &[Source] = &[
     ),
 ];
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct GenerateContent {
     pub(super) told: Told,
     usage: Option<String>,
@@ -174,8 +174,8 @@ impl Reader for GenerateContent {
         self.told.progress()
     }
 
-    fn copy(&self) -> Option<Box<dyn Reader>> {
-        Some(Box::new(self.clone()))
+    fn is_streamed_as_text(&self) -> bool {
+        true
     }
 
     fn conclude(mut self: Box<Self>, _vendor: &str) -> Result<Reading, UsageError> {

@@ -27,7 +27,7 @@ pub(super) const SOURCES: &[Source] = &[
     ),
 ];
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Ocr {
     told: Told,
     usage: Option<String>,

@@ -36,6 +36,7 @@ use crate::{USAGE_BYTES_MAX, WORD_BYTES_MAX};
 use rust_decimal::Decimal;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::value::RawValue;
+use std::any::Any;
 use std::borrow::Cow;
 use text::Text;
 
@@ -84,7 +85,7 @@ pub(crate) struct Bill {
 }
 
 /// A reading in progress.
-pub(crate) trait Reader: std::fmt::Debug + Send + Sync {
+pub(crate) trait Reader: State + Any + std::fmt::Debug + Send + Sync {
     /// Reads one JSON object: a whole body, or one event of a stream.
     fn read(&mut self, text: &str) -> Result<(), UsageError>;
 
@@ -97,14 +98,45 @@ pub(crate) trait Reader: std::fmt::Debug + Send + Sync {
         Progress::default()
     }
 
-    /// The same reading, to be concluded while this one goes on; of families that are streamed as
-    /// text.
-    fn copy(&self) -> Option<Box<dyn Reader>> {
-        None
+    /// Whether its answers are streamed as text.
+    fn is_streamed_as_text(&self) -> bool {
+        false
     }
 
     /// `vendor` is the canonical provider id.
     fn conclude(self: Box<Self>, vendor: &str) -> Result<Reading, UsageError>;
+}
+
+/// A reading as what was read so far.
+pub(crate) trait State {
+    /// The same, which goes its own way from here.
+    fn copy(&self) -> Box<dyn Reader>;
+
+    /// Whether both have read the same, so that they come to the same conclusion.
+    fn is_same(&self, other: &dyn Reader) -> bool;
+}
+
+impl<T: Reader + Clone + PartialEq> State for T {
+    fn copy(&self) -> Box<dyn Reader> {
+        Box::new(self.clone())
+    }
+
+    fn is_same(&self, other: &dyn Reader) -> bool {
+        let other: &dyn Any = other;
+        other.downcast_ref() == Some(self)
+    }
+}
+
+impl Clone for Box<dyn Reader> {
+    fn clone(&self) -> Self {
+        (**self).copy()
+    }
+}
+
+impl PartialEq for dyn Reader {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_same(other)
+    }
 }
 
 /// The reader of a family.
@@ -136,6 +168,19 @@ pub(crate) struct Told {
     ended: bool,
     /// The text that was streamed.
     text: Text,
+}
+
+/// How much text has passed is no part of any conclusion.
+impl PartialEq for Told {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            served,
+            failure,
+            ended,
+            text: _,
+        } = self;
+        (served, failure, ended) == (&other.served, &other.failure, &other.ended)
+    }
 }
 
 impl Told {

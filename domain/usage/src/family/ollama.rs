@@ -44,7 +44,7 @@ pub(super) const SOURCES: &[Source] = &[
     ),
 ];
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Ollama {
     told: Told,
     counts: Flat,

@@ -75,7 +75,7 @@ const fn names(output_meter: Meter) -> Names {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Audio {
     direction: Direction,
     told: Told,

@@ -130,7 +130,7 @@ pub(super) const SOURCES: &[Source] = &[
     row("*", "chat", "service_tier", "the tier that was served"),
 ];
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Chat {
     pub(super) told: Told,
     usage: Option<String>,
@@ -194,8 +194,8 @@ impl Reader for Chat {
         self.told.progress()
     }
 
-    fn copy(&self) -> Option<Box<dyn Reader>> {
-        Some(Box::new(self.clone()))
+    fn is_streamed_as_text(&self) -> bool {
+        true
     }
 
     fn conclude(self: Box<Self>, vendor: &str) -> Result<Reading, UsageError> {

@@ -67,7 +67,7 @@ pub(super) const SOURCES: &[Source] = &[
     ),
 ];
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Images {
     told: Told,
     usage: Option<String>,

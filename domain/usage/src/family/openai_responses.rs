@@ -145,7 +145,7 @@ pub(super) const SOURCES: &[Source] = &[
     row("*", "responses", "service_tier", "the tier that was served"),
 ];
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Responses {
     pub(super) told: Told,
     usage: Option<String>,
@@ -205,7 +205,7 @@ struct Action {
 }
 
 /// What the hosted tools did.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Calls {
     searches: u64,
     file_searches: u64,
@@ -238,8 +238,8 @@ impl Reader for Responses {
         self.told.progress()
     }
 
-    fn copy(&self) -> Option<Box<dyn Reader>> {
-        Some(Box::new(self.clone()))
+    fn is_streamed_as_text(&self) -> bool {
+        true
     }
 
     fn conclude(self: Box<Self>, vendor: &str) -> Result<Reading, UsageError> {

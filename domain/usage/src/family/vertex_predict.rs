@@ -64,7 +64,7 @@ pub(super) const SOURCES: &[Source] = &[
     ),
 ];
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Predict {
     told: Told,
     statistics: Vec<String>,

@@ -6,41 +6,41 @@ use crate::digest::{self, Digest, Headers};
 use crate::host::usage::Said;
 use crate::release::Unpriced;
 use crate::settings::Upstream;
-use farebox_usage::{Normalised, UsageError, normalise_answer};
+use farebox_usage::{Answer, Normalised, UsageError};
 
 /// An answer that was read.
 #[derive(Debug)]
-pub struct Reading(Read);
+pub struct Reading {
+    usage: Result<Normalised, Unread>,
+    read: Option<Read>,
+}
 
 #[derive(Debug)]
-enum Read {
-    /// Events of a stream, of which those were kept that say something.
-    Events {
-        whole: Result<Normalised, UsageError>,
-        digest: Digest,
-        headers: Headers,
-    },
+struct Read {
+    answer: Result<Answer, UsageError>,
+    headers: Headers,
+    text: Text,
+}
+
+#[derive(Debug)]
+enum Text {
+    /// Of a stream, the events that say something.
+    Stream(Digest),
     /// One JSON text.
-    Body {
-        whole: Result<Normalised, UsageError>,
-        bytes: Vec<u8>,
-        headers: Headers,
-    },
-    /// Nothing.
-    Unread(Unpriced),
+    Body(Vec<u8>),
 }
 
 /// Why an answer says nothing of its usage.
-#[derive(Clone, Copy)]
-pub(super) enum Unread<'a> {
+#[derive(Debug)]
+pub(super) enum Unread {
     /// It was read.
-    Answer(&'a UsageError),
+    Answer(UsageError),
     /// It was not.
-    Body(&'a Unpriced),
+    Body(Unpriced),
 }
 
-impl From<Unread<'_>> for Unpriced {
-    fn from(unread: Unread<'_>) -> Self {
+impl From<&Unread> for Unpriced {
+    fn from(unread: &Unread) -> Self {
         match unread {
             Unread::Answer(_) => Self::Unreadable,
             Unread::Body(why) => why.clone(),
@@ -51,73 +51,71 @@ impl From<Unread<'_>> for Unpriced {
 impl Reading {
     /// What was not read, and why.
     pub(super) const fn none(why: Unpriced) -> Self {
-        Self(Read::Unread(why))
+        Self {
+            usage: Err(Unread::Body(why)),
+            read: None,
+        }
     }
 
     /// A stream that was read event by event.
-    pub(super) const fn of_events(
-        whole: Result<Normalised, UsageError>,
+    pub(super) fn of_events(
+        answer: Result<Answer, UsageError>,
         digest: Digest,
         headers: Headers,
     ) -> Self {
-        Self(Read::Events {
-            whole,
-            digest,
-            headers,
-        })
+        Self::of(answer, headers, Text::Stream(digest))
     }
 
     /// Reads a JSON body with the headers in which some providers count.
     pub(super) fn of_body(upstream: &Upstream, bytes: Vec<u8>, headers: Headers) -> Self {
-        let whole = normalise_answer(
-            &upstream.provider,
-            upstream.api_name(),
-            digest::by_name(&headers),
-            &bytes,
-        );
-        Self(Read::Body {
-            whole,
-            bytes,
-            headers,
-        })
+        let (provider, api) = (&upstream.provider, upstream.api_name());
+        let answer = Answer::of_body(provider, api, digest::by_name(&headers), &bytes);
+        Self::of(answer, headers, Text::Body(bytes))
+    }
+
+    fn of(answer: Result<Answer, UsageError>, headers: Headers, text: Text) -> Self {
+        let usage = answer.clone().and_then(Answer::normalise);
+        Self {
+            usage: usage.map_err(Unread::Answer),
+            read: Some(Read {
+                answer,
+                headers,
+                text,
+            }),
+        }
     }
 
     /// What the answer states.
-    pub(super) const fn usage(&self) -> Result<&Normalised, Unread<'_>> {
-        match &self.0 {
-            Read::Events { whole, .. } | Read::Body { whole, .. } => match whole {
-                Ok(whole) => Ok(whole),
-                Err(error) => Err(Unread::Answer(error)),
-            },
-            Read::Unread(why) => Err(Unread::Body(why)),
-        }
+    pub(super) const fn usage(&self) -> Result<&Normalised, &Unread> {
+        self.usage.as_ref()
     }
 
     /// How that is said again, of the answer of this upstream.
     pub fn said(self, upstream: &Upstream) -> Said {
+        let Some(Read {
+            answer,
+            headers,
+            text,
+        }) = self.read
+        else {
+            return Said::nothing();
+        };
         let (provider, api) = (&upstream.provider, upstream.api_name());
-        match self.0 {
-            Read::Events {
-                whole,
-                digest,
-                headers,
-            } => match (digest.faithful(provider, api, &headers, &whole), whole) {
-                (Some(kept), _) => Said::Stream(kept, headers),
-                (None, Ok(whole)) => Said::of(&whole).unwrap_or_else(Said::nothing),
-                (None, Err(_)) => Said::nothing(),
+        match text {
+            Text::Stream(digest) => match digest.faithful(provider, api, &headers, &answer) {
+                Some(kept) => Said::Stream(kept, headers),
+                None => {
+                    let usage = self.usage.as_ref().ok();
+                    usage.and_then(Said::of).unwrap_or_else(Said::nothing)
+                }
             },
-            Read::Body {
-                whole,
-                bytes,
-                headers,
-            } => match String::from_utf8(bytes) {
-                Ok(body) => match digest::body(provider, api, &headers, &body, &whole) {
+            Text::Body(bytes) => match String::from_utf8(bytes) {
+                Ok(body) => match digest::body(provider, api, &headers, &body, &answer) {
                     Some(kept) => Said::Response(kept, headers),
                     None => Said::Content(body, headers),
                 },
                 Err(_) => Said::nothing(),
             },
-            Read::Unread(_) => Said::nothing(),
         }
     }
 }
