@@ -263,8 +263,7 @@ fn add(pools: &mut Vec<Pool>, meter: Meter, more: Decimal) -> Result<(), Refusal
         }
         None => {
             let quantity = Quantity::of(&meter, more).map_err(|_| out_of_range())?;
-            pools.push(Pool::new(meter, quantity));
-            pools.sort_by(|a, b| (&a.meter, &a.attributes).cmp(&(&b.meter, &b.attributes)));
+            Pool::new(meter, quantity).put_among(pools);
         }
     }
     Ok(())

@@ -270,6 +270,16 @@ impl Pool {
             attributes: Vec::new(),
         }
     }
+
+    /// Puts it among pools that stand in canonical order, by meter and attributes. They are few, and
+    /// most come in that order.
+    pub fn put_among(self, pools: &mut Vec<Self>) {
+        let mut before = pools.iter();
+        let before = before
+            .rposition(|pool| (&pool.meter, &pool.attributes) <= (&self.meter, &self.attributes));
+        let at = before.map_or(0, |last| last.saturating_add(1));
+        pools.insert(at, self);
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::error::{QuantityFault, UsageError};
 use farebox_pricing::meter::{Attribute, Meter, Pool, Quantity};
 use rust_decimal::Decimal;
 
-/// Pools under construction; a meter with the same attributes stands once.
+/// Pools under construction, in canonical order; a meter with the same attributes stands once.
 #[derive(Debug, Default)]
 pub(crate) struct Pools(Vec<Pool>);
 
@@ -55,11 +55,14 @@ impl Pools {
         })?;
         match present {
             Some(pool) => pool.quantity = quantity,
-            None => self.0.push(Pool {
-                meter,
-                quantity,
-                attributes,
-            }),
+            None => {
+                let pool = Pool {
+                    meter,
+                    quantity,
+                    attributes,
+                };
+                pool.put_among(&mut self.0);
+            }
         }
         Ok(())
     }
@@ -68,9 +71,7 @@ impl Pools {
         self.0.is_empty()
     }
 
-    pub(crate) fn into_sorted(mut self) -> Vec<Pool> {
-        self.0
-            .sort_by(|a, b| (&a.meter, &a.attributes).cmp(&(&b.meter, &b.attributes)));
+    pub(crate) fn into_sorted(self) -> Vec<Pool> {
         self.0
     }
 }

@@ -95,9 +95,12 @@ impl Shelf {
 
     fn of(first: Rc<dyn Prices>, others: Vec<Rc<dyn Prices>>) -> Self {
         let all = std::iter::once(&first).chain(&others);
-        let mut digests: Vec<&str> = all.map(|release| release.book()).collect();
+        let mut digests = Vec::new();
         // The order only says by which one a call is asked about before the host has said.
-        digests.sort_unstable();
+        for digest in all.map(|release| release.book()) {
+            let at = digests.partition_point(|other| *other < digest);
+            digests.insert(at, digest);
+        }
         let name = hash::hex(digests.concat().as_bytes()).into();
         Self {
             first,

@@ -18,22 +18,36 @@ pub fn plain(amount: Decimal) -> String {
     amount.normalize().to_string()
 }
 
-/// What is told, by name.
-pub fn fields(told: &Told) -> Vec<(&'static str, String)> {
-    let mut fields = match &told.price {
-        Ok(price) => vec![
-            ("price_usd", plain(price.usd)),
-            ("credits", plain(price.credits.credits())),
-        ],
-        Err(unpriced) => vec![("unpriced", unpriced.word().to_owned())],
+/// One thing that is told: its name in JSON and as a header, and what it says.
+type Field = (&'static str, &'static str, String);
+
+/// What is told.
+fn fields(told: &Told) -> Vec<Field> {
+    let (price, credits) = match &told.price {
+        Ok(price) => (
+            ("price_usd", "farebox-price-usd", plain(price.usd)),
+            Some(("credits", "farebox-credits", plain(price.credits.credits()))),
+        ),
+        Err(unpriced) => (
+            ("unpriced", "farebox-unpriced", unpriced.word().to_owned()),
+            None,
+        ),
     };
-    fields.push(("occurred_at_ms", told.occurred_at_ms.to_string()));
-    fields
+    let at = (
+        "occurred_at_ms",
+        "farebox-occurred-at-ms",
+        told.occurred_at_ms.to_string(),
+    );
+    [Some(price), credits, Some(at)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The same as a JSON object of strings; with why there is no price, where more is known.
 pub fn json(told: &Told) -> String {
-    let mut fields = fields(told);
+    let fields = fields(told).into_iter();
+    let mut fields: Vec<_> = fields.map(|(name, _, value)| (name, value)).collect();
     if let Err(Unpriced::Refused(refusal)) = &told.price {
         fields.push(("detail", detail(refusal)));
     }
@@ -58,12 +72,9 @@ fn detail(refusal: &Refusal) -> String {
 }
 
 /// The same as headers or trailers.
-pub fn headers(told: &Told) -> Vec<(String, String)> {
-    let header = |(name, value): (&str, String)| {
-        let name = format!("{PREFIX}{}", name.replace('_', "-"));
-        (name, value)
-    };
-    fields(told).into_iter().map(header).collect()
+pub fn headers(told: &Told) -> impl Iterator<Item = (&'static str, String)> {
+    let fields = fields(told).into_iter();
+    fields.map(|(_, header, value)| (header, value))
 }
 
 /// The same as the comment that ends a stream of server-sent events, where one may stand.
@@ -99,16 +110,15 @@ mod tests {
             r#"{"price_usd":"0.004375","credits":"0.04375","occurred_at_ms":"1795219200000"}"#;
         assert_eq!(json(&priced()), fields);
         assert_eq!(
-            headers(&priced()),
+            headers(&priced()).collect::<Vec<_>>(),
             [
-                ("farebox-price-usd".to_owned(), "0.004375".to_owned()),
-                ("farebox-credits".to_owned(), "0.04375".to_owned()),
-                (
-                    "farebox-occurred-at-ms".to_owned(),
-                    "1795219200000".to_owned()
-                ),
+                ("farebox-price-usd", "0.004375".to_owned()),
+                ("farebox-credits", "0.04375".to_owned()),
+                ("farebox-occurred-at-ms", "1795219200000".to_owned()),
             ]
         );
+        // What the filter says is what it takes away of others.
+        assert!(headers(&priced()).all(|(name, _)| name.starts_with(PREFIX)));
     }
 
     #[test]

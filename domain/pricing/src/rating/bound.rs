@@ -24,14 +24,9 @@ pub(super) struct UnitPrice<'b> {
     pub tier: Option<&'b TierFallback>,
 }
 
-/// What of a request decides which tables can be reached.
+/// The tables that a request can reach, and what their rates become.
 pub(super) struct Reach<'r, 'b> {
-    /// `None`: any tier may be served. `Some(None)`: only the standard one.
-    service_tier: Option<Option<&'r str>>,
-    /// `None`: any region.
-    region: Option<&'r str>,
-    /// At most this many prompt tokens.
-    prompt_tokens: Decimal,
+    tables: Vec<&'b RateTable>,
     /// The tier without tables of its own that makes standard rates dearest, if any does.
     tier: Option<&'b TierFallback>,
     /// What list prices become.
@@ -56,10 +51,14 @@ impl<'r, 'b> Reach<'r, 'b> {
             let tier = &fallback.service_tier;
             may_be_served(tier) && !list.has_tier(tier, region)
         });
-        Self {
+        let asked = Asked {
             service_tier,
             region,
             prompt_tokens,
+        };
+        let tables = list.period.tables.iter();
+        Self {
+            tables: tables.filter(|table| asked.reaches(list, table)).collect(),
             tier: factors
                 .filter(|fallback| fallback.factor > Decimal::ONE)
                 .max_by_key(|fallback| fallback.factor),
@@ -75,20 +74,20 @@ impl<'r, 'b> Reach<'r, 'b> {
         meter: &Meter,
         declared: &[Attribute],
     ) -> Result<Option<UnitPrice<'b>>, Refusal> {
-        let mut dearest = self.dearest_direct(list, meter, declared, None)?;
+        let mut dearest = self.dearest_direct(meter, declared, None)?;
         let fallbacks = || {
             let all = list.terms.meter_fallbacks.iter();
             all.filter(|fallback| fallback.meter == *meter)
         };
         for fallback in fallbacks().filter(|fallback| fallback.service_tier.is_some()) {
-            let price = self.dearest_direct(list, meter, declared, Some(fallback))?;
+            let price = self.dearest_direct(meter, declared, Some(fallback))?;
             dearest = dearer(dearest, price);
         }
         if always_priced(list, meter) {
             return Ok(dearest);
         }
         for fallback in fallbacks().filter(|fallback| fallback.service_tier.is_none()) {
-            let price = self.dearest_direct(list, meter, declared, Some(fallback))?;
+            let price = self.dearest_direct(meter, declared, Some(fallback))?;
             dearest = dearer(dearest, price);
             if always_priced(list, &fallback.base) {
                 break;
@@ -98,32 +97,35 @@ impl<'r, 'b> Reach<'r, 'b> {
     }
 
     /// The dearest fee per call, where the model has one.
-    pub fn request_fee(&self, list: &PriceList<'b>) -> Result<Option<UnitPrice<'b>>, Refusal> {
-        self.dearest_direct(list, &Meter::Request, &[], None)
+    pub fn request_fee(&self) -> Result<Option<UnitPrice<'b>>, Refusal> {
+        self.dearest_direct(&Meter::Request, &[], None)
     }
 
     fn dearest_direct(
         &self,
-        list: &PriceList<'b>,
         meter: &Meter,
         declared: &[Attribute],
         fallback: Option<&'b MeterFallback>,
     ) -> Result<Option<UnitPrice<'b>>, Refusal> {
-        let factor = fallback.map_or(Decimal::ONE, |fallback| fallback.factor);
+        let times = |usd: Decimal, factor: Option<Decimal>| match factor {
+            Some(factor) => exact::mul(usd, factor),
+            None => Ok(usd),
+        };
+        let factor = fallback.map(|fallback| fallback.factor);
         let mut dearest = None;
         let only = fallback.and_then(|fallback| fallback.service_tier.as_deref());
-        for table in list.period.tables.iter().filter(|t| self.reaches(list, t)) {
+        for table in &self.tables {
             if only.is_some() && table.service_tier.as_deref() != only {
                 continue;
             }
             // Only standard rates stand in for a tier without tables.
             let tier = self.tier.filter(|_| table.service_tier.is_none());
-            let tier_factor = tier.map_or(Decimal::ONE, |tier| tier.factor);
+            let tier_factor = tier.map(|tier| tier.factor);
             let rated = fallback.map_or(meter, |fallback| &fallback.base);
             let rates = table.rates.iter().filter(|rate| rate.meter == *rated);
             for rate in rates.filter(|rate| fits(rate, declared)) {
-                let usd = exact::mul(rate.usd, factor)
-                    .and_then(|usd| exact::mul(usd, tier_factor))
+                let usd = times(rate.usd, factor)
+                    .and_then(|usd| times(usd, tier_factor))
                     .and_then(|usd| self.prices.unit_price(meter, usd, fallback))
                     .map_err(|_| out_of_range(format!("price of `{}`", meter.name())))?;
                 let price = UnitPrice {
@@ -137,7 +139,19 @@ impl<'r, 'b> Reach<'r, 'b> {
         }
         Ok(dearest)
     }
+}
 
+/// What of a request decides which tables it can reach.
+struct Asked<'r> {
+    /// `None`: any tier may be served. `Some(None)`: only the standard one.
+    service_tier: Option<Option<&'r str>>,
+    /// `None`: any region.
+    region: Option<&'r str>,
+    /// At most this many prompt tokens.
+    prompt_tokens: Decimal,
+}
+
+impl Asked<'_> {
     fn reaches(&self, list: &PriceList<'_>, table: &RateTable) -> bool {
         let tier = table.service_tier.as_deref();
         let region = table.region.as_deref();

@@ -155,9 +155,12 @@ impl<'b> PriceList<'b> {
     /// Where the units of one meter change their price, at a model whose context is marginal.
     pub fn context_steps(&self) -> Vec<u64> {
         let tables = self.period.tables.iter();
-        let mut steps: Vec<u64> = tables.filter_map(|table| table.context_above).collect();
-        steps.sort_unstable();
-        steps.dedup();
+        let mut steps = Vec::new();
+        for step in tables.filter_map(|table| table.context_above) {
+            if let Err(at) = steps.binary_search(&step) {
+                steps.insert(at, step);
+            }
+        }
         steps
     }
 

@@ -264,7 +264,7 @@ fn worst_listed(
         add_declared(&mut bill, &reach, &list, pool)?;
     }
     if !is_declared(&Meter::Request)
-        && let Some(price) = reach.request_fee(&list)?
+        && let Some(price) = reach.request_fee()?
     {
         add(&mut bill, &list, &Meter::Request, Decimal::ONE, &price)?;
     }

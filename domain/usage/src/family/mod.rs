@@ -38,6 +38,7 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::value::RawValue;
 use std::any::Any;
 use std::borrow::Cow;
+use std::fmt;
 use text::Text;
 
 /// What each family reads, for [`crate::sources`].
@@ -85,7 +86,7 @@ pub(crate) struct Bill {
 }
 
 /// A reading in progress.
-pub(crate) trait Reader: State + Any + std::fmt::Debug + Send + Sync {
+pub(crate) trait Reader: State + Any + Send + Sync {
     /// Reads one JSON object: a whole body, or one event of a stream.
     fn read(&mut self, text: &str) -> Result<(), UsageError>;
 
@@ -124,6 +125,12 @@ impl<T: Reader + Clone + PartialEq> State for T {
     fn is_same(&self, other: &dyn Reader) -> bool {
         let other: &dyn Any = other;
         other.downcast_ref() == Some(self)
+    }
+}
+
+impl fmt::Debug for dyn Reader {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Reader")
     }
 }
 

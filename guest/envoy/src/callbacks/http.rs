@@ -444,7 +444,7 @@ pub(super) fn forget(map: MapType, headers: &[(String, String)]) {
 
 fn tell(map: MapType, told: &Told) {
     for (name, value) in telling::headers(told) {
-        proxy::set(map, &name, &value);
+        proxy::set(map, name, &value);
     }
 }
 

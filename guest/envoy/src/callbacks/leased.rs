@@ -41,7 +41,8 @@ impl Call {
             return Found::None;
         };
         let cluster = &self.cluster;
-        let shared = shared::name(key, &host.cluster, self.shelf.name());
+        let name = || shared::name(key, &host.cluster, self.shelf.name());
+        let shared = self.keeper.borrow_mut().name_of(key, name);
         let now_ms = proxy::now_ms();
         let mut looked_at: Option<LookedAt> = None;
         let took = shared::change(&shared, |leases| {

@@ -30,6 +30,9 @@ struct Watched {
 pub struct Keeper {
     /// Keys by where their leases are shared.
     keys: BTreeMap<Rc<str>, Watched>,
+    /// Where the leases of those of them are shared that calls came with: a hash of the key, which
+    /// takes longer to make than to find.
+    names: BTreeMap<String, Rc<str>>,
     on_their_way: BTreeMap<u32, Sent>,
     /// Those that were not answered, and in how many ticks they are sent again.
     again: Vec<(u32, Sent)>,
@@ -38,6 +41,20 @@ pub struct Keeper {
 }
 
 impl Keeper {
+    /// Where the leases of a key are shared that a call came with, of which `name` is asked where it
+    /// is not known.
+    pub fn name_of(&mut self, key: &str, name: impl FnOnce() -> Rc<str>) -> Rc<str> {
+        if let Some(name) = self.names.get(key) {
+            return Rc::clone(name);
+        }
+        let name = name();
+        // Keys that have no lease, or are none, fill nothing.
+        if self.keys.contains_key(&name) {
+            self.names.insert(key.to_owned(), Rc::clone(&name));
+        }
+        name
+    }
+
     /// A call came with this key, which has a lease.
     pub fn meet(&mut self, shared: &Rc<str>, key: &str) {
         match self.keys.get_mut(shared) {
@@ -56,6 +73,7 @@ impl Keeper {
     /// takes this place.
     pub fn drain(&mut self) -> Vec<Handed> {
         let keys = std::mem::take(&mut self.keys);
+        self.names.clear();
         let again = self.again.drain(..).map(|(_, sent)| sent);
         let unheard = std::mem::take(&mut self.on_their_way).into_values();
         let renewals = unheard.chain(again).filter_map(|sent| {
@@ -149,7 +167,9 @@ impl Keeper {
             }
         }
         for name in gone {
-            self.keys.remove(&name);
+            if let Some(watched) = self.keys.remove(&name) {
+                self.names.remove(&watched.key);
+            }
         }
         for asked in due {
             self.send(host, asked);

@@ -209,7 +209,7 @@ impl Parcel {
     pub fn answered(&self, status: Option<u16>, body: &[u8]) -> Answered {
         let reports = self.reports();
         let each: Vec<_> = match self {
-            Self::One(report) => vec![(Heard::read(status, body, report), charged(body))],
+            Self::One(report) => vec![Heard::read(status, body, report)],
             Self::Many(_) if status == Some(200) => {
                 #[derive(Deserialize)]
                 struct Answers<'a> {
@@ -219,8 +219,7 @@ impl Parcel {
                 match serde_json::from_slice(body) {
                     Ok(Answers { items }) if items.len() == reports.len() => {
                         let heard = |(item, report): (&&RawValue, &Report)| {
-                            let (status, body) = by_itself(item.get());
-                            (Heard::read(Some(status), body, report), charged(body))
+                            Heard::of_item(item.get(), report)
                         };
                         items.iter().zip(reports).map(heard).collect()
                     }
@@ -229,7 +228,7 @@ impl Parcel {
             }
             // It is about all of them, or about one that nobody names.
             Self::Many(_) => {
-                let heard = |report| (Heard::read(status, body, report), None);
+                let heard = |report| (Heard::read(status, body, report).0, None);
                 reports.iter().map(heard).collect()
             }
         };
@@ -258,36 +257,31 @@ pub enum Answered {
     Nobody,
 }
 
-/// What an item of a batch would have been answered by itself.
-fn by_itself(item: &str) -> (u16, &[u8]) {
-    #[derive(Deserialize)]
-    struct Item<'a> {
-        #[serde(borrow)]
-        problem: Option<&'a RawValue>,
-    }
-    #[derive(Deserialize)]
-    struct Problem {
-        status: u16,
-    }
-    let read: Option<Item<'_>> = serde_json::from_str(item).ok();
-    match read.and_then(|item| item.problem) {
-        None => (200, item.as_bytes()),
-        Some(problem) => {
-            let status: Option<Problem> = serde_json::from_str(problem.get()).ok();
-            let status = status.map_or(500, |problem| problem.status);
-            (status, problem.get().as_bytes())
-        }
-    }
+/// What the host says that it charged: a call's answer, or its item in that of a batch.
+#[derive(Default, Deserialize)]
+struct Charged<'a> {
+    price_usd: Option<Box<str>>,
+    release: Option<ReleaseText>,
+    credits: Option<Box<str>>,
+    /// In the place of all that.
+    #[serde(borrow)]
+    problem: Option<&'a RawValue>,
 }
 
-/// What the host charged for a call, in nano-credits.
-fn charged(body: &[u8]) -> Option<i64> {
-    #[derive(Deserialize)]
-    struct Charged<'a> {
-        credits: Option<&'a str>,
+impl Charged<'_> {
+    /// What became of the report of it, and what was charged in nano-credits.
+    fn heard(self, report: &Report) -> (Heard, Option<i64>) {
+        let book = self.release.map(|release| release.book);
+        let ours = report.price_usd.map(telling::plain);
+        let differs = match (&self.price_usd, &ours) {
+            (Some(theirs), Some(ours)) => **theirs != **ours || book != report.book,
+            (None, Some(_)) => true,
+            // What has no price at the edge is the host's to settle.
+            (_, None) => false,
+        };
+        let charged = self.credits.and_then(|credits| nanos(&credits));
+        (Heard::Yes { differs }, charged)
     }
-    let charged: Charged<'_> = serde_json::from_slice(body).ok()?;
-    nanos(charged.credits?)
 }
 
 /// What became of a report.
@@ -318,34 +312,35 @@ impl Heard {
         }
     }
 
-    /// Reads the answer to a report; without a status there was none.
-    pub fn read(status: Option<u16>, body: &[u8], report: &Report) -> Self {
-        #[derive(Deserialize)]
-        struct Charged {
-            price_usd: Option<Box<str>>,
-            release: Option<ReleaseText>,
-        }
-        match status {
+    /// Reads the answer to a report; without a status there was none. With it, what was charged in
+    /// nano-credits.
+    pub fn read(status: Option<u16>, body: &[u8], report: &Report) -> (Self, Option<i64>) {
+        let heard = match status {
             Some(200..=299) => {
-                let charged: Option<Charged> = serde_json::from_slice(body).ok();
-                let (theirs, release) = charged
-                    .map(|charged| (charged.price_usd, charged.release))
-                    .unwrap_or_default();
-                let book = release.map(|release| release.book);
-                let ours = report.price_usd.map(telling::plain);
-                let differs = match (&theirs, &ours) {
-                    (Some(theirs), Some(ours)) => **theirs != **ours || book != report.book,
-                    (None, Some(_)) => true,
-                    // What has no price at the edge is the host's to settle.
-                    (_, None) => false,
-                };
-                Self::Yes { differs }
+                let charged: Option<Charged<'_>> = serde_json::from_slice(body).ok();
+                return charged.unwrap_or_default().heard(report);
             }
             Some(422) if reason(body).as_deref() == Some("provider_error") => Self::Nothing,
             Some(408 | 425 | 429) | None => Self::NotYet,
             Some(400..=499) => Self::Refused,
             Some(_) => Self::NotYet,
+        };
+        (heard, None)
+    }
+
+    /// The same of an item of a batch.
+    fn of_item(item: &str, report: &Report) -> (Self, Option<i64>) {
+        #[derive(Deserialize)]
+        struct Problem {
+            status: u16,
         }
+        let charged: Charged<'_> = serde_json::from_str(item).unwrap_or_default();
+        let Some(problem) = charged.problem else {
+            return charged.heard(report);
+        };
+        let status: Option<Problem> = serde_json::from_str(problem.get()).ok();
+        let status = status.map_or(500, |problem| problem.status);
+        Self::read(Some(status), problem.get().as_bytes(), report)
     }
 }
 
@@ -404,11 +399,11 @@ mod tests {
             (Some(503), "{}", Heard::NotYet),
             (None, "", Heard::NotYet),
         ] {
-            let heard = Heard::read(status, body.as_bytes(), &priced);
+            let (heard, _) = Heard::read(status, body.as_bytes(), &priced);
             assert_eq!(heard, expect, "{status:?} {body}");
         }
         let unpriced = Heard::read(Some(200), br#"{"price_usd":"1"}"#, &report(None));
-        assert_eq!(unpriced, yes(false));
+        assert_eq!(unpriced, (yes(false), None));
     }
 
     #[test]
