@@ -6,43 +6,41 @@
 use crate::error::{QuantityFault, UsageError, VALUE_CHARS_MAX};
 use crate::normalised::{Stated, Unrecognised};
 use crate::number::{NumberError, parse_exact};
+use crate::object::{DEPTH_MAX, Kind, Object, has_numbers};
 use crate::{USAGE_BYTES_MAX, WORD_BYTES_MAX};
 use farebox_pricing::meter::Quantity;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 /// A 32-bit float of some seconds is no finer.
 const MEASURED_PLACES: u32 = 6;
 
 /// A JSON object under its path.
 #[derive(Debug)]
-pub(crate) struct Fields {
+pub(crate) struct Fields<'a> {
     path: String,
-    /// In their order, each name once. They are few, and most are looked for once: comparing names
-    /// costs less than hashing them.
-    all: Vec<(String, Value)>,
+    all: Object<'a>,
 }
 
-impl Fields {
-    pub(crate) fn new(path: String, map: Map<String, Value>) -> Self {
-        let all = map.into_iter().collect();
-        Self { path, all }
-    }
-
+impl<'a> Fields<'a> {
     /// Reads the source text of a usage object.
-    pub(crate) fn parse(path: &str, text: &str) -> Result<Self, UsageError> {
+    pub(crate) fn parse(path: &str, text: &'a str) -> Result<Self, UsageError> {
         if text.len() > USAGE_BYTES_MAX {
             return Err(too_large());
         }
-        match serde_json::from_str(text) {
-            Ok(Value::Object(map)) => Ok(Self::new(path.to_owned(), map)),
-            Ok(_) => Err(UsageError::WrongType {
+        if Kind::of(text) != Kind::Object {
+            return Err(UsageError::WrongType {
                 path: path.to_owned(),
                 expected: "an object",
-            }),
-            Err(error) => Err(UsageError::malformed(&error)),
+            });
         }
+        Self::nested(path.to_owned(), text)
+    }
+
+    fn nested(path: String, text: &'a str) -> Result<Self, UsageError> {
+        let all = Object::parse(text).map_err(|error| UsageError::malformed(&error))?;
+        Ok(Self { path, all })
     }
 
     /// The fields of an answer itself, where usage stands beside the content, have no path.
@@ -55,24 +53,19 @@ impl Fields {
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|value| !value.is_null())
+        let value = self.all.get(key);
+        value.is_some_and(|value| Kind::of(value) != Kind::Null)
     }
 
-    fn get(&self, key: &str) -> Option<&Value> {
-        let mut all = self.all.iter();
-        all.find_map(|(name, value)| (name == key).then_some(value))
-    }
-
-    fn take(&mut self, key: &str) -> Option<Value> {
-        let at = self.all.iter().position(|(name, _)| name == key)?;
-        let (_, value) = self.all.remove(at);
-        Some(value).filter(|value| !value.is_null())
+    fn take(&mut self, key: &str) -> Option<&'a str> {
+        let value = self.all.take(key)?;
+        Some(value).filter(|value| Kind::of(value) != Kind::Null)
     }
 
     /// A whole number of things, at most 10^15.
     pub(crate) fn count(&mut self, key: &str) -> Result<Option<u64>, UsageError> {
         self.take(key)
-            .map(|value| count(|| self.path_of(key), &value))
+            .map(|value| count(|| self.path_of(key), value))
             .transpose()
     }
 
@@ -95,10 +88,10 @@ impl Fields {
             return Ok(None);
         };
         let path = || self.path_of(key);
-        let number = number(path, &value)?;
+        let number = number(path, value)?;
         Quantity::new(number)
             .map(|quantity| Some(quantity.get()))
-            .map_err(|fault| quantity_error(path(), &value, fault.into()))
+            .map_err(|fault| quantity_error(path(), value, fault.into()))
     }
 
     /// A quantity that was measured, such as the length of a recording: the noise of the float that
@@ -108,10 +101,10 @@ impl Fields {
             return Ok(None);
         };
         let path = || self.path_of(key);
-        let number = number(path, &value)?.round_dp(MEASURED_PLACES);
+        let number = number(path, value)?.round_dp(MEASURED_PLACES);
         Quantity::new(number)
             .map(|quantity| Some(quantity.get()))
-            .map_err(|fault| quantity_error(path(), &value, fault.into()))
+            .map_err(|fault| quantity_error(path(), value, fault.into()))
     }
 
     /// An amount of money: any exact decimal, not negative.
@@ -120,9 +113,9 @@ impl Fields {
             return Ok(None);
         };
         let path = || self.path_of(key);
-        let amount = number(path, &value)?;
+        let amount = number(path, value)?;
         if amount.is_sign_negative() && !amount.is_zero() {
-            return Err(quantity_error(path(), &value, QuantityFault::Negative));
+            return Err(quantity_error(path(), value, QuantityFault::Negative));
         }
         Ok(Some(amount))
     }
@@ -130,55 +123,65 @@ impl Fields {
     pub(crate) fn object(&mut self, key: &str) -> Result<Option<Self>, UsageError> {
         match self.take(key) {
             None => Ok(None),
-            Some(Value::Object(map)) => Ok(Some(Self::new(self.path_of(key), map))),
+            Some(value) if Kind::of(value) == Kind::Object => {
+                Self::nested(self.path_of(key), value).map(Some)
+            }
             Some(_) => Err(self.wrong_type(key, "an object")),
         }
     }
 
     /// The object under `key`, if it is one; anything else stays.
-    pub(crate) fn object_if(&mut self, key: &str) -> Option<Self> {
-        if !self.get(key).is_some_and(Value::is_object) {
-            return None;
-        }
-        match self.take(key) {
-            Some(Value::Object(map)) => Some(Self::new(self.path_of(key), map)),
-            _ => None,
+    pub(crate) fn object_if(&mut self, key: &str) -> Result<Option<Self>, UsageError> {
+        let value = self.all.get(key);
+        if value.is_some_and(|value| Kind::of(value) == Kind::Object) {
+            self.object(key)
+        } else {
+            Ok(None)
         }
     }
 
     /// A list of objects.
     pub(crate) fn objects(&mut self, key: &str) -> Result<Vec<Self>, UsageError> {
-        let list = match self.take(key) {
-            None => return Ok(Vec::new()),
-            Some(Value::Array(list)) => list,
-            Some(_) => return Err(self.wrong_type(key, "a list")),
+        let Some(value) = self.take(key) else {
+            return Ok(Vec::new());
         };
+        if Kind::of(value) != Kind::List {
+            return Err(self.wrong_type(key, "a list"));
+        }
+        let list: Vec<&RawValue> =
+            serde_json::from_str(value).map_err(|error| UsageError::malformed(&error))?;
         let path = self.path_of(key);
         list.into_iter()
             .enumerate()
-            .map(|(index, value)| match value {
-                Value::Object(map) => Ok(Self::new(format!("{path}[{index}]"), map)),
-                _ => Err(UsageError::WrongType {
-                    path: format!("{path}[{index}]"),
-                    expected: "an object",
-                }),
+            .map(|(index, value)| {
+                let path = format!("{path}[{index}]");
+                match Kind::of(value.get()) {
+                    Kind::Object => Self::nested(path, value.get()),
+                    _ => Err(UsageError::WrongType {
+                        path,
+                        expected: "an object",
+                    }),
+                }
             })
             .collect()
     }
 
     /// A name: a tier, a type, a modality.
     pub(crate) fn text(&mut self, key: &str) -> Result<Option<String>, UsageError> {
-        match self.take(key) {
-            None => Ok(None),
-            Some(Value::String(text)) if text.len() <= WORD_BYTES_MAX => Ok(Some(text)),
-            Some(_) => Err(self.wrong_type(key, "a short string")),
+        let Some(value) = self.take(key) else {
+            return Ok(None);
+        };
+        match serde_json::from_str::<String>(value) {
+            Ok(text) if text.len() <= WORD_BYTES_MAX => Ok(Some(text)),
+            _ => Err(self.wrong_type(key, "a short string")),
         }
     }
 
     pub(crate) fn flag(&mut self, key: &str) -> Result<Option<bool>, UsageError> {
         match self.take(key) {
             None => Ok(None),
-            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
             Some(_) => Err(self.wrong_type(key, "a boolean")),
         }
     }
@@ -192,17 +195,18 @@ impl Fields {
 
     /// The names that are left.
     pub(crate) fn keys(&self) -> Vec<String> {
-        self.all.iter().map(|(name, _)| name.clone()).collect()
+        self.all.iter().map(|(name, _)| name.to_owned()).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.all.iter().all(|(_, value)| value.is_null())
+        let mut all = self.all.iter();
+        all.all(|(_, value)| Kind::of(value) == Kind::Null)
     }
 
     /// Ends the reading: what was not understood goes to `unrecognised`, each number by itself.
     pub(crate) fn leftovers(self, unrecognised: &mut Vec<Unrecognised>) {
-        for (key, value) in &self.all {
-            report(self.path_of(&cut(key)), value, unrecognised);
+        for (key, value) in self.all.iter() {
+            report(self.path_of(&cut(key)), value, DEPTH_MAX, unrecognised);
         }
     }
 
@@ -215,14 +219,14 @@ impl Fields {
 }
 
 /// Paths are only made to refuse: most numbers are fine.
-fn number(path: impl FnOnce() -> String, value: &Value) -> Result<Decimal, UsageError> {
-    let Value::Number(number) = value else {
+fn number(path: impl FnOnce() -> String, value: &str) -> Result<Decimal, UsageError> {
+    if Kind::of(value) != Kind::Number {
         return Err(quantity_error(path(), value, QuantityFault::NotANumber));
-    };
-    parse_exact(number.as_str()).map_err(|error| {
+    }
+    parse_exact(value).map_err(|error| {
         let fault = match error {
             NumberError::Malformed => QuantityFault::NotANumber,
-            NumberError::TooLarge if number.as_str().starts_with('-') => QuantityFault::Negative,
+            NumberError::TooLarge if value.starts_with('-') => QuantityFault::Negative,
             NumberError::TooLarge => QuantityFault::TooLarge,
             NumberError::TooFine => QuantityFault::TooFine,
         };
@@ -230,7 +234,14 @@ fn number(path: impl FnOnce() -> String, value: &Value) -> Result<Decimal, Usage
     })
 }
 
-fn count(path: impl Fn() -> String, value: &Value) -> Result<u64, UsageError> {
+fn count(path: impl Fn() -> String, value: &str) -> Result<u64, UsageError> {
+    // Nearly every count is far below the most that a quantity can be.
+    if value.len() <= 15
+        && value.bytes().all(|byte| byte.is_ascii_digit())
+        && let Ok(count) = value.parse()
+    {
+        return Ok(count);
+    }
     let quantity = number(&path, value)?;
     let refuse = |fault| quantity_error(path(), value, fault);
     let quantity = Quantity::new(quantity)
@@ -244,44 +255,40 @@ fn count(path: impl Fn() -> String, value: &Value) -> Result<u64, UsageError> {
         .ok_or_else(|| refuse(QuantityFault::TooLarge))
 }
 
-/// Reports every number under `value`; what has none, as a whole.
-fn report(path: String, value: &Value, unrecognised: &mut Vec<Unrecognised>) {
+/// Reports every number under `value`; what has none, or is nested too deep, as a whole.
+fn report(path: String, value: &str, depth: usize, unrecognised: &mut Vec<Unrecognised>) {
     let before = unrecognised.len();
-    let stated = match value {
-        Value::Null => return,
-        Value::Number(number) => Stated::Number(cut(number.as_str())),
-        Value::Object(map) => {
-            for (key, value) in map.iter().filter(|(_, value)| has_numbers(value)) {
-                report(format!("{path}.{}", cut(key)), value, unrecognised);
+    let within = depth.saturating_sub(1);
+    let stated = match Kind::of(value) {
+        Kind::Null => return,
+        Kind::Number => Stated::Number(cut(value)),
+        Kind::Object if within > 0 => {
+            let fields = Object::parse(value).ok();
+            let fields = fields.iter().flat_map(Object::iter);
+            for (key, value) in fields.filter(|(_, value)| has_numbers(value)) {
+                report(format!("{path}.{}", cut(key)), value, within, unrecognised);
             }
             Stated::Other
         }
-        Value::Array(list) => {
-            for (index, value) in list.iter().enumerate().filter(|(_, v)| has_numbers(v)) {
-                report(format!("{path}[{index}]"), value, unrecognised);
+        Kind::List if within > 0 => {
+            let list: Vec<&RawValue> = serde_json::from_str(value).unwrap_or_default();
+            let list = list.iter().map(|value| value.get()).enumerate();
+            for (index, value) in list.filter(|(_, value)| has_numbers(value)) {
+                report(format!("{path}[{index}]"), value, within, unrecognised);
             }
             Stated::Other
         }
-        Value::Bool(_) | Value::String(_) => Stated::Other,
+        _ => Stated::Other,
     };
     if unrecognised.len() == before {
         unrecognised.push(Unrecognised { path, stated });
     }
 }
 
-fn has_numbers(value: &Value) -> bool {
-    match value {
-        Value::Number(_) => true,
-        Value::Object(map) => map.values().any(has_numbers),
-        Value::Array(list) => list.iter().any(has_numbers),
-        _ => false,
-    }
-}
-
-fn quantity_error(path: String, value: &Value, fault: QuantityFault) -> UsageError {
+fn quantity_error(path: String, value: &str, fault: QuantityFault) -> UsageError {
     UsageError::Quantity {
         path,
-        value: cut(&value.to_string()),
+        value: cut(value),
         fault,
     }
 }

@@ -7,9 +7,9 @@ use crate::error::{QuantityFault, UsageError, VALUE_CHARS_MAX};
 use crate::family::{Bill, Reading};
 use crate::fields::Fields;
 use crate::normalised::{Finish, Served};
+use crate::object;
 use crate::{WORD_BYTES_MAX, number::parse_exact};
 use farebox_pricing::meter::Meter;
-use serde_json::{Map, Value};
 
 const COUNTS: [(&str, Meter); 4] = [
     ("x-amzn-bedrock-input-token-count", Meter::Input),
@@ -36,7 +36,7 @@ pub fn is_about_usage(name: &str) -> bool {
 /// What the headers have said so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Headers {
-    counts: Map<String, Value>,
+    counts: Vec<(&'static str, Box<str>)>,
     request_id: Option<Box<str>>,
     service_tier: Option<Box<str>>,
 }
@@ -47,16 +47,15 @@ impl Headers {
         let value = value.trim();
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         if let Some((known, _)) = COUNTS.iter().find(|(known, _)| is(known)) {
-            let number: serde_json::Number = parse_exact(value)
-                .ok()
-                .and_then(|_| serde_json::from_str(value).ok())
-                .ok_or_else(|| UsageError::Quantity {
-                    path: format!("headers.{known}"),
-                    value: value.chars().take(VALUE_CHARS_MAX).collect(),
-                    fault: QuantityFault::NotANumber,
-                })?;
-            self.counts
-                .insert((*known).to_owned(), Value::Number(number));
+            parse_exact(value).map_err(|_| UsageError::Quantity {
+                path: format!("headers.{known}"),
+                value: value.chars().take(VALUE_CHARS_MAX).collect(),
+                fault: QuantityFault::NotANumber,
+            })?;
+            match self.counts.iter_mut().find(|(is, _)| is == known) {
+                Some((_, before)) => *before = value.into(),
+                None => self.counts.push((*known, value.into())),
+            }
         } else if is("x-amzn-requestid") && value.len() <= WORD_BYTES_MAX {
             self.request_id = Some(value.into());
         } else if is("x-amzn-bedrock-service-tier") && value.len() <= WORD_BYTES_MAX {
@@ -73,8 +72,9 @@ impl Headers {
     /// The usage of an answer whose body states none.
     pub(crate) fn reading(&self, served: Served) -> Result<Reading, UsageError> {
         let mut bill = Bill::default();
-        let raw_usage = serde_json::to_string(&self.counts).unwrap_or_default();
-        let mut fields = Fields::new("headers".to_owned(), self.counts.clone());
+        let counts = self.counts.iter();
+        let raw_usage = object::text(counts.map(|(name, count)| (*name, &**count)));
+        let mut fields = Fields::parse("headers", &raw_usage)?;
         for (name, meter) in COUNTS {
             let Some(count) = fields.count(name)? else {
                 continue;

@@ -30,6 +30,7 @@ mod framing;
 mod headers;
 mod normalised;
 mod number;
+mod object;
 mod pools;
 mod request;
 mod source;

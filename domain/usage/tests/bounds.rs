@@ -1,6 +1,8 @@
 //! Hostile sizes: memory and time stay bounded, and the answer is a typed refusal.
 
-use farebox_usage::{Normaliser, USAGE_BYTES_MAX, UsageError, normalise_response};
+use farebox_usage::{
+    Normaliser, Stated, USAGE_BYTES_MAX, Unrecognised, UsageError, normalise_response,
+};
 
 const USAGE: &str = r#"{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}"#;
 
@@ -166,7 +168,21 @@ fn usage_nested_without_end_is_refused() {
     let deep = format!("{}{}", "[".repeat(4_000), "]".repeat(4_000));
     let body = format!(r#"{{"choices":[],"usage":{{"prompt_tokens":{deep}}}}}"#);
     let error = normalise_response("openai", Some("chat"), body.as_bytes()).unwrap_err();
-    assert_eq!(error.kind(), "malformed");
+    assert_eq!(error.kind(), "quantity");
+}
+
+/// Even where a number stands in it.
+#[test]
+fn what_is_not_known_and_nested_without_end_is_one_thing() {
+    let deep = format!("{}1{}", "[".repeat(4_000), "]".repeat(4_000));
+    let usage = USAGE.replacen('{', &format!(r#"{{"dreams":{deep},"#), 1);
+    let body = format!(r#"{{"choices":[],"usage":{usage}}}"#);
+    let normalised = normalise_response("openai", Some("chat"), body.as_bytes()).unwrap();
+    let [Unrecognised { path, stated }] = &normalised.unrecognised[..] else {
+        panic!("{:?}", normalised.unrecognised);
+    };
+    assert!(path.starts_with("usage.dreams[0][0]"), "{path}");
+    assert_eq!(*stated, Stated::Other);
 }
 
 #[test]

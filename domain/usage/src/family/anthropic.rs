@@ -23,13 +23,13 @@ use super::{Bill, Progress, Reader, Reading, Told, Word, keep, parse, where_it_f
 use crate::USAGE_BYTES_MAX;
 use crate::error::UsageError;
 use crate::fields::{Fields, too_large};
+use crate::object::{self, Kind};
 use crate::pools::{attribute, rest, sum};
 use crate::source::{Source, row};
 use farebox_pricing::meter::Meter;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 pub(super) const SOURCES: &[Source] = &[
     row("*", "messages", "usage.input_tokens", "input"),
@@ -102,7 +102,8 @@ pub(super) const SOURCES: &[Source] = &[
 pub(crate) struct Messages {
     pub(super) told: Told,
     start: Option<String>,
-    delta: Option<Map<String, Value>>,
+    /// What all deltas stated so far.
+    delta: Option<String>,
     /// A delta with a stop reason, or the end of the message, was seen.
     stopped: bool,
     is_stream: bool,
@@ -195,25 +196,17 @@ impl Reader for Messages {
     fn conclude(self: Box<Self>, vendor: &str) -> Result<Reading, UsageError> {
         let mut told = self.told;
         told.ended = !self.is_stream || (self.stopped && self.delta.is_some());
-        let mut merged = match &self.start {
-            Some(start) => object(start)?,
-            None => Map::new(),
-        };
-        let raw = match (self.start, self.delta) {
+        let (raw, merged) = match (self.start, self.delta) {
             (None, None) => return Err(told.no_usage()),
-            (Some(start), None) => start,
-            (start, Some(delta)) => {
-                let raw = format!(
-                    "[{}{}]",
-                    start.map_or_else(String::new, |s| s + ","),
-                    text(&delta)
-                );
-                overlay(&mut merged, delta);
-                raw
+            (Some(start), None) => (start, None),
+            (None, Some(delta)) => (format!("[{delta}]"), Some(delta)),
+            (Some(start), Some(delta)) => {
+                let merged = overlay(&start, &delta)?;
+                (format!("[{start},{delta}]"), Some(merged))
             }
         };
         let mut bill = Bill::default();
-        let mut usage = Fields::new("usage".to_owned(), merged);
+        let mut usage = Fields::parse("usage", merged.as_ref().unwrap_or(&raw))?;
         let stated = read_tokens(&mut usage, &mut bill)?;
         read_iterations(&mut usage, &mut bill)?;
         read_server_tools(&mut usage, &mut bill)?;
@@ -232,13 +225,12 @@ impl Reader for Messages {
 impl Messages {
     fn overlay(&mut self, usage: Option<&RawValue>) -> Result<(), UsageError> {
         let Some(usage) = usage else { return Ok(()) };
-        let newer = object(usage.get())?;
-        let delta = self.delta.get_or_insert_with(Map::new);
-        overlay(delta, newer);
+        let delta = overlay(self.delta.as_deref().unwrap_or("{}"), usage.get())?;
         // Deltas with ever new fields must not grow the memory.
-        if text(delta).len() > USAGE_BYTES_MAX {
+        if delta.len() > USAGE_BYTES_MAX {
             return Err(too_large());
         }
+        self.delta = Some(delta);
         Ok(())
     }
 }
@@ -336,32 +328,15 @@ fn read_server_tools(usage: &mut Fields, bill: &mut Bill) -> Result<(), UsageErr
 }
 
 /// The last value of each field wins; `null` says nothing.
-fn overlay(older: &mut Map<String, Value>, newer: Map<String, Value>) {
-    for (key, value) in newer {
-        match (older.get_mut(&key), value) {
-            (_, Value::Null) => {}
-            (Some(Value::Object(older)), Value::Object(newer)) => overlay(older, newer),
-            (_, value) => {
-                older.insert(key, value);
-            }
-        }
-    }
-}
-
-fn object(usage: &str) -> Result<Map<String, Value>, UsageError> {
-    if usage.len() > USAGE_BYTES_MAX {
+fn overlay(older: &str, newer: &str) -> Result<String, UsageError> {
+    if newer.len() > USAGE_BYTES_MAX {
         return Err(too_large());
     }
-    match serde_json::from_str(usage) {
-        Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => Err(UsageError::WrongType {
+    if [Kind::of(older), Kind::of(newer)] != [Kind::Object; 2] {
+        return Err(UsageError::WrongType {
             path: "usage".to_owned(),
             expected: "an object",
-        }),
-        Err(error) => Err(UsageError::malformed(&error)),
+        });
     }
-}
-
-fn text(map: &Map<String, Value>) -> String {
-    serde_json::to_string(map).unwrap_or_default()
+    object::overlay(older, newer).map_err(|error| UsageError::malformed(&error))
 }

@@ -236,7 +236,8 @@ impl Invoke {
         if self.counts.is_empty() && self.results.is_empty() {
             return Ok(None);
         }
-        let (raw, mut counts) = std::mem::take(&mut self.counts).into_fields();
+        let raw = std::mem::take(&mut self.counts).into_text();
+        let mut counts = Fields::parse("", &raw)?;
         let input = counts.either("inputTextTokenCount", "prompt_token_count")?;
         let mut output = counts.either("totalOutputTextTokenCount", "generation_token_count")?;
         for (index, result) in self.results.iter().enumerate() {

@@ -5,16 +5,16 @@
 
 use crate::USAGE_BYTES_MAX;
 use crate::error::UsageError;
-use crate::fields::{Fields, too_large};
+use crate::fields::too_large;
+use crate::object::{self, Name};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt;
 
 /// The counts so far; of each, the last value wins, and `null` says nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Flat(Map<String, Value>);
+pub(super) struct Flat(Vec<(String, String)>);
 
 impl Flat {
     /// Takes the fields of `text`, a JSON object, that `wanted` names.
@@ -34,9 +34,11 @@ impl Flat {
             if raw.get().len().saturating_add(key.len()) > USAGE_BYTES_MAX || self.0.len() > 64 {
                 return Err(too_large());
             }
-            let value: Value =
-                serde_json::from_str(raw.get()).map_err(|error| UsageError::malformed(&error))?;
-            self.0.insert(key.into_owned(), value);
+            let value = raw.get().to_owned();
+            match self.0.iter_mut().find(|(is, _)| *is == key) {
+                Some((_, before)) => *before = value,
+                None => self.0.push((key.into_owned(), value)),
+            }
         }
         Ok(())
     }
@@ -45,10 +47,9 @@ impl Flat {
         self.0.is_empty()
     }
 
-    /// The counts as JSON text, and as fields to read.
-    pub(super) fn into_fields(self) -> (String, Fields) {
-        let raw = serde_json::to_string(&self.0).unwrap_or_default();
-        (raw, Fields::new(String::new(), self.0))
+    /// The counts as a JSON object.
+    pub(super) fn into_text(self) -> String {
+        object::text(self.0.iter().map(|(key, value)| (&**key, &**value)))
     }
 }
 
@@ -71,9 +72,9 @@ impl<'de> Visitor<'de> for Wanted {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut stated = Vec::new();
-        while let Some(key) = map.next_key::<Key<'de>>()? {
-            if (self.0)(&key.0) {
-                stated.push((key.0, map.next_value()?));
+        while let Some(Name(key)) = map.next_key()? {
+            if (self.0)(&key) {
+                stated.push((key, map.next_value()?));
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -81,6 +82,3 @@ impl<'de> Visitor<'de> for Wanted {
         Ok(stated)
     }
 }
-
-#[derive(serde::Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);

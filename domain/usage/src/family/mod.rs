@@ -29,6 +29,7 @@ use crate::api::Api;
 use crate::error::UsageError;
 use crate::fields::too_large;
 use crate::normalised::{Finish, Served, Unrecognised};
+use crate::object::{Kind, Object};
 use crate::pools::Pools;
 use crate::source::Source;
 use crate::stream::Progress;
@@ -294,13 +295,19 @@ fn where_it_fits<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T>
 /// The provider's word for an error: its type, code or status. Never its message, which may
 /// repeat content.
 fn failure_kind(error: &str) -> String {
-    let value: serde_json::Value = serde_json::from_str(error).unwrap_or_default();
+    let error = Object::parse(error).ok();
     for key in ["type", "code", "status", "errorCode"] {
-        match value.get(key) {
-            Some(serde_json::Value::String(word)) if word.len() <= 64 => return word.clone(),
-            Some(serde_json::Value::Number(number)) => {
-                return number.as_str().chars().take(64).collect();
+        let Some(value) = error.as_ref().and_then(|error| error.get(key)) else {
+            continue;
+        };
+        match Kind::of(value) {
+            Kind::Text => {
+                let word: Option<String> = serde_json::from_str(value).ok();
+                if let Some(word) = word.filter(|word| word.len() <= 64) {
+                    return word;
+                }
             }
+            Kind::Number => return value.chars().take(64).collect(),
             _ => {}
         }
     }

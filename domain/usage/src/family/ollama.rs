@@ -10,6 +10,7 @@
 use super::flat::Flat;
 use super::{Bill, Reader, Reading, Told, Word, parse};
 use crate::error::UsageError;
+use crate::fields::Fields;
 use crate::source::{Source, row};
 use farebox_pricing::meter::Meter;
 use serde::Deserialize;
@@ -76,7 +77,8 @@ impl Reader for Ollama {
     }
 
     fn conclude(self: Box<Self>, _vendor: &str) -> Result<Reading, UsageError> {
-        let (raw, mut counts) = self.counts.into_fields();
+        let raw = self.counts.into_text();
+        let mut counts = Fields::parse("", &raw)?;
         let mut bill = Bill::default();
         if let Some(input) = counts.count("prompt_eval_count")? {
             bill.pools.stated(Meter::Input, input)?;

@@ -36,7 +36,7 @@ pub(in crate::family) const SOURCES: &[Source] = &[
 ];
 
 pub(super) fn read(usage: &mut Fields, bill: &mut Bill) -> Result<(), UsageError> {
-    if let Some(none) = usage.object_if("prompt_audio_seconds") {
+    if let Some(none) = usage.object_if("prompt_audio_seconds")? {
         return if none.is_empty() {
             Ok(())
         } else {
