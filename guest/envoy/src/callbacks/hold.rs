@@ -42,6 +42,8 @@ fn bearer(value: String) -> String {
 pub struct Standing {
     /// The caller's key, as the host takes it.
     pub(super) key: Option<String>,
+    /// What goes of the proxy's own id of the call into the key of its report.
+    id: String,
     pub(super) state: State,
     over: Option<(Over, bool)>,
 }
@@ -76,6 +78,12 @@ pub(super) enum Under {
 }
 
 impl Standing {
+    /// The proxy has this id for the call.
+    pub fn is_known_as(&mut self, id: &str) {
+        let id = id.chars().filter(char::is_ascii_alphanumeric);
+        self.id = id.take(ID_CHARS_MAX).collect();
+    }
+
     /// Whether the request must not go on.
     pub const fn is_open(&self) -> bool {
         matches!(
@@ -340,10 +348,7 @@ impl Call {
             // The proxy's own id of the call may be its caller's word, whatever it says; the time of
             // its end is not.
             _ => {
-                let id = proxy::property(&["request", "id"]).unwrap_or_default();
-                let id = id.chars().filter(char::is_ascii_alphanumeric);
-                let id: String = id.take(ID_CHARS_MAX).collect();
-                format!("{id}:{}", proxy::now_nanos())
+                format!("{}:{}", self.standing.id, proxy::now_nanos())
             }
         };
         let price_usd = price.map(|price| price.usd);

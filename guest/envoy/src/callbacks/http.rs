@@ -243,6 +243,8 @@ impl Call {
             proxy::now_ms(),
         ));
         proxy::keep(KEPT_CLUSTER, &cluster);
+        let id = value("x-request-id").unwrap_or_default();
+        self.standing.is_known_as(&id);
         self.change_keys(&cluster, ours, &headers);
         let is_small =
             length(&headers).is_none_or(|bytes| bytes <= self.settings.request_bytes_max);
