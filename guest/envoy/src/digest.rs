@@ -11,6 +11,7 @@ mod parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use farebox_usage::{Answer, UsageError};
+use memchr::memchr_iter;
 use parts::Parts;
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -143,10 +144,7 @@ struct Seen {
 impl Seen {
     fn of(data: &str) -> Self {
         let mut seen = Self::default();
-        for (at, byte) in data.bytes().enumerate() {
-            if byte != b'"' {
-                continue;
-            }
+        for at in memchr_iter(b'"', data.as_bytes()) {
             let Some((before, rest)) = data.as_bytes().split_at_checked(at) else {
                 continue;
             };

@@ -6,6 +6,8 @@
 //! the stream cut off is still given out ([`SseReader::finish`]), because its usage may be whole.
 //! Memory is bounded by the limit on one event. Must not know what events mean.
 
+use memchr::memchr2;
+
 /// Why a stream cannot be read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SseError {
@@ -83,7 +85,7 @@ impl SseReader {
                     continue;
                 }
             }
-            let end = chunk.iter().position(|b| matches!(b, b'\n' | b'\r'));
+            let end = memchr2(b'\n', b'\r', chunk);
             let (part, after) = chunk.split_at(end.unwrap_or(chunk.len()));
             self.extend(part)?;
             match after.split_first() {
