@@ -62,6 +62,7 @@ pub fn normalise_answer<'h>(
 ) -> Result<Normalised, UsageError> {
     Answer::of_body(provider, api, headers, body)?.normalise()
 }
+
 /// Normalises a whole recorded stream: server-sent events, JSON objects one after the other (a line
 /// each, or in a list), or an AWS event stream. Its first byte tells which.
 ///
