@@ -23,25 +23,19 @@ type Field = (&'static str, &'static str, String);
 
 /// What is told.
 fn fields(told: &Told) -> Vec<Field> {
-    let (price, credits) = match &told.price {
-        Ok(price) => (
-            ("price_usd", "farebox-price-usd", plain(price.usd)),
-            Some(("credits", "farebox-credits", plain(price.credits.credits()))),
-        ),
-        Err(unpriced) => (
-            ("unpriced", "farebox-unpriced", unpriced.word().to_owned()),
-            None,
-        ),
+    let mut fields = match &told.price {
+        Ok(price) => {
+            let credits = plain(price.credits.credits());
+            vec![
+                ("price_usd", "farebox-price-usd", plain(price.usd)),
+                ("credits", "farebox-credits", credits),
+            ]
+        }
+        Err(unpriced) => vec![("unpriced", "farebox-unpriced", unpriced.word().to_owned())],
     };
-    let at = (
-        "occurred_at_ms",
-        "farebox-occurred-at-ms",
-        told.occurred_at_ms.to_string(),
-    );
-    [Some(price), credits, Some(at)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let at = told.occurred_at_ms.to_string();
+    fields.push(("occurred_at_ms", "farebox-occurred-at-ms", at));
+    fields
 }
 
 /// The same as a JSON object of strings; with why there is no price, where more is known.
@@ -118,7 +112,13 @@ mod tests {
             ]
         );
         // What the filter says is what it takes away of others.
-        assert!(headers(&priced()).all(|(name, _)| name.starts_with(PREFIX)));
+        let unpriced = Told {
+            price: Err(Unpriced::Encoded),
+            ..priced()
+        };
+        for told in [priced(), unpriced] {
+            assert!(headers(&told).all(|(name, _)| name.starts_with(PREFIX)));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::figures::{Aim, CORES, Known};
 
 /// What bounds a call with the filter.
-const CALL: &str = "Envoy and the kernel for a half, the filter's own code for a third";
+const CALL: &str = "Envoy and the kernel for two thirds, the filter's own code for a third";
 /// What bounds a stream with it.
 const STREAM: &str = "the filter's own code";
 /// What bounds the gateway in Python.
